@@ -1,0 +1,102 @@
+"""What a measure is: a part computed once for each model, and a part computed for each pair."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import lazy_loader
+
+from modelkin.errors import ModelkinError
+
+torch = lazy_loader.load("torch")
+
+
+class Estimate(NamedTuple):
+    """A measure's value on one pair and its standard error over samples (NaN if undefined)."""
+
+    value: float
+    stderr: float
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One measure of similarity between two models on one probe.
+
+    ``prepare(x, **settings)`` takes what the measure needs of one model (a tensor whose first
+    dimension is samples) and returns a dictionary of tensors, each with samples first.
+    ``compare(a, b)`` takes two of those and returns an :class:`Estimate`.
+    """
+
+    title: str
+    needs: str  # representation, logits or saliency
+    prepare: Callable[..., dict[str, Any]]
+    compare: Callable[[dict, dict], Estimate]
+    version: int
+    source: str  # paper and equation
+    bounds: tuple[float, float] = (0.0, 1.0)
+    direction: str = "similarity"  # or distance
+    probes: tuple[str, ...] = ("natural", "inverted")
+    settings: dict[str, int] = field(default_factory=dict)
+    permute: Callable[[dict, Any], dict] | None = None
+
+    def permuted(self, prepared: dict, order) -> dict:
+        """The prepared part of the same model with its samples in another order.
+
+        order: integer tensor (n,); new sample i is old sample order[i].
+        """
+        if self.permute is not None:
+            return self.permute(prepared, order)
+        return {key: value[order] for key, value in prepared.items()}
+
+
+def checked(x, what: str = "activations"):
+    """x as a float tensor (n, p): finite, two-dimensional, at least two samples.
+
+    Raises ModelkinError otherwise. Integers and half precision are promoted to float32.
+    """
+    x = torch.as_tensor(x)
+    if x.ndim < 2:
+        raise ModelkinError(f"{what} must have a sample and a feature dimension, not shape {tuple(x.shape)}.")
+    x = x.flatten(1)
+    if x.shape[0] < 2:
+        raise ModelkinError(f"{what} need at least two samples, not {x.shape[0]}.")
+    if x.dtype not in (torch.float32, torch.float64):
+        x = x.float()
+    if not torch.isfinite(x).all():
+        raise ModelkinError(f"{what} contain NaN or infinite values.")
+    return x
+
+
+def same_samples(a, b) -> int:
+    """The common number of samples of two tensors; ModelkinError if they differ."""
+    if a.shape[0] != b.shape[0]:
+        raise ModelkinError(f"the two models were given {a.shape[0]} and {b.shape[0]} samples.")
+    return a.shape[0]
+
+
+def centred(x):
+    """x (n, p) less its column means, taken in float64 and returned in x's own precision."""
+    x = checked(x, "representations")
+    wide = x.double()
+    wide = wide - wide.mean(0)
+    scale = wide.abs().amax()
+    if float(scale) <= 1e-12 * max(1e-300, float(x.double().abs().amax())):
+        raise ModelkinError("representations are the same for all samples; no similarity is defined.")
+    # Scaled to unit size so that squares neither overflow nor vanish in float32.
+    return (wide / scale).to(x.dtype)
+
+
+def mean_of(values) -> Estimate:
+    """The mean of per-sample values and its delete-one jackknife standard error, s / sqrt(n)."""
+    values = values.double()
+    return Estimate(float(values.mean()), float(values.std(correction=1)) / values.numel() ** 0.5)
+
+
+def jackknife(value: float, left_out) -> Estimate:
+    """value with the delete-one jackknife standard error of the n leave-one-out values."""
+    left_out = left_out.double()
+    n = left_out.numel()
+    spread = ((left_out - left_out.mean()) ** 2).sum()
+    return Estimate(float(value), float(((n - 1) / n * spread).sqrt()))
