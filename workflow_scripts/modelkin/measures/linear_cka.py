@@ -28,14 +28,14 @@ def compare(a: dict, b: dict) -> Estimate:
     value = hsic / (a["total"][0] * b["total"][0]).sqrt()
     if n < 3:
         return Estimate(float(value), float("nan"))
-    k, l = (a["x"].double() ** 2).sum(1), (b["x"].double() ** 2).sum(1)
+    norm_a, norm_b = (a["x"].double() ** 2).sum(1), (b["x"].double() ** 2).sum(1)
     shrink = n / (n - 1)
 
     def without(total, quadratic, weight):
         return total - 2 * shrink * quadratic + shrink**2 * weight
 
-    top = without(hsic, _quadratic(a["x"], b["x"], cross), k * l)
-    bottom = without(a["total"], a["own"], k * k) * without(b["total"], b["own"], l * l)
+    top = without(hsic, _quadratic(a["x"], b["x"], cross), norm_a * norm_b)
+    bottom = without(a["total"], a["own"], norm_a**2) * without(b["total"], b["own"], norm_b**2)
     return jackknife(value, top / bottom.clamp_min(torch.finfo(torch.float64).tiny).sqrt())
 
 
