@@ -1,26 +1,39 @@
 """The measures. A module here is a measure: its name is what the config calls it.
 
-A new one is a module with a ``MEASURE``; nothing else knows about it.
+A new one is a module with a ``MEASURE``; nothing else knows about it. The modules load torch
+lazily, so the workflow can read their versions and settings without waiting for it.
 """
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
+import sys
 
-from modelkin.errors import unknown
+from modelkin import plugins
 from modelkin.measures.base import Estimate, Measure
 
-__all__ = ["Estimate", "Measure", "get", "names"]
+__all__ = ["Estimate", "Measure", "compare", "get", "names"]
 
 
 def names() -> list[str]:
     """The names of all measures, sorted."""
-    return sorted(m.name for m in pkgutil.iter_modules(__path__) if m.name != "base")
+    return plugins.names(sys.modules[__name__])
 
 
 def get(name: str) -> Measure:
     """The measure of that name; ModelkinError with the nearest valid name if there is none."""
-    if name not in names():
-        raise unknown("measure", name, names())
-    return importlib.import_module(f"{__name__}.{name}").MEASURE
+    return plugins.load(sys.modules[__name__], name, "measure").MEASURE
+
+
+def compare(name: str, a, b, **settings) -> Estimate:
+    """One measure on two arrays whose rows are the same samples.
+
+    a, b: arrays or tensors (n, p) and (n, q); what they hold is the measure's ``needs``:
+    representations, logits or saliency maps. Returns the value and its standard error.
+
+    >>> import numpy as np
+    >>> a = np.random.default_rng(0).normal(size=(50, 8))
+    >>> compare("linear_cka", a, 3 * a[:, ::-1] + 1).value.__round__(6)
+    1.0
+    """
+    measure = get(name)
+    return measure.compare(measure.prepare(a, **settings), measure.prepare(b, **settings))

@@ -1,0 +1,19 @@
+"""The version of each stage's results, in one table that imports nothing.
+
+Raise a number when the stage's results change for the same settings: Snakemake then reruns it.
+A golden test fails when results change and the number does not. Measures carry their own.
+"""
+
+VERSIONS = {
+    "dataset": 1,
+    "probes": 1,
+    "train": 1,
+    "invert": 1,
+    "activations": 1,
+    "similarity": 1,
+    "tables": 1,
+    "clusters": 1,
+    "ensembles": 1,
+    "distill": 1,
+    "figures": 1,
+}
