@@ -86,11 +86,8 @@ def write(
         _remove(final)
         os.replace(temporary, final)
         content = {
-            "stage": stage,
-            "version": version,
+            **_made_from(manifest, stage, version, settings, inputs),
             "digest": digest,
-            "settings": dict(settings or {}),
-            "inputs": {_short(path, manifest): read(path)["digest"] for path in inputs},
             "facts": dict(facts or {}),
             "software": software(),
         }
@@ -98,6 +95,37 @@ def write(
             content["device"] = device
         _write_text(manifest, json.dumps(content, indent=1, sort_keys=True) + "\n")
     return content
+
+
+def current(
+    manifest: str | Path,
+    *,
+    suffix: str,
+    stage: str,
+    version: int,
+    settings: Mapping[str, Any],
+    inputs: Iterable[str | Path],
+) -> bool:
+    """Whether an artifact is there, undamaged, and made of these inputs with these settings."""
+    manifest = Path(manifest)
+    if not manifest.exists() or not manifest.with_suffix(suffix).exists():
+        return False
+    found = read(manifest)
+    wanted = _made_from(manifest, stage, version, settings, inputs)
+    return all(found.get(key) == value for key, value in wanted.items()) and (
+        found["digest"] == digest_of(manifest.with_suffix(suffix))
+    )
+
+
+def _made_from(manifest: Path, stage, version, settings, inputs) -> dict[str, Any]:
+    """The part of a manifest that says what decided the content, in the form JSON gives it back."""
+    made = {
+        "stage": stage,
+        "version": version,
+        "settings": dict(settings or {}),
+        "inputs": {_short(path, manifest): read(path)["digest"] for path in inputs},
+    }
+    return json.loads(json.dumps(made))
 
 
 def software() -> dict[str, str]:

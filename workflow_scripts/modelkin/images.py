@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 from zarr.codecs import BloscCodec
 
+from modelkin import artifacts
 from modelkin.errors import ModelkinError
 
 CHUNK_ROWS = 1000
@@ -37,13 +38,17 @@ class Images:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def select(self, ids) -> Images:
-        """The images of these ids, in that order; ModelkinError if one is not here."""
+    def rows(self, ids) -> list[int]:
+        """Where the images of these ids stand, in that order; ModelkinError if one is not here."""
         where = {name: row for row, name in enumerate(self.ids.tolist())}
         missing = [name for name in ids if name not in where]
         if missing:
             raise ModelkinError(f"sample '{missing[0]}' is not among these images.")
-        rows = [where[name] for name in ids]
+        return [where[name] for name in ids]
+
+    def select(self, ids) -> Images:
+        """The images of these ids, each given once, in that order."""
+        rows = self.rows(ids)
         return Images(self.pixels[rows], self.labels[rows], self.ids[rows], self.classes)
 
     def to_dataset(self) -> xr.Dataset:
@@ -57,7 +62,7 @@ class Images:
     @classmethod
     def from_dataset(cls, data: xr.Dataset) -> Images:
         """The inverse of :meth:`to_dataset`."""
-        ids = data["sample"].values.astype(str)
+        ids = np.array(data["sample"].values.tolist(), dtype=str)
         return cls(data["image"].values, data["label"].values, ids, list(data.attrs["classes"]))
 
 
@@ -81,3 +86,8 @@ def open_(path: Path, group: str | None = None) -> xr.Dataset:
         return xr.open_zarr(path, group=group, consolidated=False, chunks=None)
     except (FileNotFoundError, KeyError, ValueError) as error:
         raise ModelkinError(f"{path} cannot be read ({error}); delete its manifest and run again.") from None
+
+
+def load(manifest: str | Path, group: str | None = None) -> Images:
+    """The images of a manifest: a probe, or one split of the dataset as group."""
+    return Images.from_dataset(open_(artifacts.store(manifest), group))

@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
-from sklearn.datasets import load_digits
 
+from modelkin.errors import ModelkinError
 from modelkin.images import Images
+
+IMAGES, CLASSES = 1797, 10
+
+
+def counts(size: int = 16, test: int = 500, seed: int = 0) -> dict[str, int]:
+    """What :func:`load` will return, after checking its settings."""
+    if not 8 <= size <= 256:
+        raise ModelkinError(f"dataset digits: size must be between 8 and 256 pixels, not {size}.")
+    if not 0 < test < IMAGES:
+        raise ModelkinError(f"dataset digits: test must be between 1 and {IMAGES - 1} images, not {test}.")
+    return {"train": IMAGES - test, "test": test, "classes": CLASSES}
 
 
 def load(size: int = 16, test: int = 500, seed: int = 0) -> dict[str, Images]:
     """Digits upsampled bilinearly to size x size pixels; a seeded draw of ``test`` of them is held out."""
+    import torch
+    from sklearn.datasets import load_digits
+
+    counts(size, test)
     found = load_digits()
     pixels = torch.from_numpy(found.images[:, None] / 16).float()
     pixels = torch.nn.functional.interpolate(pixels, size=(size, size), mode="bilinear", align_corners=False)

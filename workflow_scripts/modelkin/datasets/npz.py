@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -10,24 +11,51 @@ from modelkin.errors import ModelkinError
 from modelkin.images import Images
 
 
+def counts(train: str, test: str, classes: list[str] | None = None) -> dict[str, int]:
+    """What :func:`load` will return; reads the labels only."""
+    labels = {split: _arrays(path, ["y"])["y"] for split, path in (("train", train), ("test", test))}
+    found = len(np.unique(np.concatenate(list(labels.values()))))
+    return {split: len(y) for split, y in labels.items()} | {"classes": len(classes) if classes else found}
+
+
 def load(train: str, test: str, classes: list[str] | None = None) -> dict[str, Images]:
-    """Images from two files: x uint8 (n, h, w), (n, h, w, c) or (n, c, h, w), or float in [0, 1]; y (n,)."""
-    return {split: _read(Path(path), classes) for split, path in (("train", train), ("test", test))}
+    """Images from two files: x uint8 (n, h, w), (n, h, w, c) or (n, c, h, w), or float in [0, 1]; y (n,).
+
+    classes: their names in the order of the labels; the labels themselves if not given.
+    """
+    arrays = {split: _arrays(path, ["x", "y"]) for split, path in (("train", train), ("test", test))}
+    highest = max(int(found["y"].max()) for found in arrays.values())
+    names = list(classes or map(str, range(highest + 1)))
+    return {
+        split: Images(
+            _pixels(found["x"], found["y"], split),
+            found["y"].astype(np.int64),
+            np.array([f"{split}-{i:06d}" for i in range(len(found["y"]))]),
+            names,
+        )
+        for split, found in arrays.items()
+    }
 
 
-def _read(path: Path, classes: list[str] | None) -> Images:
-    if not path.is_file():
+def _arrays(path: str, names: list[str]) -> dict[str, np.ndarray]:
+    """These arrays of a file; ModelkinError if it cannot be read or lacks one."""
+    if not Path(path).is_file():
         raise ModelkinError(f"the dataset file {path} does not exist.")
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            missing = {"x", "y"} - set(arrays.files)
+        with np.load(path, allow_pickle=False) as found:
+            missing = [name for name in ("x", "y") if name not in found.files]
             if missing:
-                raise ModelkinError(
-                    f"{path} must hold arrays x and y; {', '.join(sorted(missing))} is missing."
-                )
-            x, y = arrays["x"], arrays["y"].astype(np.int64)
-    except (ValueError, OSError) as error:
+                raise ModelkinError(f"{path} must hold arrays x and y; {missing[0]} is missing.")
+            arrays = {name: found[name] for name in names}
+    except (ValueError, OSError, AttributeError, zipfile.BadZipFile) as error:
         raise ModelkinError(f"{path} is not a readable .npz file of plain arrays ({error}).") from None
+    if arrays["y"].ndim != 1 or arrays["y"].dtype.kind not in "iu" or not len(arrays["y"]):
+        raise ModelkinError(f"{path}: y must be one whole number for each image.")
+    return arrays
+
+
+def _pixels(x: np.ndarray, y: np.ndarray, split: str) -> np.ndarray:
+    """x as float32 (n, c, h, w) in [0, 1]."""
     x = x.astype(np.float32) / 255 if x.dtype == np.uint8 else x.astype(np.float32)
     if x.ndim == 3:
         x = x[:, None]
@@ -35,8 +63,6 @@ def _read(path: Path, classes: list[str] | None) -> Images:
         x = x.transpose(0, 3, 1, 2)
     if x.ndim != 4 or len(x) != len(y):
         raise ModelkinError(
-            f"{path}: x must be images and y one label for each; got {x.shape} and {y.shape}."
+            f"the {split} split's x must be images and y one label for each; got {x.shape} and {y.shape}."
         )
-    names = classes or [str(c) for c in range(int(y.max()) + 1)]
-    ids = np.array([f"{path.stem}-{i:06d}" for i in range(len(y))])
-    return Images(np.ascontiguousarray(x), y, ids, names)
+    return np.ascontiguousarray(x)

@@ -1,0 +1,58 @@
+# From a list of trained image classifiers to what they have in common. Config, validation, targets;
+# the rules of each stage stand in rules/.
+import os
+import sys
+
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+# Jobs share the cores: threads that wait must sleep, not spin.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+sys.path.insert(0, os.path.join(workflow.basedir, "workflow_scripts"))
+
+from modelkin import measures
+from modelkin.config import Study
+from modelkin.errors import ModelkinError
+from modelkin.stages import VERSIONS
+
+
+# A config given on the command line replaces the default one and is not merged with it.
+if not workflow.overwrite_configfiles:
+
+    configfile: "config.yaml"
+
+
+try:
+    study = Study(config)
+except ModelkinError as error:
+    sys.exit(f"config: {error}")
+
+RESULTS = f"results/{study.name}"
+GPU = 0 if study.device == "cpu" else 1
+
+
+wildcard_constraints:
+    model="[^/]+",
+
+
+report: "report/workflow.rst"
+
+
+include: "rules/data.smk"
+include: "rules/models.smk"
+include: "rules/activations.smk"
+include: "rules/similarity.smk"
+include: "rules/analyses.smk"
+include: "rules/figures.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        DATA,
+        MODELS,
+        ACTIVATIONS,
+        SIMILARITY,
+        ANALYSES,
+        FIGURES,

@@ -1,0 +1,143 @@
+# What follows from the similarity table: summaries, clusters, ensembles, distillation.
+TABLES = ["models", "training", "similarity", "summary", "asymmetry"]
+CLUSTERS = ["clusters", "cluster_stability", "spectra"]
+ENSEMBLES = ["ensemble_pairs", "ensemble_correlations", "ensemble_clusters", "ensemble_choices"]
+DISTILLATION = ["distillation", "distillation_correlations"] if study.distillation else []
+
+
+def tables(names):
+    return [f"{RESULTS}/tables/{name}.json" for name in names]
+
+
+ANALYSES = [
+    *tables(TABLES + CLUSTERS + ENSEMBLES + DISTILLATION),
+    *expand(f"{RESULTS}/students/{{teacher}}.json", teacher=study.teachers),
+]
+DIRECTIONS = {m.label: measures.get(m.name).direction for m in study.measures}
+
+
+rule tables:
+    input:
+        models=expand(f"{RESULTS}/models/{{model}}.json", model=study.active),
+        probes=expand(f"{RESULTS}/probes/inverted/{{model}}.json", model=study.active),
+        similarity=expand(f"{RESULTS}/similarity/{{model}}.json", model=study.active),
+    output:
+        tables(TABLES),
+    log:
+        f"{RESULTS}/logs/tables.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/tables.tsv"
+    params:
+        models=study.describe(),
+        failed_above=study.section("inversion")["failed_above"],
+        version=VERSIONS["tables"],
+    resources:
+        gpu=0,
+        mem_mb=2000,
+        runtime=30,
+    conda:
+        "../envs/modelkin.yaml"
+    script:
+        "../workflow_scripts/tables.py"
+
+
+rule clusters:
+    input:
+        models=f"{RESULTS}/tables/models.json",
+        similarity=f"{RESULTS}/tables/similarity.json",
+    output:
+        tables(CLUSTERS),
+    log:
+        f"{RESULTS}/logs/clusters.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/clusters.tsv"
+    params:
+        clusters=study.section("clusters"),
+        directions=DIRECTIONS,
+        seed=study.seed,
+        version=VERSIONS["clusters"],
+    resources:
+        gpu=0,
+        mem_mb=2000,
+        runtime=30,
+    conda:
+        "../envs/modelkin.yaml"
+    script:
+        "../workflow_scripts/clusters.py"
+
+
+rule ensembles:
+    input:
+        models=f"{RESULTS}/tables/models.json",
+        similarity=f"{RESULTS}/tables/similarity.json",
+        probe=NATURAL,
+        activations=expand(f"{RESULTS}/activations/natural/{{model}}.json", model=study.active),
+    output:
+        tables(ENSEMBLES),
+    log:
+        f"{RESULTS}/logs/ensembles.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/ensembles.tsv"
+    params:
+        ensembles=study.section("ensembles"),
+        directions=DIRECTIONS,
+        seed=study.seed,
+        version=VERSIONS["ensembles"],
+    resources:
+        gpu=0,
+        mem_mb=2000,
+        runtime=30,
+    conda:
+        "../envs/modelkin.yaml"
+    script:
+        "../workflow_scripts/ensembles.py"
+
+
+if study.distillation:
+
+    rule distill:
+        input:
+            dataset=DATASET,
+            teacher=f"{RESULTS}/models/{{teacher}}.json",
+        output:
+            f"{RESULTS}/students/{{teacher}}.json",
+        log:
+            f"{RESULTS}/logs/distill/{{teacher}}.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/distill/{{teacher}}.tsv"
+        params:
+            distillation={key: study.distillation[key] for key in ("repeats", "weight", "shift", "noise")},
+            student=study.training(study.distillation["student"]),
+            seed=study.seed,
+            version=VERSIONS["distill"],
+        resources:
+            gpu=GPU,
+            mem_mb=2000,
+            runtime=60,
+        conda:
+            "../envs/modelkin.yaml"
+        script:
+            "../workflow_scripts/distill.py"
+
+    rule distillation:
+        input:
+            models=f"{RESULTS}/tables/models.json",
+            similarity=f"{RESULTS}/tables/similarity.json",
+            students=expand(f"{RESULTS}/students/{{teacher}}.json", teacher=study.teachers),
+        output:
+            tables(DISTILLATION),
+        log:
+            f"{RESULTS}/logs/distillation.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/distillation.tsv"
+        params:
+            student=study.distillation["student"],
+            version=VERSIONS["distill"],
+        resources:
+            gpu=0,
+            mem_mb=2000,
+            runtime=30,
+        conda:
+            "../envs/modelkin.yaml"
+        script:
+            "../workflow_scripts/distillation.py"

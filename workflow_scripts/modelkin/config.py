@@ -1,0 +1,259 @@
+"""The config: checked against the schema, filled with defaults, and asked for what each stage needs.
+
+Every error is one sentence. It imports neither torch nor snakemake, and reads no images.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import yaml
+
+from modelkin import architectures, datasets, measures
+from modelkin.errors import ModelkinError, unknown
+
+SCHEMA = Path(__file__).parents[2] / "schemas" / "config.schema.json"
+KINDS = ("natural", "inverted")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A measure as one study uses it: its label stands in tables and file names."""
+
+    label: str
+    name: str
+    settings: dict[str, int]
+
+
+class Study:
+    """A valid config. ``names`` are all models in order of arrival, ``active`` those not retired."""
+
+    def __init__(self, config: dict[str, Any]):
+        schema = json.loads(SCHEMA.read_text())
+        config = copy.deepcopy(config)
+        _validate(config, schema)
+        _fill(config, schema, schema)
+        for entry in config["models"]:
+            _fill(entry, schema["$defs"]["model"], schema, deep=False)
+        self._config = config
+        self.name: str = config["study"]
+        self.seed: int = config["seed"]
+        self.device: str = config["device"]
+        self.models: dict[str, dict[str, Any]] = {entry["name"]: entry for entry in config["models"]}
+        self.names: list[str] = list(self.models)
+        self.active: list[str] = [name for name in self.names if not self.models[name]["retired"]]
+        self.measures: list[Measured] = [_measured(item) for item in config["measures"]]
+        self._training_defaults = _defaults(schema["$defs"]["training"]) | config["training"]
+        _check(self, config)
+
+    def section(self, name: str) -> dict[str, Any]:
+        """One section of the config, with its defaults."""
+        return self._config[name]
+
+    @property
+    def distillation(self) -> dict[str, Any] | None:
+        """The section of that name, or None for a study without distillation."""
+        return self._config.get("distillation")
+
+    @property
+    def teachers(self) -> list[str]:
+        """The active models that teach, in order; empty without distillation."""
+        wanted = self.distillation and self.distillation["teachers"]
+        if not wanted:
+            return []
+        return [
+            name
+            for name in self.active
+            if name != self.distillation["student"] and (wanted == "all" or name in wanted)
+        ]
+
+    def earlier(self, name: str) -> list[str]:
+        """The models that arrived before this one."""
+        return self.names[: self.names.index(name)]
+
+    def through(self, name: str) -> list[str]:
+        """The models that arrived before this one, and this one."""
+        return [*self.earlier(name), name]
+
+    def training(self, name: str) -> dict[str, Any]:
+        """Everything that decides how a model is trained, its seed aside."""
+        entry = self.models[name]
+        recipe = entry.get("recipe") or ("adversarial" if entry["eps"] else "standard")
+        return {
+            **self._training_defaults,
+            **entry.get("training", {}),
+            "architecture": entry["architecture"],
+            "recipe": recipe,
+            "eps": entry["eps"],
+            "norm": entry["norm"],
+        }
+
+    def describe(self) -> list[dict[str, Any]]:
+        """One row for each active model: name, architecture, robustness level and norm, in order."""
+        keys = ("name", "architecture", "eps", "norm")
+        return [{key: self.models[name][key] for key in keys} for name in self.active]
+
+
+def read(path: str | Path) -> Study:
+    """The study of a YAML file; ModelkinError if it cannot be read or is wrong."""
+    try:
+        found = yaml.safe_load(Path(path).read_text())
+    except OSError as error:
+        raise ModelkinError(f"the config {path} cannot be read: {error.strerror}.") from None
+    except yaml.YAMLError as error:
+        raise ModelkinError(f"the config {path} is not valid YAML: {' '.join(str(error).split())}.") from None
+    if not isinstance(found, dict):
+        raise ModelkinError(f"the config {path} must hold keys and values.")
+    return Study(found)
+
+
+def _measured(item: str | dict[str, Any]) -> Measured:
+    item = {"name": item} if isinstance(item, str) else dict(item)
+    name = item.pop("name")
+    measure = measures.get(name)
+    for key in item:
+        if key not in measure.settings:
+            raise unknown(f"setting of measure {name}", key, measure.settings)
+    for key, value in item.items():
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise ModelkinError(
+                f"measures: {key} of {name} must be a whole number of at least 1, not {value}."
+            )
+    settings = {**measure.settings, **item}
+    label = "-".join([name, *(f"{key}{value}" for key, value in settings.items())])
+    return Measured(label, name, settings)
+
+
+def _check(study: Study, config: dict[str, Any]) -> None:
+    """What a schema cannot say."""
+    _unique("model", [entry["name"] for entry in config["models"]])
+    _unique("measure", [m.label for m in study.measures])
+    if len(study.active) < 2:
+        raise ModelkinError("a study compares at least two models; too many of them are retired.")
+    for name, entry in study.models.items():
+        if "architecture" not in entry:
+            raise ModelkinError(f"model '{name}': source 'train' needs an architecture.")
+        if entry["architecture"] not in architectures.names():
+            raise unknown(f"architecture of model '{name}'", entry["architecture"], architectures.names())
+        if (entry["eps"] == 0) != (
+            entry.get("recipe", "standard" if entry["eps"] == 0 else "") == "standard"
+        ):
+            raise ModelkinError(
+                f"model '{name}': recipe '{entry['recipe']}' does not go with eps {entry['eps']:g}; "
+                "standard training has eps 0, the others more."
+            )
+    _check_samples(study, config)
+    _check_analyses(study, config)
+
+
+def _check_samples(study: Study, config: dict[str, Any]) -> None:
+    counts = datasets.counts(**config["dataset"])
+    if counts["classes"] < 2:
+        raise ModelkinError("the dataset must have at least two classes.")
+    for kind in KINDS:
+        if config["probes"][kind] > counts["test"]:
+            raise ModelkinError(
+                f"probes: {kind} asks for {config['probes'][kind]} images, "
+                f"but the test split of {config['dataset']['name']} has {counts['test']}."
+            )
+        for measure in study.measures:
+            needed = measure.settings.get("k", 0)
+            if needed >= config["probes"][kind] and kind in measures.get(measure.name).probes:
+                raise ModelkinError(
+                    f"measure {measure.label} asks for more neighbours than the {kind} probe has "
+                    f"other images ({config['probes'][kind] - 1})."
+                )
+
+
+def _check_analyses(study: Study, config: dict[str, Any]) -> None:
+    by = config["ensembles"]["clusters_by"]
+    labels = [m.label for m in study.measures]
+    if by["measure"] not in labels:
+        raise unknown("measure in ensembles.clusters_by", by["measure"], labels)
+    used = {m.label: m.name for m in study.measures}[by["measure"]]
+    if by["kind"] not in measures.get(used).probes:
+        raise ModelkinError(f"ensembles.clusters_by: {by['measure']} is not measured on {by['kind']} probes.")
+    number = config["clusters"]["number"]
+    if number != "eigengap" and number > len(study.active):
+        raise ModelkinError(f"clusters: number is {number}, but the study has {len(study.active)} models.")
+    distillation = config.get("distillation")
+    if distillation is None:
+        return
+    chosen = [] if distillation["teachers"] == "all" else distillation["teachers"]
+    for role, names in (("student", [distillation["student"]]), ("teacher", chosen)):
+        for name in names:
+            if name not in study.names:
+                raise unknown(f"distillation {role}", name, study.names)
+    if distillation["student"] in chosen:
+        raise ModelkinError(f"distillation: '{distillation['student']}' cannot be its own teacher.")
+
+
+def _unique(what: str, names: list[str]) -> None:
+    for name in names:
+        if names.count(name) > 1:
+            raise ModelkinError(f"two {what}s are named '{name}'; names must differ.")
+
+
+def _validate(config: dict[str, Any], schema: dict[str, Any]) -> None:
+    errors = jsonschema.Draft202012Validator(schema).iter_errors(config)
+    first = jsonschema.exceptions.best_match(errors)
+    if first is not None:
+        raise _friendly(first)
+
+
+def _friendly(error: jsonschema.ValidationError) -> ModelkinError:
+    where = _where(error.absolute_path)
+    if error.validator == "additionalProperties":
+        valid = error.schema["properties"]
+        extra = next(key for key in error.instance if key not in valid)
+        return unknown(f"key in {where or 'the config'}", extra, valid)
+    if error.validator == "required":
+        missing = next(key for key in error.validator_value if key not in error.instance)
+        return ModelkinError(f"{where or 'the config'} lacks the key '{missing}'.")
+    if error.validator == "enum":
+        return unknown(where, error.instance, map(str, error.validator_value))
+    if error.validator == "minItems":
+        return ModelkinError(f"{where} needs at least {error.validator_value} entries.")
+    said = {
+        "minimum": "at least {}",
+        "exclusiveMinimum": "greater than {}",
+        "maximum": "at most {}",
+        "exclusiveMaximum": "less than {}",
+        "type": "of type {}",
+        "const": "{}",
+    }.get(error.validator)
+    if said is not None:
+        wanted = error.validator_value
+        wanted = " or ".join(wanted) if isinstance(wanted, list) else wanted
+        return ModelkinError(f"{where} must be {said.format(wanted)}, not {error.instance!r}.")
+    if error.validator == "pattern" and where.endswith(("name", "study")):
+        return ModelkinError(
+            f"{where}: '{error.instance}' is not usable as a name; use letters, digits and . _ + - only."
+        )
+    return ModelkinError(f"{where}: {error.message}.")
+
+
+def _where(path: Iterator[str | int]) -> str:
+    text = ""
+    for part in path:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+    return text
+
+
+def _fill(value: dict[str, Any], part: dict[str, Any], schema: dict[str, Any], deep: bool = True) -> None:
+    """Add the defaults of a part of the schema to a value, section by section if deep."""
+    for key, default in _defaults(part).items():
+        value.setdefault(key, copy.deepcopy(default))
+    for key, inner in part["properties"].items():
+        if deep and isinstance(value.get(key), dict) and "properties" in inner:
+            _fill(value[key], inner, schema)
+
+
+def _defaults(part: dict[str, Any]) -> dict[str, Any]:
+    return {key: inner["default"] for key, inner in part["properties"].items() if "default" in inner}

@@ -1,0 +1,92 @@
+"""Representation inversion: images that a model cannot tell from given ones (jones2022, Section 3.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+import xarray as xr
+
+from modelkin.errors import ModelkinError
+from modelkin.images import Images
+from modelkin.optimise import Descent
+
+
+@dataclass(frozen=True)
+class Inverted:
+    """images (n, c, h, w); relative loss (n,); steps taken (n,); L2 distance from the seed (n,)."""
+
+    images: torch.Tensor
+    loss: torch.Tensor
+    steps: torch.Tensor
+    distance: torch.Tensor
+
+    def facts(self) -> dict[str, float]:
+        """Medians and 90th percentile: what tells whether the inversion worked."""
+        loss = self.loss.double().cpu().numpy()
+        return {
+            "images": len(loss),
+            "median_loss": float(np.median(loss)),
+            "loss_90": float(np.quantile(loss, 0.9)),
+            "median_steps": float(np.median(self.steps.cpu().numpy())),
+            "median_distance": float(np.median(self.distance.double().cpu().numpy())),
+        }
+
+    def to_dataset(self, pairs: pd.DataFrame, classes: list[str]) -> xr.Dataset:
+        """The probe as a store: images labelled as their targets, and how each came out.
+
+        pairs: as :func:`modelkin.probes.pairs` returns them, in the order of the images.
+        """
+        probe = Images(
+            self.images.cpu().numpy(), pairs["target_label"].to_numpy(), pairs["sample"].to_numpy(), classes
+        )
+        values = {"loss": self.loss, "steps": self.steps, "distance": self.distance}
+        return probe.to_dataset().assign({k: ("sample", v.cpu().numpy()) for k, v in values.items()})
+
+
+def settings(steps: int = 200, step_size: float = 0.05, momentum: float = 0.9, **more) -> Descent:
+    """Normalised-gradient descent with L2 momentum and a cosine step: the best iterate is kept.
+
+    step_size is in L2 units of pixels in [0, 1]; ``more`` as in :class:`~modelkin.optimise.Descent`.
+    """
+    return Descent(steps=steps, step_size=step_size, momentum=momentum, **{"schedule": "cosine", **more})
+
+
+def invert(
+    model,
+    seeds: torch.Tensor,
+    targets: torch.Tensor,
+    descent: Descent | None = None,
+    *,
+    batch_size: int | None = None,
+    progress: Callable[[int, int, float], None] | None = None,
+) -> Inverted:
+    """From each seed image, an image whose representation is that of its target image.
+
+    seeds, targets: (n, c, h, w) in [0, 1], on the model's device. The loss of a sample is
+    ||rep(x) - rep(target)|| / ||rep(target)||. Raises ModelkinError if a target's representation
+    is zero or not finite, for then that loss is undefined.
+    """
+    if seeds.shape != targets.shape:
+        raise ModelkinError(f"seeds {tuple(seeds.shape)} and targets {tuple(targets.shape)} differ in shape.")
+    with torch.no_grad():
+        wanted = torch.cat([model.representation(part) for part in targets.split(batch_size or len(targets))])
+    norms = torch.linalg.vector_norm(wanted, dim=1)
+    if not torch.isfinite(norms).all():
+        raise ModelkinError("the model's representations of the targets contain NaN or infinite values.")
+    if (norms == 0).any():
+        raise ModelkinError(
+            f"the model's representation is zero for {int((norms == 0).sum())} of {len(norms)} targets, "
+            "so no relative loss is defined; it has probably failed to train: give it `retired: true`."
+        )
+
+    def losses(x: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
+        offset = model.representation(x) - wanted[index]
+        return torch.linalg.vector_norm(offset, dim=1) / norms[index]
+
+    found = (descent or settings()).run(losses, seeds, batch_size=batch_size, progress=progress)
+    distance = torch.linalg.vector_norm((found.images - seeds).flatten(1), dim=1)
+    return Inverted(found.images, found.losses, found.steps, distance)

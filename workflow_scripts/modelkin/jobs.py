@@ -1,0 +1,75 @@
+"""What every script does around its work: a log, progress on long work, and one line when it cannot go on."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sys
+import time
+from pathlib import Path
+
+from modelkin.errors import ModelkinError
+
+LOG = logging.getLogger("modelkin")
+
+
+@contextlib.contextmanager
+def running(log: str | Path, what: str):
+    """Log to a file, warnings and progress also to the terminal.
+
+    A ModelkinError ends the process with exit status 1 and its one sentence; other errors, which
+    are bugs, keep their traceback.
+    """
+    handlers = [logging.FileHandler(log, mode="w"), logging.StreamHandler(sys.stderr)]
+    handlers[0].setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    handlers[1].setFormatter(logging.Formatter(f"{what}: %(message)s"))
+    handlers[1].addFilter(lambda record: record.levelno >= logging.WARNING or hasattr(record, "progress"))
+    LOG.setLevel(logging.INFO)
+    LOG.handlers[:] = handlers
+    try:
+        yield LOG
+    except ModelkinError as error:
+        LOG.error("%s", error)
+        sys.exit(1)
+    except Exception:
+        LOG.handlers[:] = handlers[:1]
+        LOG.exception("unexpected error")
+        raise
+
+
+class Progress:
+    """How far long work is, on the terminal and in the log, at most every few seconds."""
+
+    def __init__(self, total: int, unit: str, every: float = 5.0):
+        self.total, self.unit, self.every = total, unit, every
+        self.started = self.told = time.monotonic()
+
+    def __call__(self, done: float, note: str = "") -> None:
+        now = time.monotonic()
+        if now - self.told < self.every:
+            return
+        self.told = now
+        left = (now - self.started) * (self.total / done - 1) if done else float("nan")
+        text = f"{done:.0f} of {self.total} {self.unit}, about {left:.0f} s left{note and f', {note}'}"
+        LOG.info("%s", text, extra={"progress": True})
+
+
+def device(name: str):
+    """The torch device of the config's ``device``; ModelkinError if this machine lacks it."""
+    import torch
+
+    # Results must not depend on how many cores happen to be free.
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", 1)))
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    found = torch.device(name)
+    if found.type == "cuda" and not torch.cuda.is_available():
+        raise ModelkinError(
+            f"device: {name} was asked for, but this machine has no usable GPU; use cpu or auto."
+        )
+    if found.type == "cuda" and (found.index or 0) >= torch.cuda.device_count():
+        raise ModelkinError(
+            f"device: {name} does not exist; this machine has {torch.cuda.device_count()} GPUs."
+        )
+    return found

@@ -1,0 +1,128 @@
+"""The pairs that a new model completes, and the rows of the similarity table they give.
+
+It knows measures only through their interface, and nothing of where activations are kept.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+import xarray as xr
+
+from modelkin import measures, seeds
+from modelkin.config import Measured
+from modelkin.errors import ModelkinError
+
+NORMAL_95 = 1.959964
+
+
+class Pair(NamedTuple):
+    """Two models on one probe; source is a model for inverted probes, a dataset for the natural one."""
+
+    kind: str
+    source: str
+    model_a: str
+    model_b: str
+
+
+Read = Callable[[str, str, str], xr.Dataset]
+
+
+def pairs(model: str, earlier: Sequence[str], dataset: str) -> Iterator[Pair]:
+    """Every pair that ``model`` completes, itself included; on inverted probes a is the source.
+
+    Pairs that share activations follow each other.
+    """
+    for other in (*earlier, model):
+        yield Pair("natural", dataset, other, model)
+    for other in (*earlier, model):
+        yield Pair("inverted", model, model, other)
+    for other in earlier:
+        yield Pair("inverted", other, other, model)
+
+
+def rows(
+    wanted: Sequence[Pair],
+    read: Read,
+    chosen: Sequence[Measured],
+    *,
+    permutations: int,
+    seed: int,
+    device: torch.device | str = "cpu",
+    progress: Callable[[float], None] | None = None,
+) -> pd.DataFrame:
+    """One row for each pair and measure.
+
+    read(kind, source, observer): activations with a sample coordinate. Columns: kind, source,
+    model_a, model_b, measure, value, stderr, ci_low, ci_high (95 %), chance (mean over seeded
+    permutations of b's samples), n (samples).
+    """
+
+    @functools.lru_cache(maxsize=3)
+    def observed(kind: str, source: str, observer: str) -> _Observed:
+        return _Observed(read(kind, source, observer), device)
+
+    table = []
+    for done, pair in enumerate(wanted):
+        if progress is not None:
+            progress(done)
+        a, b = (observed(pair.kind, pair.source, model) for model in (pair.model_a, pair.model_b))
+        same_samples(a.data, b.data, pair)
+        n, rng = a.data.sizes["sample"], seeds.generator(seed, "chance", *pair)
+        orders = [torch.from_numpy(rng.permutation(n)).to(device) for _ in range(permutations)]
+        for measured in chosen:
+            if pair.kind in measures.get(measured.name).probes:
+                table.append({**pair._asdict(), **_measure(measured, a, b, pair, orders), "n": n})
+    return pd.DataFrame(table)
+
+
+def same_samples(a: xr.Dataset, b: xr.Dataset, pair: Pair) -> None:
+    """ModelkinError unless both were computed on the same samples in the same order."""
+    ids_a, ids_b = (data["sample"].to_numpy() for data in (a, b))
+    if len(ids_a) == len(ids_b) and (ids_a == ids_b).all():
+        return
+    raise ModelkinError(
+        f"activations of '{pair.model_a}' and '{pair.model_b}' on the {pair.kind} probe of '{pair.source}' "
+        f"are of different samples ({len(ids_a)} and {len(ids_b)}); delete their manifests and run again."
+    )
+
+
+class _Observed:
+    """One model's activations on one probe, and what each measure has prepared of them."""
+
+    def __init__(self, data: xr.Dataset, device: torch.device | str):
+        self.data, self._device = data, device
+        self._parts: dict[str, dict] = {}
+
+    def part(self, measured: Measured) -> dict:
+        if measured.label not in self._parts:
+            measure = measures.get(measured.name)
+            values = torch.from_numpy(self.data[measure.needs].values).to(self._device)
+            self._parts[measured.label] = measure.prepare(values, **measured.settings)
+        return self._parts[measured.label]
+
+
+def _measure(measured: Measured, a: _Observed, b: _Observed, pair: Pair, orders: list) -> dict[str, object]:
+    measure = measures.get(measured.name)
+    try:
+        value, stderr = measure.compare(a.part(measured), b.part(measured))
+        shuffled = (measure.permuted(b.part(measured), order) for order in orders)
+        chance = [measure.compare(a.part(measured), part).value for part in shuffled]
+    except ModelkinError as error:
+        where = f"'{pair.model_a}' and '{pair.model_b}' on the {pair.kind} probe of '{pair.source}'"
+        raise ModelkinError(f"{measured.label} of {where}: {error}") from None
+    low, high = measure.bounds
+    half = NORMAL_95 * stderr
+    return {
+        "measure": measured.label,
+        "value": value,
+        "stderr": stderr,
+        "ci_low": np.clip(value - half, low, high),
+        "ci_high": np.clip(value + half, low, high),
+        "chance": float(np.mean(chance)),
+    }

@@ -1,0 +1,99 @@
+"""Tables: similarity of all shells joined, and what is read off it by robustness level.
+
+All functions take and return pandas frames; models are described by a frame with columns
+name, architecture, eps and norm, in the order of the study.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from modelkin import artifacts
+
+INVERSION_FACTS = ("median_loss", "loss_90", "median_steps", "median_distance")
+
+
+def write(manifest: str | Path, frame: pd.DataFrame, **about: Any) -> dict[str, Any]:
+    """Write a frame as the parquet artifact of a manifest; ``about`` as in :func:`artifacts.write`."""
+    facts = {"rows": len(frame), "columns": list(frame.columns), **about.pop("facts", {})}
+    return artifacts.write(
+        manifest,
+        lambda path: frame.to_parquet(path, index=False),
+        suffix=".parquet",
+        facts=facts,
+        **about,
+    )
+
+
+def read(manifest: str | Path) -> pd.DataFrame:
+    """The frame of a parquet artifact."""
+    return pd.read_parquet(artifacts.store(manifest, ".parquet"))
+
+
+def join(shells: list[pd.DataFrame], models: pd.DataFrame) -> pd.DataFrame:
+    """The similarity table of these models: all rows of their shells in which only they appear."""
+    whole = pd.concat(shells, ignore_index=True)
+    here = whole["model_a"].isin(models["name"]) & whole["model_b"].isin(models["name"])
+    return whole[here].reset_index(drop=True)
+
+
+def with_levels(similarity: pd.DataFrame, models: pd.DataFrame) -> pd.DataFrame:
+    """The rows of two different models, with eps_a and eps_b."""
+    eps = models.set_index("name")["eps"]
+    rows = similarity[similarity["model_a"] != similarity["model_b"]]
+    return rows.assign(eps_a=rows["model_a"].map(eps), eps_b=rows["model_b"].map(eps))
+
+
+def summary(similarity: pd.DataFrame, models: pd.DataFrame) -> pd.DataFrame:
+    """For each kind, measure and level: mean, sd over pairs of different models of that level.
+
+    Columns kind, measure, eps, mean, sd (NaN for one pair), pairs, stderr (root mean square of the
+    pairs' own), chance, n (samples). On inverted probes both directions count as pairs.
+    """
+    rows = with_levels(similarity, models).query("eps_a == eps_b").rename(columns={"eps_a": "eps"})
+    return _spread(rows, ["kind", "measure", "eps"])
+
+
+def asymmetry(similarity: pd.DataFrame, models: pd.DataFrame) -> pd.DataFrame:
+    """Inverted probes by level of source and level of observer (jones2022, Fig. 6), as :func:`summary`."""
+    rows = with_levels(similarity, models).query("kind == 'inverted'")
+    rows = rows.rename(columns={"eps_a": "source_eps", "eps_b": "observer_eps"})
+    return _spread(rows, ["measure", "source_eps", "observer_eps"])
+
+
+def _spread(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+    rows = rows.assign(square=rows["stderr"] ** 2)
+    found = rows.groupby(by, as_index=False).agg(
+        mean=("value", "mean"),
+        sd=("value", "std"),
+        pairs=("value", "size"),
+        stderr=("square", "mean"),
+        chance=("chance", "mean"),
+        n=("n", "first"),
+    )
+    return found.assign(stderr=found["stderr"] ** 0.5)
+
+
+def describe(
+    models: pd.DataFrame,
+    trained: Mapping[str, Mapping[str, Any]],
+    inverted: Mapping[str, Mapping[str, Any]],
+    *,
+    failed_above: float,
+) -> pd.DataFrame:
+    """models with what their manifests' facts say of accuracy and inversion.
+
+    trained, inverted: facts by model name. inversion_failed: the median relative loss is above
+    ``failed_above``.
+    """
+    rows = []
+    for row in models.to_dict("records"):
+        facts, probe = trained[row["name"]], inverted[row["name"]]
+        row |= {key: facts[key] for key in ("parameters", "clean_accuracy", "adversarial_accuracy")}
+        row |= {f"inversion_{key}": probe[key] for key in INVERSION_FACTS}
+        rows.append(row | {"inversion_failed": probe["median_loss"] > failed_above})
+    return pd.DataFrame(rows)

@@ -1,0 +1,43 @@
+"""One shell of the similarity table: every pair that this model completes, by every measure."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from modelkin import activations, artifacts, images, jobs, similarity, tables
+from modelkin.config import Measured
+
+with jobs.running(snakemake.log[0], f"similarity {snakemake.wildcards.model}") as log:
+    names, params = snakemake.params.models, snakemake.params
+    folder = Path(snakemake.input.natural[0]).parents[1]
+    inputs = [*snakemake.input.natural, *snakemake.input.inverted]
+
+    def read(kind, source, observer):
+        manifest, group = activations.where(kind, source, observer, names)
+        return images.open_(artifacts.store(folder / f"{manifest}.json"), group)
+
+    wanted = list(similarity.pairs(names[-1], names[:-1], params.dataset))
+    settings = {"permutations": params.permutations, "seed": params.seed, "dataset": params.dataset}
+    about = {"stage": "similarity", "version": params.version, "inputs": inputs}
+    output = Path(snakemake.output[0])
+    parts = {
+        output.with_suffix("") / f"{item['label']}.json": about | {"settings": settings | {"measure": item}}
+        for item in params.measures
+    }
+    stale = [part for part, made in parts.items() if not artifacts.current(part, suffix=".parquet", **made)]
+    log.info("%d pairs, %d of %d measures to compute", len(wanted), len(stale), len(parts))
+    if stale:
+        chosen = [parts[part]["settings"]["measure"] for part in stale]
+        rows = similarity.rows(
+            wanted,
+            read,
+            [Measured(item["label"], item["name"], item["settings"]) for item in chosen],
+            permutations=params.permutations,
+            seed=params.seed,
+            device=jobs.device(snakemake.config.get("device", "auto")),
+            progress=jobs.Progress(len(wanted), "pairs"),
+        )
+        for part, item in zip(stale, chosen, strict=True):
+            tables.write(part, rows[rows["measure"] == item["label"]], **parts[part])
+    whole = pd.concat([tables.read(part) for part in parts], ignore_index=True)
+    tables.write(output, whole, settings=settings | {"measures": params.measures}, **about)
