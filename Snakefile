@@ -11,7 +11,7 @@ min_version("9.0")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 sys.path.insert(0, os.path.join(workflow.basedir, "workflow_scripts"))
 
-from modelkin import measures
+from modelkin import figures, measures
 from modelkin.config import Study
 from modelkin.errors import ModelkinError
 from modelkin.stages import VERSIONS

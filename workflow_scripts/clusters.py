@@ -1,0 +1,24 @@
+"""Cluster the models by every measure on every kind of probe."""
+
+from pathlib import Path
+
+from modelkin import analyses, jobs, seeds, tables
+
+with jobs.running(snakemake.log[0], "clusters"):
+    params = snakemake.params
+    made = analyses.clusters(
+        tables.read(snakemake.input.similarity),
+        tables.read(snakemake.input.models),
+        params.directions,
+        **params.clusters,
+        seed=seeds.derive(params.seed, "clusters"),
+    )
+    for manifest in snakemake.output:
+        tables.write(
+            manifest,
+            made[Path(manifest).stem],
+            stage="clusters",
+            version=params.version,
+            settings={**params.clusters, "seed": params.seed},
+            inputs=list(snakemake.input),
+        )

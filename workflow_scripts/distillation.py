@@ -1,0 +1,23 @@
+"""Join the students of all teachers, and correlate their accuracy with similarity."""
+
+from pathlib import Path
+
+import pandas as pd
+from modelkin import analyses, jobs, tables
+
+with jobs.running(snakemake.log[0], "distillation"):
+    made = analyses.distillation(
+        pd.concat([tables.read(manifest) for manifest in snakemake.input.students]),
+        tables.read(snakemake.input.similarity),
+        tables.read(snakemake.input.models),
+        student=snakemake.params.student,
+    )
+    for manifest in snakemake.output:
+        tables.write(
+            manifest,
+            made[Path(manifest).stem],
+            stage="distill",
+            version=snakemake.params.version,
+            settings={"student": snakemake.params.student},
+            inputs=list(snakemake.input),
+        )

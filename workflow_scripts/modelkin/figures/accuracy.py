@@ -1,0 +1,32 @@
+"""Accuracy and inversion of the models: whether what follows rests on models that work."""
+
+from modelkin.figures import base
+from modelkin.figures.base import Figure
+
+PANELS = {
+    "clean_accuracy": "accuracy, natural test images",
+    "adversarial_accuracy": "accuracy under PGD",
+    "inversion_median_loss": "median relative loss of inversions",
+}
+
+
+def draw(data, settings):
+    """One line for each architecture in three panels, against the robustness level."""
+    models = data["models"]
+    looks = base.architecture_looks(models, settings["palette"])
+    found = base.levels(models)
+    figure, axes = base.facets(len(PANELS), height=3.0)
+    for axis, (column, label) in zip(axes, PANELS.items(), strict=True):
+        where = dict(zip(found, base.eps_axis(axis, found), strict=True))
+        for architecture, rows in models.sort_values("eps").groupby("architecture", sort=False):
+            axis.plot(rows["eps"].map(where), rows[column], label=architecture, **looks[architecture])
+        axis.set_ylabel(label)
+    axes[-1].set_ylim(bottom=0)
+    axes[0].legend(title="architecture")
+    figure.suptitle("The models: accuracy and how well they could be inverted")
+    failed = list(models.loc[models["inversion_failed"], "name"])
+    base.footnote(figure, f"inversion failed: {', '.join(failed)}" if failed else "no inversion failed")
+    return figure
+
+
+FIGURE = Figure(title="Accuracy", section="models", needs=("models",), draw=draw)

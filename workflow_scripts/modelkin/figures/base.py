@@ -1,0 +1,173 @@
+"""What a figure is, and what all figures share: style, colours, order of models, files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lazy_loader
+import numpy as np
+
+from modelkin import measures
+
+pd = lazy_loader.load("pandas")
+plt = lazy_loader.load("matplotlib.pyplot")
+sns = lazy_loader.load("seaborn")
+
+KINDS = ("natural", "inverted")
+MARKERS = "osD^vPX*<>ph"
+STYLE = {
+    "figure.constrained_layout.use": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 10,
+    "axes.labelsize": 9,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "legend.fontsize": 8,
+    "legend.frameon": False,
+    "svg.hashsalt": "modelkin",
+    "pdf.fonttype": 42,
+}
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure of the study.
+
+    needs: names of tables, or of 'images' (dataset, pairs and inverted probes).
+    settings: the keys of the config's figures section that it uses, so that others do not redraw it.
+    draw(data, settings) returns a matplotlib figure; with ``per_measure`` it is called with the
+    measure's label too, once for each. measure: the only measure it is about, which it needs.
+    """
+
+    title: str
+    section: str
+    needs: tuple[str, ...]
+    draw: Callable[..., Any]
+    settings: tuple[str, ...] = ("palette",)
+    per_measure: bool = False
+    measure: str | None = None
+
+
+def save(figure, folder: Path, stem: str, dpi: int) -> None:
+    """Write PNG and PDF without dates, so that the same figure gives the same bytes."""
+    figure.savefig(folder / f"{stem}.png", dpi=dpi, metadata={"Software": None})
+    figure.savefig(folder / f"{stem}.pdf", metadata={"CreationDate": None, "Creator": None, "Producer": None})
+    plt.close(figure)
+
+
+def describe(label: str) -> tuple[str, str]:
+    """The title of a measure's label, and 'similarity' or 'distance'."""
+    name, *settings = label.split("-")
+    measure = measures.get(name)
+    numbers = ", ".join(
+        f"{text.rstrip('0123456789')} = {text.lstrip('abcdefghijklmnopqrstuvwxyz_')}" for text in settings
+    )
+    return f"{measure.title} ({numbers})" if numbers else measure.title, measure.direction
+
+
+def in_order(similarity: pd.DataFrame) -> list[str]:
+    """The measures of a table in the order in which they first stand there."""
+    return list(dict.fromkeys(similarity["measure"]))
+
+
+def kind_colours(palette: str) -> dict[str, Any]:
+    """A colour for each kind of probe."""
+    return dict(zip(KINDS, sns.color_palette(palette), strict=False))
+
+
+def architecture_looks(models: pd.DataFrame, palette: str) -> dict[str, dict[str, Any]]:
+    """A colour and a marker for each architecture, so that neither alone must be told apart."""
+    found = list(dict.fromkeys(models["architecture"]))
+    colours = sns.color_palette(palette, len(found))
+    return {name: {"color": colours[i], "marker": MARKERS[i % len(MARKERS)]} for i, name in enumerate(found)}
+
+
+def level_colours(levels: Sequence[float]) -> dict[float, Any]:
+    """A colour for each robustness level, from light (standard) to dark."""
+    return dict(zip(levels, sns.color_palette("viridis_r", len(levels) + 1)[1:], strict=True))
+
+
+def levels(models: pd.DataFrame) -> list[float]:
+    """The robustness levels of a study, rising."""
+    return sorted(models["eps"].unique())
+
+
+def names_of(models: pd.DataFrame) -> dict[str, str]:
+    """How each model is written in a figure: a failed inversion is marked with an asterisk."""
+    failed = models.set_index("name")["inversion_failed"]
+    return {name: f"{name}*" if failed[name] else name for name in models["name"]}
+
+
+def facets(count: int, width: float = 3.0, height: float = 2.6, columns: int = 3):
+    """A figure with ``count`` axes in rows of ``columns``; the unused ones are removed."""
+    columns = min(columns, count)
+    rows = -(-count // columns)
+    figure, axes = plt.subplots(rows, columns, figsize=(width * columns, height * rows), squeeze=False)
+    for extra in axes.flat[count:]:
+        extra.remove()
+    return figure, list(axes.flat[:count])
+
+
+def eps_axis(axis, found: Sequence[float], label: str = "robustness level eps") -> np.ndarray:
+    """Levels at equal distances on the x axis; returns their positions."""
+    axis.set_xticks(range(len(found)), [f"{eps:g}" for eps in found])
+    axis.set_xlabel(label)
+    return np.arange(len(found))
+
+
+def footnote(figure, text: str) -> None:
+    """A line of small print under a figure: n, chance level, what the marks mean."""
+    figure.supxlabel(text, fontsize=8, color="0.35")
+
+
+def outcome_panels(
+    outcomes: pd.DataFrame,
+    similarity: pd.DataFrame,
+    correlations: pd.DataFrame,
+    *,
+    outcome: str,
+    label: str,
+    palette: str,
+):
+    """A panel for each measure: a column of ``outcomes`` (model_a, model_b, ...) against similarity.
+
+    Each kind of probe has its colour and marker, and its correlations in the legend.
+    """
+    from modelkin.ensembles import both_directions
+
+    names = in_order(similarity)
+    colours = kind_colours(palette)
+    figure, axes = facets(len(names), width=3.2, height=3.0)
+    values = both_directions(similarity)
+    for axis, measure in zip(axes, names, strict=True):
+        for row in correlations[correlations["measure"] == measure].itertuples():
+            part = values[(values["measure"] == measure) & (values["kind"] == row.kind)]
+            points = outcomes.merge(part, on=["model_a", "model_b"])
+            axis.scatter(
+                points["value"],
+                points[outcome],
+                s=9 if len(points) > 50 else 22,
+                alpha=0.7,
+                lw=0,
+                marker="o" if row.kind == "natural" else "s",
+                color=colours[row.kind],
+                label=f"{row.kind}: r {row.pearson:.2f} (p {_p(row.pearson_p)}), rho {row.spearman:.2f}",
+            )
+        title, direction = describe(measure)
+        axis.set(title=title, xlabel=direction, ylabel=label)
+        axis.legend(fontsize=6, loc="best", handletextpad=0.1, borderaxespad=0.1)
+    return figure
+
+
+def _p(value: float) -> str:
+    return f"{value:.2f}" if value >= 0.01 else f"{value:.0e}"
+
+
+def style() -> None:
+    """Set the look that all figures share, and a backend that needs no screen."""
+    plt.switch_backend("agg")
+    plt.rcParams.update(STYLE)

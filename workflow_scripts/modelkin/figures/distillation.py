@@ -1,0 +1,32 @@
+"""What similarity says of a teacher's worth."""
+
+from modelkin.figures import base
+from modelkin.figures.base import Figure, outcome_panels
+
+
+def draw(data, settings):
+    """A panel for each measure: accuracy of the student against its similarity to the teacher."""
+    table = data["distillation"]
+    figure = outcome_panels(
+        table,
+        data["similarity"],
+        data["distillation_correlations"],
+        outcome="student_accuracy",
+        label="student accuracy",
+        palette=settings["palette"],
+    )
+    figure.suptitle(f"Distillation into {table['model_b'].iloc[0]}: does a similar teacher teach better?")
+    base.footnote(
+        figure,
+        f"{len(table)} teachers, mean of {table['repeats'].iloc[0]} students each; "
+        "similarity of the teacher to the study's own model of the student's kind;\nr Pearson, rho Spearman",
+    )
+    return figure
+
+
+FIGURE = Figure(
+    title="Distillation",
+    section="distillation",
+    needs=("similarity", "distillation", "distillation_correlations"),
+    draw=draw,
+)

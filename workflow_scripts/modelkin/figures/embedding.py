@@ -1,0 +1,65 @@
+"""The models as points: the spectral embedding of a measure's matrix, with its clusters."""
+
+import numpy as np
+
+from modelkin.figures import base
+from modelkin.figures.base import Figure, plt, sns
+
+
+def draw(data, settings, measure: str):
+    """For each kind of probe the embedding, its clusters outlined by colour, and the eigenvalues."""
+    rows = data["clusters"].query("measure == @measure")
+    kinds = [kind for kind in base.KINDS if kind in set(rows["kind"])]
+    models = data["models"].set_index("name")
+    looks = base.architecture_looks(data["models"], settings["palette"])
+    title, _ = base.describe(measure)
+    figure, axes = plt.subplots(
+        2, len(kinds), figsize=(4.6 * len(kinds), 6), height_ratios=(3, 1), squeeze=False
+    )
+    for (top, bottom), kind in zip(axes.T, kinds, strict=True):
+        part = rows[rows["kind"] == kind]
+        colours = sns.color_palette(settings["palette"], part["cluster"].max() + 1)
+        for row in part.itertuples():
+            model = models.loc[row.model]
+            top.scatter(
+                row.x,
+                row.y,
+                s=30 + 90 * model["eps"] / max(models["eps"].max(), 1e-12),
+                marker=looks[model["architecture"]]["marker"],
+                color=colours[row.cluster],
+                alpha=0.8,
+                lw=0,
+            )
+        stable = data["cluster_stability"].query("measure == @measure and kind == @kind").iloc[0]
+        top.set(
+            title=f"{kind}: {stable['clusters']} clusters, stability {stable['ari_models_mean']:.2f}",
+            xlabel="second eigenvector",
+            ylabel="third eigenvector",
+        )
+        values = data["spectra"].query("measure == @measure and kind == @kind")
+        bottom.plot(values["rank"], values["eigenvalue"], "o-", ms=3, color="0.3")
+        bottom.axvline(stable["clusters"] + 0.5, color="0.5", ls=":")
+        bottom.set(
+            xlabel="rank", ylabel="eigenvalue", xticks=np.arange(1, len(values) + 1, max(1, len(values) // 8))
+        )
+    handles = [
+        plt.Line2D([], [], ls="", color="0.4", marker=look["marker"], label=name)
+        for name, look in looks.items()
+    ]
+    figure.legend(handles=handles, title="architecture", loc="outside right upper")
+    figure.suptitle(f"Spectral embedding of {title}")
+    base.footnote(
+        figure,
+        "colour: cluster; size: robustness level; stability: adjusted Rand index under resampled models;\n"
+        "dotted: number of clusters",
+    )
+    return figure
+
+
+FIGURE = Figure(
+    title="Embedding",
+    section="clusters",
+    needs=("models", "clusters", "cluster_stability", "spectra"),
+    draw=draw,
+    per_measure=True,
+)

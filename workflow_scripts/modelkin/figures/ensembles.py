@@ -1,0 +1,31 @@
+"""What similarity says of ensembles of two."""
+
+from modelkin.figures import base
+from modelkin.figures.base import Figure, outcome_panels
+
+
+def draw(data, settings):
+    """A panel for each measure: error reduction rate of every pair against its similarity."""
+    figure = outcome_panels(
+        data["ensemble_pairs"],
+        data["similarity"],
+        data["ensemble_correlations"],
+        outcome="error_reduction_rate",
+        label="error reduction rate",
+        palette=settings["palette"],
+    )
+    figure.suptitle("Ensembles of two models: similar ones gain less")
+    base.footnote(
+        figure,
+        f"{len(data['ensemble_pairs'])} pairs, logits averaged; error reduction rate = 1 - error of the ensemble /"
+        " mean error of its members;\nr Pearson, rho Spearman",
+    )
+    return figure
+
+
+FIGURE = Figure(
+    title="Ensembles of two",
+    section="ensembles",
+    needs=("similarity", "ensemble_pairs", "ensemble_correlations"),
+    draw=draw,
+)

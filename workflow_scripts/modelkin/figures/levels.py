@@ -1,0 +1,44 @@
+"""The spread of similarity within each robustness level."""
+
+from modelkin import tables
+from modelkin.figures import base
+from modelkin.figures.base import Figure, sns
+
+
+def draw(data, settings):
+    """A panel for each measure: boxes of all pairs of one level, natural and inverted."""
+    rows = tables.with_levels(data["similarity"], data["models"]).query("eps_a == eps_b")
+    rows = rows.assign(eps=rows["eps_a"].map("{:g}".format))
+    order = [f"{eps:g}" for eps in base.levels(data["models"])]
+    names = base.in_order(data["similarity"])
+    figure, axes = base.facets(len(names))
+    for axis, measure in zip(axes, names, strict=True):
+        part = rows[rows["measure"] == measure]
+        kinds = [kind for kind in base.KINDS if kind in set(part["kind"])]
+        sns.boxplot(
+            part,
+            x="eps",
+            y="value",
+            hue="kind",
+            order=order,
+            hue_order=kinds,
+            palette=base.kind_colours(settings["palette"]),
+            fliersize=2,
+            linewidth=0.8,
+            legend=axis is axes[0],
+            ax=axis,
+        )
+        title, direction = base.describe(measure)
+        axis.set(title=title, ylabel=direction, xlabel="robustness level eps")
+    axes[0].legend(title="probe")
+    figure.suptitle("Pairs of different models of one robustness level")
+    pairs = rows.groupby(["kind", "measure", "eps"]).size().groupby("kind").max()
+    counted = ", ".join(f"{count} {kind}" for kind, count in pairs.items())
+    base.footnote(
+        figure,
+        f"pairs in a box: {counted} (both directions); box: quartiles; whiskers: 1.5 interquartile ranges",
+    )
+    return figure
+
+
+FIGURE = Figure(title="Similarity by level", section="similarity", needs=("models", "similarity"), draw=draw)

@@ -1,0 +1,45 @@
+"""Similarity against robustness: natural images say little, inverted ones say much."""
+
+from modelkin.figures import base
+from modelkin.figures.base import Figure
+
+
+def draw(data, settings):
+    """A panel for each measure; mean and standard deviation over pairs of one level."""
+    summary = data["summary"]
+    names = base.in_order(data["similarity"])
+    found = base.levels(data["models"])
+    colours = base.kind_colours(settings["palette"])
+    figure, axes = base.facets(len(names))
+    for axis, measure in zip(axes, names, strict=True):
+        where = dict(zip(found, base.eps_axis(axis, found), strict=True))
+        for kind, rows in summary.query("measure == @measure").groupby("kind", sort=False):
+            x = rows["eps"].map(where)
+            axis.errorbar(
+                x,
+                rows["mean"],
+                rows["sd"],
+                color=colours[kind],
+                marker="o" if kind == "natural" else "s",
+                capsize=3,
+                label=kind,
+            )
+            axis.plot(x, rows["chance"], color=colours[kind], ls=":", lw=1.2)
+        title, direction = base.describe(measure)
+        axis.set(title=title, ylabel=direction)
+    axes[0].legend(title="probe")
+    figure.suptitle("Similarity of different models of one robustness level")
+    counts = summary.groupby("kind")["n"].first()
+    samples = ", ".join(f"{count} {kind} images" for kind, count in counts.items())
+    base.footnote(
+        figure, f"mean and standard deviation over pairs; {samples}; dotted: chance, samples permuted"
+    )
+    return figure
+
+
+FIGURE = Figure(
+    title="Similarity against robustness",
+    section="similarity",
+    needs=("models", "similarity", "summary"),
+    draw=draw,
+)

@@ -1,0 +1,50 @@
+"""Where models look: the cosine of their saliency maps on natural images."""
+
+from modelkin import tables
+from modelkin.figures import base
+from modelkin.figures.base import Figure, plt
+from modelkin.figures.heatmaps import ordered
+
+MEASURE = "saliency_cosine"
+
+
+def draw(data, settings):
+    """Left: pairs within each level, with 95 % intervals over images; right: all pairs."""
+    rows = tables.with_levels(data["similarity"].query("measure == @MEASURE"), data["models"])
+    found = base.levels(data["models"])
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.6), width_ratios=(2, 3))
+    for place, eps in zip(base.eps_axis(left, found), found, strict=True):
+        part = rows.query("eps_a == @eps and eps_b == @eps").sort_values("value")
+        x = place + 0.3 * ((part["value"].rank() - 0.5) / max(len(part), 1) - 0.5)
+        error = (part["value"] - part["ci_low"], part["ci_high"] - part["value"])
+        left.errorbar(x, part["value"], error, fmt="o", ms=4, lw=0.8, color=base.level_colours(found)[eps])
+        left.hlines(part["value"].mean(), place - 0.3, place + 0.3, color="k", lw=1.5)
+    left.axhline(rows["chance"].mean(), color="0.4", ls=":", lw=1.2)
+    left.set(ylabel="saliency cosine", title="pairs of one level (line: mean; dotted: chance)")
+    order, changes = ordered(data, {"order": "level"}, MEASURE, "natural")
+    square = (
+        data["similarity"]
+        .query("measure == @MEASURE")
+        .pivot_table(index="model_a", columns="model_b", values="value")
+    )
+    image = right.imshow(square.combine_first(square.T).loc[order, order], cmap="viridis", vmin=0, vmax=1)
+    right.set_xticks(range(len(order)), order, rotation=90, fontsize=7)
+    right.set_yticks(range(len(order)), order, fontsize=7)
+    for place in changes:
+        right.axhline(place - 0.5, color="white", lw=1.2)
+        right.axvline(place - 0.5, color="white", lw=1.2)
+    right.spines[:].set_visible(False)
+    figure.colorbar(image, ax=right, label="saliency cosine")
+    figure.suptitle("Cosine of the gradients of the true label's loss with respect to the image")
+    base.footnote(figure, f"n = {rows['n'].iloc[0]} natural images; bars: 95 % interval over images")
+    return figure
+
+
+FIGURE = Figure(
+    title="Saliency",
+    section="similarity",
+    needs=("models", "similarity"),
+    draw=draw,
+    settings=(),
+    measure=MEASURE,
+)
