@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pandas as pd
+
 from modelkin import analyses, jobs, tables
 
 with jobs.running(snakemake.log[0], "distillation"):

@@ -101,7 +101,7 @@ def spectral(affinity: np.ndarray, clusters: int | None = None, seed: int = 0) -
     features = vectors[:, :clusters]
     length = np.linalg.norm(features, axis=1, keepdims=True)
     features = np.divide(features, length, out=np.zeros_like(features), where=length > 0)
-    found = KMeans(clusters, n_init=20, random_state=seed).fit(features).labels_
+    found = KMeans(clusters, n_init=20, random_state=seed % 2**32).fit(features).labels_
     return Clustering(_by_appearance(found), clusters, eigenvalues, features, _embedding(vectors, scale))
 
 

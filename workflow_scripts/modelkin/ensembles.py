@@ -1,4 +1,4 @@
-"""Ensembles that average logits, and what the similarity of their members says of them (hwang2024, Sec. 5.1)."""
+"""Ensembles that average logits, and what their members' similarity says of them (hwang2024, Section 5.1)."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pandas as pd
 from scipy import stats
 
 from modelkin.errors import ModelkinError
+from modelkin.tables import both_directions
 
 EXHAUSTIVE = 20_000
 
@@ -61,14 +62,6 @@ def correlations(
         x, y = joined["value"].to_numpy(), joined[outcome].to_numpy()
         rows.append({"kind": kind, "measure": measure, **_correlated(x, y), "n": len(joined)})
     return pd.DataFrame(rows)
-
-
-def both_directions(similarity: pd.DataFrame) -> pd.DataFrame:
-    """The mean of the directions there are, as a row for (a, b) and one for (b, a)."""
-    swapped = similarity.rename(columns={"model_a": "model_b", "model_b": "model_a"})
-    keys = ["kind", "measure", "model_a", "model_b"]
-    both = pd.concat([similarity, swapped])[[*keys, "value"]]
-    return both.groupby(keys, as_index=False, sort=False)["value"].mean()
 
 
 def from_clusters(

@@ -97,3 +97,11 @@ def describe(
         row |= {f"inversion_{key}": probe[key] for key in INVERSION_FACTS}
         rows.append(row | {"inversion_failed": probe["median_loss"] > failed_above})
     return pd.DataFrame(rows)
+
+
+def both_directions(similarity: pd.DataFrame) -> pd.DataFrame:
+    """The mean of the directions there are, as a row for (a, b) and one for (b, a)."""
+    swapped = similarity.rename(columns={"model_a": "model_b", "model_b": "model_a"})
+    keys = ["kind", "measure", "model_a", "model_b"]
+    both = pd.concat([similarity, swapped])[[*keys, "value"]]
+    return both.groupby(keys, as_index=False, sort=False)["value"].mean()

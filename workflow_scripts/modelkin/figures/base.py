@@ -13,8 +13,9 @@ import numpy as np
 from modelkin import measures
 
 pd = lazy_loader.load("pandas")
-plt = lazy_loader.load("matplotlib.pyplot")
+plt = lazy_loader.load("matplotlib.pyplot", suppress_warning=True)
 sns = lazy_loader.load("seaborn")
+tables = lazy_loader.load("modelkin.tables", suppress_warning=True)
 
 KINDS = ("natural", "inverted")
 MARKERS = "osD^vPX*<>ph"
@@ -137,12 +138,10 @@ def outcome_panels(
 
     Each kind of probe has its colour and marker, and its correlations in the legend.
     """
-    from modelkin.ensembles import both_directions
-
     names = in_order(similarity)
     colours = kind_colours(palette)
     figure, axes = facets(len(names), width=3.2, height=3.0)
-    values = both_directions(similarity)
+    values = tables.both_directions(similarity)
     for axis, measure in zip(axes, names, strict=True):
         for row in correlations[correlations["measure"] == measure].itertuples():
             part = values[(values["measure"] == measure) & (values["kind"] == row.kind)]

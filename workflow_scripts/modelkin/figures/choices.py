@@ -1,9 +1,7 @@
 """Ensembles of more: members from different clusters, and members chosen to be diverse."""
 
-import pandas as pd
-
 from modelkin.figures import base
-from modelkin.figures.base import Figure, plt, sns
+from modelkin.figures.base import Figure, pd, plt, sns
 
 
 def draw(data, settings):

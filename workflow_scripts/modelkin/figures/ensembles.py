@@ -17,8 +17,8 @@ def draw(data, settings):
     figure.suptitle("Ensembles of two models: similar ones gain less")
     base.footnote(
         figure,
-        f"{len(data['ensemble_pairs'])} pairs, logits averaged; error reduction rate = 1 - error of the ensemble /"
-        " mean error of its members;\nr Pearson, rho Spearman",
+        f"{len(data['ensemble_pairs'])} pairs, logits averaged; error reduction rate = 1 - error of the "
+        "ensemble / mean error of its members;\nr Pearson, rho Spearman",
     )
     return figure
 

@@ -1,8 +1,7 @@
 """The spread of similarity within each robustness level."""
 
-from modelkin import tables
 from modelkin.figures import base
-from modelkin.figures.base import Figure, sns
+from modelkin.figures.base import Figure, sns, tables
 
 
 def draw(data, settings):

@@ -1,8 +1,7 @@
 """Where models look: the cosine of their saliency maps on natural images."""
 
-from modelkin import tables
 from modelkin.figures import base
-from modelkin.figures.base import Figure, plt
+from modelkin.figures.base import Figure, plt, tables
 from modelkin.figures.heatmaps import ordered
 
 MEASURE = "saliency_cosine"

@@ -88,6 +88,33 @@ def centred(x):
     return (wide / scale).to(x.dtype)
 
 
+def same_outputs(a, b) -> int:
+    """The common number of samples of two models' logits; ModelkinError if these or the classes differ."""
+    if a.shape[1] != b.shape[1]:
+        raise ModelkinError(f"the two models have {a.shape[1]} and {b.shape[1]} classes.")
+    return same_samples(a, b)
+
+
+def log_probabilities(logits):
+    """Log of the softmax of logits (n, C), in float64, so that far-off classes keep their weight."""
+    return torch.log_softmax(checked(logits, "logits").double(), dim=1)
+
+
+def frobenius2(matrix, dim=None):
+    """The sum of squares, of all entries or along a dimension, accumulated in float64."""
+    return torch.linalg.vector_norm(matrix, dim=dim, dtype=torch.float64) ** 2
+
+
+def quadratic(x, y, cross):
+    """x_i' C y_i for each sample, (n,), in float64."""
+    return ((x @ cross).double() * y.double()).sum(1)
+
+
+def repeated(value, x):
+    """One number for all samples, as an entry of what a measure prepares."""
+    return value.expand(x.shape[0])
+
+
 def mean_of(values) -> Estimate:
     """The mean of per-sample values and its delete-one jackknife standard error, s / sqrt(n)."""
     values = values.double()

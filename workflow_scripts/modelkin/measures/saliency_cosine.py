@@ -1,0 +1,35 @@
+"""Whether two models look at the same pixels."""
+
+from __future__ import annotations
+
+import lazy_loader
+
+from modelkin.measures.base import Estimate, Measure, checked, mean_of, same_samples
+
+torch = lazy_loader.load("torch")
+
+
+def prepare(maps) -> dict:
+    """Saliency maps (n, c, h, w), the signed gradients -> rows of unit length; a zero map stays zero."""
+    maps = checked(maps, "saliency maps")
+    length = torch.linalg.vector_norm(maps, dim=1, keepdim=True, dtype=torch.float64)
+    unit = maps.double() / torch.where(length > 0, length, torch.ones_like(length))
+    return {"unit": unit.to(maps.dtype)}
+
+
+def compare(a: dict, b: dict) -> Estimate:
+    """Mean cosine over samples; a sample whose map is zero in either model counts as 0."""
+    same_samples(a["unit"], b["unit"])
+    return mean_of((a["unit"].double() * b["unit"].double()).sum(1))
+
+
+MEASURE = Measure(
+    title="saliency cosine",
+    needs="saliency",
+    prepare=prepare,
+    compare=compare,
+    version=1,
+    source="jones2022, Section 4.4",
+    bounds=(-1.0, 1.0),
+    probes=("natural",),
+)
