@@ -22,7 +22,7 @@ def draw(data, settings):
             axis.plot(rows["eps"].map(where), rows[column], label=architecture, **looks[architecture])
         axis.set_ylabel(label)
     axes[-1].set_ylim(bottom=0)
-    axes[0].legend(title="architecture")
+    figure.legend(*axes[0].get_legend_handles_labels(), title="architecture", loc="outside right center")
     figure.suptitle("The models: accuracy and how well they could be inverted")
     failed = list(models.loc[models["inversion_failed"], "name"])
     base.footnote(figure, f"inversion failed: {', '.join(failed)}" if failed else "no inversion failed")

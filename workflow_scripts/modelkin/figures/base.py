@@ -75,6 +75,11 @@ def in_order(similarity: pd.DataFrame) -> list[str]:
     return list(dict.fromkeys(similarity["measure"]))
 
 
+def kinds_in(rows: pd.DataFrame) -> list[str]:
+    """The kinds of probe that a table has, natural first."""
+    return [kind for kind in KINDS if kind in set(rows["kind"])]
+
+
 def kind_colours(palette: str) -> dict[str, Any]:
     """A colour for each kind of probe."""
     return dict(zip(KINDS, sns.color_palette(palette), strict=False))
@@ -143,8 +148,9 @@ def outcome_panels(
     figure, axes = facets(len(names), width=3.2, height=3.0)
     values = tables.both_directions(similarity)
     for axis, measure in zip(axes, names, strict=True):
-        for row in correlations[correlations["measure"] == measure].itertuples():
-            part = values[(values["measure"] == measure) & (values["kind"] == row.kind)]
+        known = correlations[correlations["measure"] == measure].set_index("kind")
+        for row in known.loc[kinds_in(known.reset_index())].itertuples():
+            part = values[(values["measure"] == measure) & (values["kind"] == row.Index)]
             points = outcomes.merge(part, on=["model_a", "model_b"])
             axis.scatter(
                 points["value"],
@@ -152,13 +158,16 @@ def outcome_panels(
                 s=9 if len(points) > 50 else 22,
                 alpha=0.7,
                 lw=0,
-                marker="o" if row.kind == "natural" else "s",
-                color=colours[row.kind],
-                label=f"{row.kind}: r {row.pearson:.2f} (p {_p(row.pearson_p)}), rho {row.spearman:.2f}",
+                marker="o" if row.Index == "natural" else "s",
+                color=colours[row.Index],
+                label=f"{row.Index}: r {row.pearson:.2f} (p {_p(row.pearson_p)}), rho {row.spearman:.2f}",
             )
         title, direction = describe(measure)
         axis.set(title=title, xlabel=direction, ylabel=label)
-        axis.legend(fontsize=6, loc="best", handletextpad=0.1, borderaxespad=0.1)
+        # Room below the points, so that the correlations hide none.
+        low, high = axis.get_ylim()
+        axis.set_ylim(low - 0.22 * (high - low), high)
+        axis.legend(fontsize=6.5, loc="lower left", handletextpad=0.1, borderaxespad=0.1)
     return figure
 
 

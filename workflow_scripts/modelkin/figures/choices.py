@@ -5,50 +5,69 @@ from modelkin.figures.base import Figure, pd, plt, sns
 
 
 def draw(data, settings):
-    """Left: error against the number of clusters the members come from; right: chosen against random."""
+    """Left: gain against the number of clusters the members come from; right: chosen against random."""
     clusters, choices = data["ensemble_clusters"], data["ensemble_choices"]
-    sizes = sorted(clusters["members"].unique())
-    height = 0.22 * len(choices.groupby(["measure", "kind"])) + 1.8
-    figure, (left, right) = plt.subplots(1, 2, figsize=(11, max(4.0, height)), width_ratios=(2, 3))
-    colours = sns.color_palette("viridis_r", len(sizes) + 1)[1:]
-    for size, colour, marker in zip(sizes, colours, base.MARKERS, strict=False):
-        rows = (
-            clusters[clusters["members"] == size]
-            .groupby("clusters")["error_reduction_rate"]
-            .agg(["mean", "sem"])
-        )
-        left.errorbar(
-            rows.index, rows["mean"], 1.96 * rows["sem"], color=colour, marker=marker, capsize=3, label=size
-        )
-    left.set(
-        xlabel="clusters that the members come from",
-        ylabel="error reduction rate",
-        title="drawn from clusters (mean, 95 %)",
-        xticks=sorted(clusters["clusters"].unique()),
+    sizes = sorted(choices["members"].unique())
+    labels = list(dict.fromkeys(zip(choices["measure"], choices["kind"], strict=True)))
+    looks = dict(zip(sizes, zip(_colours(sizes), base.MARKERS, strict=False), strict=True))
+    size = (4 + 1.9 * len(sizes) + 2, max(4.0, 0.22 * len(labels) + 1.8))
+    figure, axes = plt.subplots(1, 1 + len(sizes), figsize=size, width_ratios=(2.2, *[1] * len(sizes)))
+    _drawn(axes[0], clusters, looks)
+    for axis, members in zip(axes[1:], sizes, strict=True):
+        _chosen(axis, choices[choices["members"] == members], labels, looks[members])
+        axis.set_title(f"{members} members")
+    axes[1].tick_params(labelleft=True)
+    axes[1].set_yticks(
+        range(len(labels)), [f"{base.describe(m)[0]}, {kind}" for m, kind in labels], fontsize=8
     )
-    left.legend(title="members")
-    _chosen(right, choices, sizes, colours)
-    figure.suptitle("Larger ensembles")
+    figure.suptitle("Larger ensembles: from different clusters, and the least similar set by each measure")
     draws = clusters.groupby(["members", "clusters"]).size().max()
     base.footnote(
         figure,
-        f"{draws} draws for each point; grey: random sets of as many members, mean and standard deviation",
+        f"left: mean and 95 % interval of {draws} draws; right: dashed and grey, random sets of as many "
+        "(mean, standard deviation);\nerror reduction rate = 1 - error of the ensemble / mean error of its members",
     )
     return figure
 
 
-def _chosen(axis, choices, sizes, colours) -> None:
-    labels = choices[["measure", "kind"]].drop_duplicates().reset_index(drop=True)
-    place = {(row.measure, row.kind): len(labels) - 1 - row.Index for row in labels.itertuples()}
-    for size, colour, marker in zip(sizes, colours, base.MARKERS, strict=False):
-        rows = choices[choices["members"] == size]
-        y = pd.Series([place[key] for key in zip(rows["measure"], rows["kind"], strict=True)])
-        axis.plot(rows["error_reduction_rate"], y, ls="", color=colour, marker=marker, label=size)
-        middle, sd = rows["random_err_mean"].iloc[0], rows["random_err_sd"].iloc[0]
-        axis.axvspan(middle - sd, middle + sd, color="0.8", alpha=0.25, lw=0)
-        axis.axvline(middle, color=colour, lw=1, ls="--")
-    axis.set_yticks(list(place.values()), [f"{base.describe(m)[0]}, {kind}" for m, kind in place], fontsize=8)
-    axis.set(xlabel="error reduction rate", title="the least similar set by each measure (dashed: random)")
+def _colours(sizes):
+    return sns.color_palette("viridis_r", len(sizes) + 1)[1:]
+
+
+def _drawn(axis, clusters, looks) -> None:
+    for members, (colour, marker) in looks.items():
+        rows = clusters[clusters["members"] == members].groupby("clusters")["error_reduction_rate"]
+        rows = rows.agg(["mean", "sem"])
+        axis.errorbar(
+            rows.index,
+            rows["mean"],
+            1.96 * rows["sem"],
+            color=colour,
+            marker=marker,
+            capsize=3,
+            label=members,
+        )
+    axis.set(
+        xlabel="clusters that the members come from",
+        ylabel="error reduction rate",
+        title="drawn from clusters",
+        xticks=sorted(clusters["clusters"].unique()),
+    )
+    axis.legend(title="members")
+
+
+def _chosen(axis, rows, labels, look) -> None:
+    colour, marker = look
+    place = pd.Series({label: number for number, label in enumerate(labels)})
+    y = [place[key] for key in zip(rows["measure"], rows["kind"], strict=True)]
+    middle, sd = rows["random_err_mean"].iloc[0], rows["random_err_sd"].iloc[0]
+    axis.axvspan(middle - sd, middle + sd, color="0.9", lw=0)
+    axis.axvline(middle, color="0.4", lw=1, ls="--")
+    axis.plot(rows["error_reduction_rate"], y, ls="", color=colour, marker=marker)
+    axis.set(xlabel="error reduction", ylim=(len(labels) - 0.5, -0.5), yticks=range(len(labels)))
+    axis.tick_params(labelleft=False)
+    axis.grid(axis="y", color="0.93", lw=0.6)
+    axis.set_axisbelow(True)
 
 
 FIGURE = Figure(

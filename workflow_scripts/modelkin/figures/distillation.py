@@ -15,7 +15,9 @@ def draw(data, settings):
         label="student accuracy",
         palette=settings["palette"],
     )
-    figure.suptitle(f"Distillation into {table['model_b'].iloc[0]}: does a similar teacher teach better?")
+    figure.suptitle(
+        f"Distillation into {table['model_b'].iloc[0]}: the student, against its similarity to the teacher"
+    )
     base.footnote(
         figure,
         f"{len(table)} teachers, mean of {table['repeats'].iloc[0]} students each; "

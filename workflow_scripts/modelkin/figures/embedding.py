@@ -5,11 +5,13 @@ import numpy as np
 from modelkin.figures import base
 from modelkin.figures.base import Figure, plt, sns
 
+NAMED = 30  # with more models, names would hide the points
+
 
 def draw(data, settings, measure: str):
     """For each kind of probe the embedding, its clusters outlined by colour, and the eigenvalues."""
     rows = data["clusters"].query("measure == @measure")
-    kinds = [kind for kind in base.KINDS if kind in set(rows["kind"])]
+    kinds = base.kinds_in(rows)
     models = data["models"].set_index("name")
     looks = base.architecture_looks(data["models"], settings["palette"])
     title, _ = base.describe(measure)
@@ -30,6 +32,12 @@ def draw(data, settings, measure: str):
                 alpha=0.8,
                 lw=0,
             )
+        if len(part) <= NAMED:
+            for row in part.itertuples():
+                top.annotate(
+                    row.model, (row.x, row.y), (4, 3), textcoords="offset points", fontsize=6, color="0.3"
+                )
+        top.locator_params(nbins=5)
         stable = data["cluster_stability"].query("measure == @measure and kind == @kind").iloc[0]
         top.set(
             title=f"{kind}: {stable['clusters']} clusters, stability {stable['ari_models_mean']:.2f}",

@@ -14,7 +14,7 @@ def draw(data, settings):
         label="error reduction rate",
         palette=settings["palette"],
     )
-    figure.suptitle("Ensembles of two models: similar ones gain less")
+    figure.suptitle("Ensembles of two models: what they gain, against their similarity")
     base.footnote(
         figure,
         f"{len(data['ensemble_pairs'])} pairs, logits averaged; error reduction rate = 1 - error of the "

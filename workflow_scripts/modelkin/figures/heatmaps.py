@@ -19,7 +19,7 @@ def ordered(data, settings, measure: str, kind: str) -> tuple[list[str], list[in
 def draw(data, settings, measure: str):
     """One square for each kind of probe, on one colour scale."""
     rows = data["similarity"].query("measure == @measure")
-    kinds = [kind for kind in base.KINDS if kind in set(rows["kind"])]
+    kinds = base.kinds_in(rows)
     title, direction = base.describe(measure)
     low, high = rows["value"].min(), rows["value"].max()
     if direction == "similarity":

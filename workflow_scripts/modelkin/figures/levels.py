@@ -13,7 +13,7 @@ def draw(data, settings):
     figure, axes = base.facets(len(names))
     for axis, measure in zip(axes, names, strict=True):
         part = rows[rows["measure"] == measure]
-        kinds = [kind for kind in base.KINDS if kind in set(part["kind"])]
+        kinds = base.kinds_in(part)
         sns.boxplot(
             part,
             x="eps",
@@ -35,7 +35,7 @@ def draw(data, settings):
     counted = ", ".join(f"{count} {kind}" for kind, count in pairs.items())
     base.footnote(
         figure,
-        f"pairs in a box: {counted} (both directions); box: quartiles; whiskers: 1.5 interquartile ranges",
+        f"pairs in a box: {counted} (inverted: both directions); box: quartiles; whiskers: 1.5 interquartile ranges",
     )
     return figure
 

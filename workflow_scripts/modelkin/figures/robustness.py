@@ -1,4 +1,4 @@
-"""Similarity against robustness: natural images say little, inverted ones say much."""
+"""Similarity against robustness, on natural and on inverted images."""
 
 from modelkin.figures import base
 from modelkin.figures.base import Figure
@@ -13,7 +13,9 @@ def draw(data, settings):
     figure, axes = base.facets(len(names))
     for axis, measure in zip(axes, names, strict=True):
         where = dict(zip(found, base.eps_axis(axis, found), strict=True))
-        for kind, rows in summary.query("measure == @measure").groupby("kind", sort=False):
+        part = summary[summary["measure"] == measure]
+        for kind in base.kinds_in(part):
+            rows = part[part["kind"] == kind]
             x = rows["eps"].map(where)
             axis.errorbar(
                 x,
