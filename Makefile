@@ -1,12 +1,19 @@
-# make run   environment, installation, default study
-# make test  environment, installation, tests
+# make run    environment, installation, the default study and its report
+# make test   environment, installation, tests
+# make lint   formatting and lint, as the tests of a change begin
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
+REPORT := results/digits/report.html
 
-.PHONY: install test clean-env
+.PHONY: run install test lint clean-env
+
+run: install
+	$(BIN)/snakemake --cores $(CORES)
+	$(BIN)/snakemake --report $(REPORT)
+	@echo "Open $(REPORT) in a browser; results/README.md is the map of what lies there."
 
 install: $(STAMP)
 
@@ -18,6 +25,12 @@ $(STAMP): pyproject.toml
 
 test: install
 	$(BIN)/python -m pytest
+
+lint: install
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/snakefmt --check Snakefile rules
+	$(BIN)/snakemake --lint
 
 clean-env:
 	rm -rf $(VENV)

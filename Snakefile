@@ -16,7 +16,6 @@ from modelkin.config import Study
 from modelkin.errors import ModelkinError
 from modelkin.stages import VERSIONS
 
-
 # A config given on the command line replaces the default one and is not merged with it.
 if not workflow.overwrite_configfiles:
 
@@ -39,6 +38,7 @@ wildcard_constraints:
 report: "report/workflow.rst"
 
 
+include: "rules/common.smk"
 include: "rules/data.smk"
 include: "rules/models.smk"
 include: "rules/activations.smk"

@@ -1,6 +1,10 @@
 # What every model computes on every probe, in shells: a model's shell holds it and all models before
 # it on its own probe, and it on the probes of all models before it.
-ACTIVATIONS = expand(f"{RESULTS}/activations/{{kind}}/{{model}}.json", kind=["natural", "inverted"], model=study.names)
+ACTIVATIONS = expand(
+    f"{RESULTS}/activations/{{kind}}/{{model}}.json",
+    kind=["natural", "inverted"],
+    model=study.names,
+)
 
 
 rule activations_natural:
@@ -13,23 +17,26 @@ rule activations_natural:
         f"{RESULTS}/logs/activations_natural/{{model}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/activations_natural/{{model}}.tsv"
-    params:
-        version=VERSIONS["activations"],
+    conda:
+        "../envs/modelkin.yaml"
     resources:
         gpu=GPU,
         mem_mb=2000,
         runtime=60,
-    conda:
-        "../envs/modelkin.yaml"
+    params:
+        version=VERSIONS["activations"],
     script:
         "../workflow_scripts/activations_natural.py"
 
 
 rule activations_inverted:
     input:
-        models=lambda wildcards: expand(f"{RESULTS}/models/{{model}}.json", model=study.through(wildcards.model)),
+        models=lambda wildcards: expand(
+            f"{RESULTS}/models/{{model}}.json", model=study.through(wildcards.model)
+        ),
         probes=lambda wildcards: expand(
-            f"{RESULTS}/probes/inverted/{{model}}.json", model=study.through(wildcards.model)
+            f"{RESULTS}/probes/inverted/{{model}}.json",
+            model=study.through(wildcards.model),
         ),
     output:
         f"{RESULTS}/activations/inverted/{{model}}.json",
@@ -37,14 +44,14 @@ rule activations_inverted:
         f"{RESULTS}/logs/activations_inverted/{{model}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/activations_inverted/{{model}}.tsv"
-    params:
-        models=lambda wildcards: study.through(wildcards.model),
-        version=VERSIONS["activations"],
+    conda:
+        "../envs/modelkin.yaml"
     resources:
         gpu=GPU,
         mem_mb=2000,
         runtime=60,
-    conda:
-        "../envs/modelkin.yaml"
+    params:
+        models=lambda wildcards: study.through(wildcards.model),
+        version=VERSIONS["activations"],
     script:
         "../workflow_scripts/activations_inverted.py"

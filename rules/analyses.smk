@@ -1,12 +1,15 @@
 # What follows from the similarity table: summaries, clusters, ensembles, distillation.
 TABLES = ["models", "training", "similarity", "summary", "asymmetry"]
 CLUSTERS = ["clusters", "cluster_stability", "spectra"]
-ENSEMBLES = ["ensemble_pairs", "ensemble_correlations", "ensemble_clusters", "ensemble_choices"]
-DISTILLATION = ["distillation", "distillation_correlations"] if study.distillation else []
-
-
-def tables(names):
-    return [f"{RESULTS}/tables/{name}.json" for name in names]
+ENSEMBLES = [
+    "ensemble_pairs",
+    "ensemble_correlations",
+    "ensemble_clusters",
+    "ensemble_choices",
+]
+DISTILLATION = (
+    ["distillation", "distillation_correlations"] if study.distillation else []
+)
 
 
 ANALYSES = [
@@ -27,16 +30,16 @@ rule tables:
         f"{RESULTS}/logs/tables.log",
     benchmark:
         f"{RESULTS}/benchmarks/tables.tsv"
-    params:
-        models=study.describe(),
-        failed_above=study.section("inversion")["failed_above"],
-        version=VERSIONS["tables"],
+    conda:
+        "../envs/modelkin.yaml"
     resources:
         gpu=0,
         mem_mb=2000,
         runtime=30,
-    conda:
-        "../envs/modelkin.yaml"
+    params:
+        models=study.describe(),
+        failed_above=study.section("inversion")["failed_above"],
+        version=VERSIONS["tables"],
     script:
         "../workflow_scripts/tables.py"
 
@@ -51,17 +54,17 @@ rule clusters:
         f"{RESULTS}/logs/clusters.log",
     benchmark:
         f"{RESULTS}/benchmarks/clusters.tsv"
+    conda:
+        "../envs/modelkin.yaml"
+    resources:
+        gpu=0,
+        mem_mb=2000,
+        runtime=30,
     params:
         clusters=study.section("clusters"),
         directions=DIRECTIONS,
         seed=study.seed,
         version=VERSIONS["clusters"],
-    resources:
-        gpu=0,
-        mem_mb=2000,
-        runtime=30,
-    conda:
-        "../envs/modelkin.yaml"
     script:
         "../workflow_scripts/clusters.py"
 
@@ -71,24 +74,26 @@ rule ensembles:
         models=f"{RESULTS}/tables/models.json",
         similarity=f"{RESULTS}/tables/similarity.json",
         probe=NATURAL,
-        activations=expand(f"{RESULTS}/activations/natural/{{model}}.json", model=study.active),
+        activations=expand(
+            f"{RESULTS}/activations/natural/{{model}}.json", model=study.active
+        ),
     output:
         tables(ENSEMBLES),
     log:
         f"{RESULTS}/logs/ensembles.log",
     benchmark:
         f"{RESULTS}/benchmarks/ensembles.tsv"
+    conda:
+        "../envs/modelkin.yaml"
+    resources:
+        gpu=0,
+        mem_mb=2000,
+        runtime=30,
     params:
         ensembles=study.section("ensembles"),
         directions=DIRECTIONS,
         seed=study.seed,
         version=VERSIONS["ensembles"],
-    resources:
-        gpu=0,
-        mem_mb=2000,
-        runtime=30,
-    conda:
-        "../envs/modelkin.yaml"
     script:
         "../workflow_scripts/ensembles.py"
 
@@ -105,17 +110,20 @@ if study.distillation:
             f"{RESULTS}/logs/distill/{{teacher}}.log",
         benchmark:
             f"{RESULTS}/benchmarks/distill/{{teacher}}.tsv"
-        params:
-            distillation={key: study.distillation[key] for key in ("repeats", "weight", "shift", "noise")},
-            student=study.training(study.distillation["student"]),
-            seed=study.seed,
-            version=VERSIONS["distill"],
+        conda:
+            "../envs/modelkin.yaml"
         resources:
             gpu=GPU,
             mem_mb=2000,
             runtime=60,
-        conda:
-            "../envs/modelkin.yaml"
+        params:
+            distillation={
+                key: study.distillation[key]
+                for key in ("repeats", "weight", "shift", "noise")
+            },
+            student=study.training(study.distillation["student"]),
+            seed=study.seed,
+            version=VERSIONS["distill"],
         script:
             "../workflow_scripts/distill.py"
 
@@ -123,21 +131,23 @@ if study.distillation:
         input:
             models=f"{RESULTS}/tables/models.json",
             similarity=f"{RESULTS}/tables/similarity.json",
-            students=expand(f"{RESULTS}/students/{{teacher}}.json", teacher=study.teachers),
+            students=expand(
+                f"{RESULTS}/students/{{teacher}}.json", teacher=study.teachers
+            ),
         output:
             tables(DISTILLATION),
         log:
             f"{RESULTS}/logs/distillation.log",
         benchmark:
             f"{RESULTS}/benchmarks/distillation.tsv"
-        params:
-            student=study.distillation["student"],
-            version=VERSIONS["distill"],
+        conda:
+            "../envs/modelkin.yaml"
         resources:
             gpu=0,
             mem_mb=2000,
             runtime=30,
-        conda:
-            "../envs/modelkin.yaml"
+        params:
+            student=study.distillation["student"],
+            version=VERSIONS["distill"],
         script:
             "../workflow_scripts/distillation.py"

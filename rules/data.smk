@@ -12,15 +12,15 @@ rule dataset:
         f"{RESULTS}/logs/dataset.log",
     benchmark:
         f"{RESULTS}/benchmarks/dataset.tsv"
-    params:
-        dataset=study.section("dataset"),
-        version=VERSIONS["dataset"],
+    conda:
+        "../envs/modelkin.yaml"
     resources:
         gpu=0,
         mem_mb=2000,
         runtime=10,
-    conda:
-        "../envs/modelkin.yaml"
+    params:
+        dataset=study.section("dataset"),
+        version=VERSIONS["dataset"],
     script:
         "../workflow_scripts/dataset.py"
 
@@ -35,15 +35,15 @@ rule probes:
         f"{RESULTS}/logs/probes.log",
     benchmark:
         f"{RESULTS}/benchmarks/probes.tsv"
-    params:
-        samples=study.section("probes"),
-        seed=study.seed,
-        version=VERSIONS["probes"],
+    conda:
+        "../envs/modelkin.yaml"
     resources:
         gpu=0,
         mem_mb=2000,
         runtime=10,
-    conda:
-        "../envs/modelkin.yaml"
+    params:
+        samples=study.section("probes"),
+        seed=study.seed,
+        version=VERSIONS["probes"],
     script:
         "../workflow_scripts/probes.py"

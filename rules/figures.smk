@@ -1,5 +1,9 @@
 # One rule for each module in modelkin/figures; a figure redraws only when a setting that it uses changes.
-MADE_OF_IMAGES = [DATASET, PAIRS, *expand(f"{RESULTS}/probes/inverted/{{model}}.json", model=study.active)]
+MADE_OF_IMAGES = [
+    DATASET,
+    PAIRS,
+    *expand(f"{RESULTS}/probes/inverted/{{model}}.json", model=study.active),
+]
 SECTIONS = {
     "models": "1 Models",
     "inversion": "2 Inversion",
@@ -8,16 +12,13 @@ SECTIONS = {
     "ensembles": "5 Ensembles",
     "distillation": "6 Distillation",
 }
-HAVE = set(TABLES + CLUSTERS + ENSEMBLES + DISTILLATION)
+HAVE = TABLES + CLUSTERS + ENSEMBLES + DISTILLATION
 LABELS = [m.label for m in study.measures]
 
 
-def possible(figure):
-    """Whether the study has what the figure shows."""
-    return set(figure.needs) - {"images"} <= HAVE and figure.measure in {None, *LABELS}
-
-
-DRAWN = {name: figures.get(name) for name in figures.names() if possible(figures.get(name))}
+DRAWN = {
+    name: figures.get(name) for name in figures.names() if possible(figures.get(name))
+}
 FIGURES = expand(f"{RESULTS}/figures/{{figure}}.json", figure=DRAWN)
 
 for name, figure in DRAWN.items():
@@ -35,7 +36,10 @@ for name, figure in DRAWN.items():
                     f"{RESULTS}/figures/{name}/{stem}.png",
                     caption=f"../report/{name}.rst",
                     category=SECTIONS[figure.section],
-                    labels={"figure": figure.title, "measure": stem if figure.per_measure else "all"},
+                    labels={
+                        "figure": figure.title,
+                        "measure": stem if figure.per_measure else "all",
+                    },
                 )
                 for stem in (LABELS if figure.per_measure else [name])
             ],
@@ -43,17 +47,19 @@ for name, figure in DRAWN.items():
             f"{RESULTS}/logs/figures/{name}.log",
         benchmark:
             f"{RESULTS}/benchmarks/figures/{name}.tsv"
-        params:
-            figure=name,
-            models=study.active,
-            measures=LABELS,
-            settings={key: study.section("figures")[key] for key in (*figure.settings, "dpi")},
-            version=VERSIONS["figures"],
+        conda:
+            "../envs/modelkin.yaml"
         resources:
             gpu=0,
             mem_mb=2000,
             runtime=30,
-        conda:
-            "../envs/modelkin.yaml"
+        params:
+            figure=name,
+            models=study.active,
+            measures=LABELS,
+            settings={
+                key: study.section("figures")[key] for key in (*figure.settings, "dpi")
+            },
+            version=VERSIONS["figures"],
         script:
             "../workflow_scripts/figure.py"

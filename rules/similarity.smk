@@ -3,20 +3,15 @@
 SIMILARITY = expand(f"{RESULTS}/similarity/{{model}}.json", model=study.names)
 
 
-def measured(wildcards):
-    return [
-        {"label": m.label, "name": m.name, "settings": m.settings, "version": measures.get(m.name).version}
-        for m in study.measures
-    ]
-
-
 rule similarity:
     input:
         natural=lambda wildcards: expand(
-            f"{RESULTS}/activations/natural/{{model}}.json", model=study.through(wildcards.model)
+            f"{RESULTS}/activations/natural/{{model}}.json",
+            model=study.through(wildcards.model),
         ),
         inverted=lambda wildcards: expand(
-            f"{RESULTS}/activations/inverted/{{model}}.json", model=study.through(wildcards.model)
+            f"{RESULTS}/activations/inverted/{{model}}.json",
+            model=study.through(wildcards.model),
         ),
     output:
         f"{RESULTS}/similarity/{{model}}.json",
@@ -24,6 +19,12 @@ rule similarity:
         f"{RESULTS}/logs/similarity/{{model}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/similarity/{{model}}.tsv"
+    conda:
+        "../envs/modelkin.yaml"
+    resources:
+        gpu=GPU,
+        mem_mb=2000,
+        runtime=60,
     params:
         models=lambda wildcards: study.through(wildcards.model),
         dataset=study.section("dataset")["name"],
@@ -31,11 +32,5 @@ rule similarity:
         permutations=study.section("chance")["permutations"],
         seed=study.seed,
         version=VERSIONS["similarity"],
-    resources:
-        gpu=GPU,
-        mem_mb=2000,
-        runtime=60,
-    conda:
-        "../envs/modelkin.yaml"
     script:
         "../workflow_scripts/similarity.py"

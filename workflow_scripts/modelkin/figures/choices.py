@@ -25,7 +25,8 @@ def draw(data, settings):
     base.footnote(
         figure,
         f"left: mean and 95 % interval of {draws} draws; right: dashed and grey, random sets of as many "
-        "(mean, standard deviation);\nerror reduction rate = 1 - error of the ensemble / mean error of its members",
+        "(mean, standard deviation);\nerror reduction rate = 1 - error of the ensemble / mean error of "
+        "its members",
     )
     return figure
 

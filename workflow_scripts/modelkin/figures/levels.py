@@ -35,7 +35,7 @@ def draw(data, settings):
     counted = ", ".join(f"{count} {kind}" for kind, count in pairs.items())
     base.footnote(
         figure,
-        f"pairs in a box: {counted} (inverted: both directions); box: quartiles; whiskers: 1.5 interquartile ranges",
+        f"pairs in a box: {counted} (inverted: both directions); box: quartiles; whiskers: 1.5 times the box",
     )
     return figure
 

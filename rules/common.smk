@@ -1,0 +1,34 @@
+# What the rules ask of the study.
+def inverting(wildcards):
+    """The settings that decide the images; what counts as failed is for the tables."""
+    return {
+        key: value
+        for key, value in study.section("inversion").items()
+        if key != "failed_above"
+    }
+
+
+def measured(wildcards):
+    """The measures in a form that Snakemake can compare with the last run's."""
+    return [
+        {
+            "label": m.label,
+            "name": m.name,
+            "settings": m.settings,
+            "version": measures.get(m.name).version,
+        }
+        for m in study.measures
+    ]
+
+
+def tables(names):
+    """The manifests of these tables."""
+    return [f"{RESULTS}/tables/{name}.json" for name in names]
+
+
+def possible(figure):
+    """Whether the study has what the figure shows."""
+    return set(figure.needs) - {"images"} <= set(HAVE) and figure.measure in {
+        None,
+        *LABELS,
+    }
