@@ -4,7 +4,7 @@ from modelkin import activations, artifacts, images, jobs, models
 
 with jobs.running(snakemake.log[0], f"activations {snakemake.wildcards.model}"):
     device = jobs.device(snakemake.config.get("device", "auto"))
-    model = models.load(snakemake.input.model, device)
+    model = models.load_model(snakemake.input.model, device)
     probe = images.load(snakemake.input.probe)
     models.check_fits(model, probe, snakemake.wildcards.model)
     found = activations.of(model, probe, saliency=True, device=device)

@@ -87,7 +87,7 @@ def history(manifest: str | Path) -> list[dict]:
     return json.loads((artifacts.store(manifest, "") / HISTORY).read_text())
 
 
-def load(manifest: str | Path, device: torch.device | str = "cpu") -> Classifier:
+def load_model(manifest: str | Path, device: torch.device | str = "cpu") -> Classifier:
     """The trained model of a manifest (``results/<study>/models/<model>.json``), frozen, in eval mode.
 
     Raises ModelkinError if the weights are damaged, do not fit or hold NaN.
