@@ -117,12 +117,13 @@ def _measure(measured: Measured, a: _Observed, b: _Observed, pair: Pair, orders:
         where = f"'{pair.model_a}' and '{pair.model_b}' on the {pair.kind} probe of '{pair.source}'"
         raise ModelkinError(f"{measured.label} of {where}: {error}") from None
     low, high = measure.bounds
+    value = float(np.clip(value, low, high))  # rounding can pass a bound by 1e-9
     half = NORMAL_95 * stderr
     return {
         "measure": measured.label,
         "value": value,
         "stderr": stderr,
-        "ci_low": np.clip(value - half, low, high),
-        "ci_high": np.clip(value + half, low, high),
+        "ci_low": float(np.clip(value - half, low, high)),
+        "ci_high": float(np.clip(value + half, low, high)),
         "chance": float(np.mean(chance)),
     }

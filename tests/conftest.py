@@ -1,0 +1,107 @@
+"""A tiny study that the workflow tests share, and how they run Snakemake on it."""
+
+import copy
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+ROOT = Path(__file__).parents[1]
+TINY = {
+    "study": "tiny",
+    "device": "cpu",
+    "dataset": {"name": "digits", "size": 8, "test": 100},
+    "models": [
+        {"name": "vgg-0", "source": "train", "architecture": "vgg"},
+        {"name": "mlp-0", "source": "train", "architecture": "mlp"},
+        {"name": "vgg-0.5", "source": "train", "architecture": "vgg", "eps": 0.5},
+        {"name": "mlp-0.5", "source": "train", "architecture": "mlp", "eps": 0.5},
+    ],
+    "training": {"epochs": 2, "width": 4, "representation": 16},
+    "evaluation": {"steps": 2},
+    "probes": {"natural": 60, "inverted": 40},
+    "inversion": {"steps": 20, "step_size": 0.4, "schedule": "cosine"},
+    "measures": ["linear_cka", "agreement", "saliency_cosine"],
+    "clusters": {"repeats": 10},
+    "ensembles": {"sizes": [2, 3], "draws": 5},
+    "distillation": {"student": "mlp-0", "repeats": 1},
+}
+NEW_MODEL = {"name": "mixer-0", "source": "train", "architecture": "mixer"}
+
+
+class Study:
+    """A folder with a config and its results, on which Snakemake is run as a user would."""
+
+    def __init__(self, folder: Path, config: dict):
+        self.folder, self.config = folder, copy.deepcopy(config)
+        self.results = folder / "results" / config["study"]
+
+    def command(self, *arguments: str) -> list[str]:
+        (self.folder / "study.yaml").write_text(yaml.safe_dump(self.config, sort_keys=False))
+        where = ["--snakefile", str(ROOT / "Snakefile"), "--directory", str(self.folder)]
+        return [sys.executable, "-m", "snakemake", *where, "--configfile", "study.yaml", *arguments]
+
+    def run(self, *arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess:
+        return subprocess.run(
+            self.command(*arguments),
+            cwd=cwd or self.folder,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+
+    def make(self, *arguments: str) -> str:
+        """Run to the end; the output."""
+        done = self.run("--cores", "2", *arguments)
+        assert done.returncode == 0, done.stdout[-4000:]
+        return done.stdout
+
+    def planned(self) -> dict[str, int]:
+        """What a dry run would do: the number of jobs of each rule."""
+        done = self.run("--dry-run", "--quiet", "rules")
+        assert done.returncode == 0, done.stdout[-4000:]
+        return {rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", done.stdout, re.MULTILINE)}
+
+    def manifests(self) -> dict[str, Path]:
+        """All manifests by their path below the results."""
+        found = filter(is_manifest, self.results.rglob("*.json"))
+        return {path.relative_to(self.results).as_posix(): path for path in found}
+
+    def digests(self) -> dict[str, str]:
+        return {name: json.loads(path.read_text())["digest"] for name, path in self.manifests().items()}
+
+    def stamps(self) -> dict[str, tuple[bytes, int]]:
+        """Content and mtime of every manifest."""
+        return {name: (path.read_bytes(), path.stat().st_mtime_ns) for name, path in self.manifests().items()}
+
+    def copied(self, folder: Path) -> "Study":
+        """The same study elsewhere, with times and Snakemake's own records."""
+        shutil.copytree(self.folder, folder, dirs_exist_ok=True)
+        return Study(folder, self.config)
+
+
+def is_manifest(path: Path) -> bool:
+    # zarr keeps JSON files of its own, and a model its history.
+    return path.name not in {"zarr.json", "history.json"}
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory) -> Study:
+    """The tiny study, run once. Tests that change it take a copy."""
+    study = Study(tmp_path_factory.mktemp("tiny"), TINY)
+    study.make()
+    return study
+
+
+@pytest.fixture
+def study(finished, tmp_path) -> Study:
+    """A copy of the finished tiny study."""
+    return finished.copied(tmp_path / "study")
