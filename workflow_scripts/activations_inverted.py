@@ -14,7 +14,9 @@ with jobs.running(snakemake.log[0], f"activations {snakemake.wildcards.model}") 
 
     def save(path):
         for done, (source, observer) in enumerate(activations.shell(names)):
-            found = activations.of(models.load_model(manifests[observer], device), probe(source), device=device)
+            found = activations.of(
+                models.load_model(manifests[observer], device), probe(source), device=device
+            )
             _, group = activations.where("inverted", source, observer, names)
             images.save(found, path, group=group)
             telling(done + 1)

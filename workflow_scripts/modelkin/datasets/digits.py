@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import lazy_loader
 import numpy as np
 
 from modelkin.errors import ModelkinError
-from modelkin.images import Images
+
+images = lazy_loader.load("modelkin.images", suppress_warning=True)
 
 IMAGES, CLASSES = 1797, 10
 
@@ -19,7 +21,7 @@ def counts(size: int = 16, test: int = 500, seed: int = 0) -> dict[str, int]:
     return {"train": IMAGES - test, "test": test, "classes": CLASSES}
 
 
-def load(size: int = 16, test: int = 500, seed: int = 0) -> dict[str, Images]:
+def load(size: int = 16, test: int = 500, seed: int = 0) -> dict[str, images.Images]:
     """Digits upsampled bilinearly to size x size pixels; a seeded draw of ``test`` of them is held out."""
     import torch
     from sklearn.datasets import load_digits
@@ -33,6 +35,6 @@ def load(size: int = 16, test: int = 500, seed: int = 0) -> dict[str, Images]:
     held = {"test": np.sort(order[:test]), "train": np.sort(order[test:])}
     classes = [str(c) for c in found.target_names]
     return {
-        split: Images(pixels.numpy()[rows], found.target[rows].astype(np.int64), ids[rows], classes)
+        split: images.Images(pixels.numpy()[rows], found.target[rows].astype(np.int64), ids[rows], classes)
         for split, rows in held.items()
     }

@@ -5,10 +5,12 @@ from __future__ import annotations
 import zipfile
 from pathlib import Path
 
+import lazy_loader
 import numpy as np
 
 from modelkin.errors import ModelkinError
-from modelkin.images import Images
+
+images = lazy_loader.load("modelkin.images", suppress_warning=True)
 
 
 def counts(train: str, test: str, classes: list[str] | None = None) -> dict[str, int]:
@@ -18,7 +20,7 @@ def counts(train: str, test: str, classes: list[str] | None = None) -> dict[str,
     return {split: len(y) for split, y in labels.items()} | {"classes": len(classes) if classes else found}
 
 
-def load(train: str, test: str, classes: list[str] | None = None) -> dict[str, Images]:
+def load(train: str, test: str, classes: list[str] | None = None) -> dict[str, images.Images]:
     """Images from two files: x uint8 (n, h, w), (n, h, w, c) or (n, c, h, w), or float in [0, 1]; y (n,).
 
     classes: their names in the order of the labels; the labels themselves if not given.
@@ -27,7 +29,7 @@ def load(train: str, test: str, classes: list[str] | None = None) -> dict[str, I
     highest = max(int(found["y"].max()) for found in arrays.values())
     names = list(classes or map(str, range(highest + 1)))
     return {
-        split: Images(
+        split: images.Images(
             _pixels(found["x"], found["y"], split),
             found["y"].astype(np.int64),
             np.array([f"{split}-{i:06d}" for i in range(len(found["y"]))]),
