@@ -1,11 +1,52 @@
-"""Measures against the definition written out, their invariances, and bad input."""
+"""Measures against independent libraries or the definition written out, their invariances, and bad input."""
+
+import subprocess
+import sys
 
 import numpy as np
 import pytest
+import repsim
 import torch
+from ckatorch.core import cka_base
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.spatial import procrustes
+from scipy.spatial.distance import jensenshannon
+from scipy.special import log_softmax, rel_entr, softmax
+from sklearn.metrics import accuracy_score
+from sklearn.neighbors import NearestNeighbors
 
-from modelkin import measures
+from modelkin import compare, measures
 from modelkin.errors import ModelkinError
+
+NAMES = measures.names()
+REPRESENTATION = [name for name in NAMES if measures.get(name).needs == "representation"]
+CKA = ["linear_cka", "debiased_cka"]
+few = settings(max_examples=20, deadline=None, derandomize=True)
+seeds = st.integers(0, 2**31)
+
+
+def arrays(seed=0, n=40, p=6, q=5):
+    """Two arrays (n, p), (n, q) with something in common."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(n, p))
+    return x, x[:, : min(p, 4)] @ rng.normal(size=(min(p, 4), q)) + rng.normal(size=(n, q))
+
+
+def pair_for(name, seed=0, n=40):
+    """Arrays that the measure can take: logits have the same number of classes."""
+    return arrays(seed, n, 6, 5 if name in REPRESENTATION else 6)
+
+
+def rotation(p, seed):
+    return np.linalg.qr(np.random.default_rng(seed).normal(size=(p, p)))[0]
+
+
+def value(name, x, y, **more):
+    return compare(name, torch.as_tensor(x), torch.as_tensor(y), **more).value
+
+
+# against other libraries, or the definition
 
 
 def cka_by_definition(x, y):
@@ -13,27 +54,212 @@ def cka_by_definition(x, y):
     return np.linalg.norm(x.T @ y) ** 2 / np.linalg.norm(x.T @ x) / np.linalg.norm(y.T @ y)
 
 
-def estimate(name, x, y):
+def debiased_by_definition(x, y):
+    """Song et al. (2012), equation 5, with explicit zero-diagonal Gram matrices of the raw data."""
+
+    def hsic(x, y):
+        n = len(x)
+        k, l = x @ x.T, y @ y.T  # noqa: E741
+        np.fill_diagonal(k, 0)
+        np.fill_diagonal(l, 0)
+        one = np.ones(n)
+        product = (one @ k @ one) * (one @ l @ one) / ((n - 1) * (n - 2))
+        return (np.trace(k @ l) + product - 2 / (n - 2) * (one @ k @ l @ one)) / (n * (n - 3))
+
+    return hsic(x, y) / np.sqrt(hsic(x, x) * hsic(y, y))
+
+
+def test_linear_cka():
+    x, y = arrays()
+    expected = cka_by_definition(x, y)
+    assert value("linear_cka", x, y) == pytest.approx(expected, abs=1e-12)
+    assert float(cka_base(torch.tensor(x), torch.tensor(y), unbiased=False)) == pytest.approx(
+        expected, abs=1e-9
+    )
+    other = repsim.cka([x, y], kernel_type="linear", estimator="gretton")
+    assert other[0, 1] == pytest.approx(expected)
+
+
+def test_debiased_cka():
+    x, y = arrays()
+    assert value("debiased_cka", x, y) == pytest.approx(debiased_by_definition(x, y), abs=1e-12)
+    library = cka_base(torch.tensor(x), torch.tensor(y), unbiased=True)
+    assert value("debiased_cka", x, y) == pytest.approx(float(library), abs=1e-9)
+
+
+def test_debiased_cka_of_unrelated_arrays_is_zero_on_average():
+    found = [value("debiased_cka", *np.random.default_rng(s).normal(size=(2, 12, 30))) for s in range(200)]
+    assert abs(np.mean(found)) < 3 * np.std(found) / np.sqrt(len(found))
+    biased = [value("linear_cka", *np.random.default_rng(s).normal(size=(2, 12, 30))) for s in range(20)]
+    assert np.mean(biased) > 0.5
+
+
+def test_procrustes():
+    x, y = arrays()
+    nuclear = np.sqrt(1 - procrustes(x, np.pad(y, ((0, 0), (0, 1))))[2])
+    assert value("procrustes", x, y) == pytest.approx(1 - np.sqrt(2 - 2 * nuclear) / 2, abs=1e-10)
+    assert value("procrustes", y, x) == pytest.approx(value("procrustes", x, y), abs=1e-10)
+
+
+@pytest.mark.parametrize("k", [1, 5, 39])
+def test_knn_jaccard(k):
+    def neighbours(x):
+        x = x - x.mean(0)
+        found = NearestNeighbors(n_neighbors=k, metric="cosine").fit(x)
+        return [set(row) for row in found.kneighbors(return_distance=False)]
+
+    x, y = arrays()
+    expected = np.mean([len(a & b) / len(a | b) for a, b in zip(neighbours(x), neighbours(y), strict=True)])
+    assert value("knn_jaccard", x, y, k=k) == pytest.approx(expected, abs=1e-12)
+
+
+def test_agreement():
+    x, y = arrays(q=6)
+    assert value("agreement", x, y) == accuracy_score(x.argmax(1), y.argmax(1))
+
+
+@pytest.mark.parametrize("scale", [1, 100])
+def test_divergences(scale):
+    x, y = (scale * part for part in arrays(q=6))
+    p, q = softmax(x, 1), softmax(y, 1)
+    expected = np.mean(1 - jensenshannon(p, q, base=2, axis=1) ** 2)
+    assert value("jensen_shannon", x, y) == pytest.approx(expected, abs=1e-10)
+    expected = np.mean(((p - q) * (log_softmax(x, 1) - log_softmax(y, 1))).sum(1) / 2)
+    if scale == 1:  # beyond it, p or q underflows in the library
+        assert expected == pytest.approx(np.mean(rel_entr(p, q).sum(1) / 2 + rel_entr(q, p).sum(1) / 2))
+    assert value("symmetrised_kl", x, y) == pytest.approx(expected, rel=1e-10)
+
+
+def test_jensen_shannon_is_in_bits():
+    disjoint = value("jensen_shannon", [[100.0, -100], [100, -100]], [[-100.0, 100], [-100, 100]])
+    assert disjoint == pytest.approx(0, abs=1e-12)
+
+
+def test_saliency_cosine():
+    x, y = np.random.default_rng(0).normal(size=(2, 7, 3, 4, 4))
+    cosines = [
+        a.ravel() @ b.ravel() / np.linalg.norm(a) / np.linalg.norm(b) for a, b in zip(x, y, strict=True)
+    ]
+    assert value("saliency_cosine", x, y) == pytest.approx(np.mean(cosines), abs=1e-12)
+    assert value("saliency_cosine", -x, x) == pytest.approx(-1)
+    x[0] = 0
+    assert value("saliency_cosine", x, y) == pytest.approx(np.sum(cosines[1:]) / 7, abs=1e-12)
+
+
+# standard errors
+
+
+def brute_force(name, x, y):
+    left_out = [value(name, np.delete(x, i, 0), np.delete(y, i, 0)) for i in range(len(x))]
+    return np.sqrt((len(x) - 1) * np.var(left_out))
+
+
+@pytest.mark.parametrize("name", [*CKA, "agreement", "jensen_shannon", "symmetrised_kl", "saliency_cosine"])
+def test_standard_error_is_the_jackknife(name):
+    x, y = pair_for(name)
+    assert compare(name, x, y).stderr == pytest.approx(brute_force(name, x, y), rel=1e-8)
+
+
+def test_procrustes_standard_error_is_nearly_the_jackknife():
+    x, y = arrays(n=80)
+    assert compare("procrustes", x, y).stderr == pytest.approx(brute_force("procrustes", x, y), rel=0.1)
+
+
+# invariances
+
+
+@few
+@given(seeds, st.floats(1e-6, 1e6), st.floats(-300, 300))
+@pytest.mark.parametrize("name", REPRESENTATION)
+def test_rotation_scale_and_shift_change_nothing(name, seed, scale, shift):
+    x, y = arrays(seed)
+    moved = scale * x @ rotation(6, seed) + shift * scale
+    assert value(name, moved, y) == pytest.approx(value(name, x, y), abs=1e-7)
+
+
+@few
+@given(seeds)
+@pytest.mark.parametrize("name", NAMES)
+def test_symmetry_bounds_and_order_of_samples(name, seed):
+    x, y = pair_for(name, seed)
     measure = measures.get(name)
-    return measure.compare(measure.prepare(torch.tensor(x)), measure.prepare(torch.tensor(y)))
+    found = value(name, x, y)
+    assert measure.bounds[0] - 1e-9 <= found <= measure.bounds[1] + 1e-9
+    assert value(name, y, x) == pytest.approx(found, abs=1e-9)
+    order = np.random.default_rng(seed).permutation(len(x))
+    assert value(name, x[order], y[order]) == pytest.approx(found, abs=1e-9)
+    own = 0 if measure.direction == "distance" else 1
+    assert value(name, x, x) == pytest.approx(own, abs=1e-7)
 
 
-@pytest.fixture
-def pair():
-    rng = np.random.default_rng(0)
-    x = rng.normal(size=(40, 6))
-    return x, x[:, :4] @ rng.normal(size=(4, 5)) + rng.normal(size=(40, 5))
+@pytest.mark.parametrize("name", NAMES)
+def test_permuted_is_as_if_prepared_of_permuted_samples(name):
+    x, y = map(torch.as_tensor, pair_for(name))
+    measure, order = measures.get(name), torch.randperm(len(x), generator=torch.manual_seed(0))
+    quick = measure.compare(measure.prepare(x), measure.permuted(measure.prepare(y), order))
+    assert quick.value == pytest.approx(value(name, x, y[order]), abs=1e-12)
+    assert quick.stderr == pytest.approx(compare(name, x, y[order]).stderr, abs=1e-9)
 
 
-def test_linear_cka_is_its_definition(pair):
-    assert estimate("linear_cka", *pair).value == pytest.approx(cka_by_definition(*pair), abs=1e-12)
+# precision
 
 
-def test_linear_cka_jackknife_is_brute_force(pair):
-    x, y = pair
-    left = [cka_by_definition(np.delete(x, i, 0), np.delete(y, i, 0)) for i in range(len(x))]
-    brute = np.sqrt((len(x) - 1) * np.var(left))
-    assert estimate("linear_cka", x, y).stderr == pytest.approx(brute, rel=1e-10)
+@pytest.mark.parametrize("offset", [0, 30, 300])
+@pytest.mark.parametrize("name", REPRESENTATION)
+def test_float32_is_good_to_1e_5(name, offset):
+    x, y = arrays(n=500, p=64, q=48)
+    # The rounding of the input itself is not the measure's error.
+    x, y = ((part + offset).astype(np.float32) for part in (x, y))
+    assert value(name, x, y) == pytest.approx(value(name, x.astype(float), y.astype(float)), abs=1e-5)
+
+
+@pytest.mark.parametrize("name", CKA)
+def test_small_features_are_no_smaller_similarity(name):
+    x, y = arrays()
+    assert value(name, 1e-12 * x, 1e-12 * y) == pytest.approx(value(name, x, y), abs=1e-9)
+
+
+def test_duplicated_samples_are_not_their_own_neighbours():
+    x, _ = arrays(n=20)
+    doubled = np.concatenate([x, x])
+    lists = measures.get("knn_jaccard").prepare(torch.tensor(doubled), k=3)["neighbours"]
+    assert not (lists == torch.arange(40)[:, None]).any()
+    assert (lists[:20] == torch.arange(20, 40)[:, None]).any(1).all()
+
+
+# bad input
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_bad_arrays_are_refused(name):
+    x, y = pair_for(name)
+    bad = x.copy()
+    bad[3, 2] = np.nan
+    for wrong, said in ((bad, "NaN"), (x[:1], "at least"), (x[:, 0], "dimension"), (x[:-1], "samples")):
+        with pytest.raises(ModelkinError, match=said):
+            compare(name, wrong, y)
+
+
+@pytest.mark.parametrize("name", REPRESENTATION)
+def test_constant_representations_are_refused(name):
+    x, y = arrays()
+    with pytest.raises(ModelkinError, match="same for all samples"):
+        compare(name, np.full_like(x, 0.1), y)
+
+
+@pytest.mark.parametrize("name", ["agreement", "jensen_shannon", "symmetrised_kl"])
+def test_different_numbers_of_classes_are_refused(name):
+    with pytest.raises(ModelkinError, match="classes"):
+        compare(name, *arrays(q=5))
+
+
+def test_too_few_samples():
+    x, y = arrays(n=5)
+    with pytest.raises(ModelkinError, match="5 nearest neighbours need more than 5 samples"):
+        compare("knn_jaccard", x, y, k=5)
+    with pytest.raises(ModelkinError, match="at least four samples"):
+        compare("debiased_cka", x[:3], y[:3])
+    assert np.isnan(compare("linear_cka", x[:2], y[:2]).stderr)
 
 
 def test_unknown_measure_names_the_nearest():
@@ -41,7 +267,17 @@ def test_unknown_measure_names_the_nearest():
         measures.get("liner_cka")
 
 
-@pytest.mark.parametrize("bad", [np.full((5, 3), np.nan), np.ones((5, 3)), np.ones((1, 3))])
-def test_degenerate_representations_are_refused(bad):
-    with pytest.raises(ModelkinError):
-        estimate("linear_cka", bad, np.random.default_rng(0).normal(size=(5, 3)))
+def test_reading_a_measure_does_not_import_torch():
+    code = (
+        "import sys; from modelkin import measures;"
+        "print([measures.get(n).version for n in measures.names()], 'torch.nn' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip().endswith("False")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("name", NAMES)
+def test_gpu_agrees_with_cpu(name):
+    x, y = (torch.as_tensor(part) for part in pair_for(name))
+    assert value(name, x.cuda(), y.cuda()) == pytest.approx(value(name, x, y), abs=1e-9)
