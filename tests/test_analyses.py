@@ -156,7 +156,9 @@ def test_pairs_and_correlations(logits):
     found, labels = logits
     pairs = ensembles.pairs(found, labels)
     assert len(pairs) == 15
-    matrix, _ = blocks((3, 3), noise=0.05)
+    matrix = np.random.default_rng(0).uniform(0.1, 0.2, (6, 6))
+    matrix[:3, :3] = 0.9  # a, b, c share their noise
+    matrix = (matrix + matrix.T) / 2
     made = ensembles.correlations(pairs, table_of(matrix, list("abcdef"), kind="inverted")).iloc[0]
     names = list("abcdef")
     x = [

@@ -10,7 +10,7 @@ __version__ = "0.1.0"
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    submodules=["datasets", "measures", "models", "probes", "training"],
+    submodules=["datasets", "images", "measures", "models", "probes", "training"],
     submod_attrs={
         "clusters": ["affinity", "spectral"],
         "errors": ["ModelkinError"],

@@ -15,5 +15,5 @@ VERSIONS = {
     "clusters": 1,
     "ensembles": 1,
     "distill": 1,
-    "figures": 2,
+    "figures": 1,
 }

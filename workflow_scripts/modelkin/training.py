@@ -119,7 +119,7 @@ def fit(
             loss, logits = objective(model, x[rows], y[rows], share)
             if not torch.isfinite(loss):
                 raise ModelkinError(
-                    f"training diverged in epoch {epoch + 1}: the loss is {float(loss)}; "
+                    f"training diverged in epoch {epoch + 1}: the loss is {loss.item()}; "
                     "lower learning_rate or eps."
                 )
             optimiser.zero_grad()

@@ -1,0 +1,77 @@
+"""Results that change must raise the stage's version, or finished studies would silently stay as they were.
+
+After raising a version: MODELKIN_UPDATE=1 python -m pytest tests/test_stage_versions.py
+"""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from modelkin import artifacts, images
+from modelkin.stages import VERSIONS
+
+GOLDEN = Path(__file__).parent / "stage_versions.json"
+
+
+def numbers(results: Path) -> dict[str, list[float]]:
+    """A few numbers for each stage, of the tiny study."""
+
+    def facts(name):
+        return artifacts.read(results / f"{name}.json")["facts"]
+
+    def column(table, name):
+        return pd.read_parquet(results / f"{table}.parquet")[name].to_numpy(float)
+
+    def picture(name):
+        return np.asarray(Image.open(results / "figures" / name).convert("L"), float)
+
+    test = images.load(results / "dataset.json", "test")
+    natural = images.load(results / "probes" / "natural.json")
+    seen = images.open_(artifacts.store(results / "activations" / "natural" / "mlp-0.json"))
+    return {
+        "dataset": [len(test), test.pixels.mean(), test.labels[:20].sum()],
+        "probes": [natural.pixels.mean(), natural.labels.sum(), column("probes/pairs", "seed_label").sum()],
+        "train": [facts(f"models/{name}")["clean_accuracy"] for name in ("vgg-0", "mlp-0.5")],
+        "invert": [facts(f"probes/inverted/{name}")["median_distance"] for name in ("vgg-0", "mlp-0.5")],
+        "activations": [float(abs(seen[name]).mean()) for name in seen],
+        "similarity": [column("similarity/mlp-0.5", name).mean() for name in ("value", "stderr", "chance")],
+        "tables": [column("tables/summary", "mean").mean(), column("tables/asymmetry", "mean").mean()],
+        "clusters": [column("tables/spectra", "eigenvalue").max(), column("tables/clusters", "x").std()],
+        "ensembles": [column("tables/ensemble_pairs", name).mean() for name in ("error", "all_wrong")],
+        "distill": [column("tables/distillation", "student_accuracy").mean()],
+        "figures": [
+            # Shape and ink: fonts differ a little between machines.
+            value
+            for name in ("robustness/robustness.png", "heatmaps/linear_cka.png", "inversions/inversions.png")
+            for value in (picture(name).shape[1] / 100, picture(name).mean())
+        ],
+    }
+
+
+@pytest.fixture(scope="module")
+def found(finished):
+    made = numbers(finished.results)
+    if os.environ.get("MODELKIN_UPDATE"):
+        rounded = {stage: [float(f"{value:.5g}") for value in values] for stage, values in made.items()}
+        golden = {stage: {"version": VERSIONS[stage], "numbers": values} for stage, values in rounded.items()}
+        GOLDEN.write_text(json.dumps(golden, indent=1) + "\n")
+    return made
+
+
+def test_every_stage_has_a_version(found):
+    assert set(found) == set(VERSIONS)
+
+
+@pytest.mark.parametrize("stage", VERSIONS)
+def test_results_change_only_with_the_version(found, stage):
+    golden = json.loads(GOLDEN.read_text())[stage]
+    assert golden["version"] == VERSIONS[stage], f"update {GOLDEN.name}: see the top of this file"
+    assert found[stage] == pytest.approx(golden["numbers"], rel=0.05, abs=0.02), (
+        f"the results of stage '{stage}' changed: raise its version in modelkin/stages.py, "
+        "or that of the earlier stage which is the cause"
+    )
