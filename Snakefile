@@ -12,6 +12,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 sys.path.insert(0, os.path.join(workflow.basedir, "workflow_scripts"))
 
 from modelkin import figures, measures
+from modelkin.artifacts import check_writable
 from modelkin.config import Study
 from modelkin.errors import ModelkinError
 from modelkin.stages import VERSIONS
@@ -24,10 +25,11 @@ if not workflow.overwrite_configfiles:
 
 try:
     study = Study(config)
+    RESULTS = f"results/{study.name}"
+    check_writable(RESULTS)
 except ModelkinError as error:
     sys.exit(f"config: {error}")
 
-RESULTS = f"results/{study.name}"
 GPU = 0 if study.device == "cpu" else 1
 
 

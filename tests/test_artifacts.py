@@ -110,6 +110,13 @@ def test_a_folder_that_cannot_be_written(tmp_path):
         write(tmp_path / "file" / "x.json")
 
 
+def test_results_without_permission_are_known_before_any_work(tmp_path, monkeypatch):
+    artifacts.check_writable(tmp_path / "new" / "folder")
+    monkeypatch.setattr(artifacts.os, "access", lambda *_: False)
+    with pytest.raises(ModelkinError, match="no write permission"):
+        artifacts.check_writable(tmp_path / "new" / "folder")
+
+
 def test_a_full_disk_is_one_sentence(tmp_path):
     def full(path):
         raise OSError(28, "No space left on device")

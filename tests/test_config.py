@@ -87,6 +87,11 @@ BAD = {
         wrong(distillation={"student": "mlp-0", "teachers": ["mlp-0"]}),
         "its own teacher",
     ),
+    "a student that is retired": (
+        wrong_model(retired=True),
+        "the student 'mlp-0' is retired",
+    ),
+    "no ensemble that small": (wrong(ensembles={"sizes": [5, 6]}), "no size is small enough"),
     "clustering by what is not measured": (
         wrong(ensembles={"clusters_by": {"measure": "procrustes"}}),
         "unknown measure in ensembles.clusters_by",
@@ -142,6 +147,15 @@ def test_defaults_are_filled_in():
     assert study.training("vgg-0")["epochs"] == 2
     assert study.earlier("vgg-0.5") == ["vgg-0", "mlp-0"]
     assert study.teachers == ["vgg-0", "vgg-0.5", "mlp-0.5"]
+
+
+def test_settings_that_a_recipe_does_not_use_retrain_nothing():
+    before, after = (config.Study(wrong(training={"trades_beta": beta})) for beta in (1, 2))
+    assert before.training("vgg-0") == after.training("vgg-0")
+    assert before.training("vgg-0.5") == after.training("vgg-0.5")
+    trades = [wrong_model(eps=1, recipe="trades") | {"training": {"trades_beta": beta}} for beta in (1, 2)]
+    before, after = map(config.Study, trades)
+    assert before.training("mlp-0") != after.training("mlp-0")
 
 
 def test_a_model_overrides_the_training_section():

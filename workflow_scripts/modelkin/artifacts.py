@@ -22,6 +22,18 @@ from modelkin.errors import ModelkinError
 SOFTWARE = ("modelkin", "torch", "numpy", "zarr", "xarray", "pandas", "scikit-learn")
 
 
+def check_writable(folder: str | Path) -> None:
+    """ModelkinError unless the folder, or the nearest one above it that exists, can be written in."""
+    folder = Path(folder)
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not there.is_dir():
+        raise ModelkinError(f"results cannot be written in {folder}: {there} is not a folder; move it away.")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise ModelkinError(
+            f"results cannot be written in {folder}: there is no write permission in {there}."
+        )
+
+
 def digest_of(path: Path) -> str:
     """sha256 of a file, or of a directory's sorted file names and contents."""
     path = Path(path)

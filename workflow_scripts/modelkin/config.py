@@ -20,6 +20,12 @@ from modelkin.errors import ModelkinError, unknown
 
 SCHEMA = Path(__file__).parents[2] / "schemas" / "config.schema.json"
 KINDS = ("natural", "inverted")
+# What a recipe does not look at: changing it must not train the model again.
+UNUSED = {
+    "standard": {"norm", "attack_steps", "attack_step", "trades_beta"},
+    "adversarial": {"trades_beta"},
+    "trades": set(),
+}
 
 
 @dataclass(frozen=True)
@@ -82,10 +88,10 @@ class Study:
         return [*self.earlier(name), name]
 
     def training(self, name: str) -> dict[str, Any]:
-        """Everything that decides how a model is trained, its seed aside."""
+        """Everything that decides how a model is trained, its seed aside, and nothing else."""
         entry = self.models[name]
         recipe = entry.get("recipe") or ("adversarial" if entry["eps"] else "standard")
-        return {
+        settings = {
             **self._training_defaults,
             **entry.get("training", {}),
             "architecture": entry["architecture"],
@@ -93,6 +99,7 @@ class Study:
             "eps": entry["eps"],
             "norm": entry["norm"],
         }
+        return {key: value for key, value in settings.items() if key not in UNUSED[recipe]}
 
     def describe(self) -> list[dict[str, Any]]:
         """One row for each active model: name, architecture, robustness level and norm, in order."""
@@ -182,6 +189,8 @@ def _check_analyses(study: Study, config: dict[str, Any]) -> None:
     number = config["clusters"]["number"]
     if number != "eigengap" and number > len(study.active):
         raise ModelkinError(f"clusters: number is {number}, but the study has {len(study.active)} models.")
+    if min(config["ensembles"]["sizes"]) > len(study.active):
+        raise ModelkinError(f"ensembles: no size is small enough for the study's {len(study.active)} models.")
     distillation = config.get("distillation")
     if distillation is None:
         return
@@ -192,6 +201,12 @@ def _check_analyses(study: Study, config: dict[str, Any]) -> None:
                 raise unknown(f"distillation {role}", name, study.names)
     if distillation["student"] in chosen:
         raise ModelkinError(f"distillation: '{distillation['student']}' cannot be its own teacher.")
+    if distillation["student"] not in study.active:
+        raise ModelkinError(
+            f"distillation: the student '{distillation['student']}' is retired; name another."
+        )
+    if not study.teachers:
+        raise ModelkinError("distillation: all teachers are retired; name others, or leave the section out.")
 
 
 def _unique(what: str, names: list[str]) -> None:

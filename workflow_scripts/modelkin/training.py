@@ -43,10 +43,10 @@ class Robustness:
 
     recipe: str
     eps: float
-    norm: str
-    attack_steps: int
-    attack_step: float
-    trades_beta: float
+    norm: str = "l2"
+    attack_steps: int = 3
+    attack_step: float = 2 / 3
+    trades_beta: float = 6.0
 
     def __post_init__(self):
         if self.recipe not in RECIPES:
@@ -159,8 +159,7 @@ def train(
     shape = {"channels": channels, "size": size, "classes": len(images.classes)}
     model = models.new(**shape, **{key: settings[key] for key in ("architecture", "width", "representation")})
     models.normalise_like(model, images.pixels)
-    against = Robustness(**{field.name: settings[field.name] for field in fields(Robustness)})
-    schedule = Schedule(**{field.name: settings[field.name] for field in fields(Schedule)})
+    against, schedule = (_from(settings, kind) for kind in (Robustness, Schedule))
     history = []
     for report in fit(model, images, objective or against.objective, schedule, test=test, device=device):
         history.append(report)
@@ -201,6 +200,10 @@ def agreement(a: Classifier, b: Classifier, images: Images, device: torch.device
     """Share of images to which two models give the same top-1 class."""
     x, _ = _tensors(images, device)
     return attacks.accuracy(a, x, b(x).argmax(1))
+
+
+def _from(settings: Mapping[str, Any], kind):
+    return kind(**{field.name: settings[field.name] for field in fields(kind) if field.name in settings})
 
 
 def _tensors(images: Images, device) -> tuple[torch.Tensor, torch.Tensor]:
