@@ -11,7 +11,7 @@ import xarray as xr
 import yaml
 from conftest import ROOT
 
-from modelkin import activations, artifacts, config, datasets, images, jobs, probes, seeds, similarity
+from modelkin import activations, artifacts, datasets, images, jobs, measures, probes, seeds, similarity
 from modelkin.errors import ModelkinError
 from modelkin.images import Images
 
@@ -236,7 +236,7 @@ def test_activations_of_different_samples_are_never_compared(ids):
         similarity.rows(
             [similarity.Pair("natural", "digits", "m", "o")],
             lambda kind, source, observer: held[observer],
-            [config.Measured("linear_cka", "linear_cka", {})],
+            [measures.Measured("linear_cka")],
             permutations=1,
             seed=0,
         )

@@ -262,6 +262,11 @@ def test_too_few_samples():
     assert np.isnan(compare("linear_cka", x[:2], y[:2]).stderr)
 
 
+def test_labels_can_be_read_back():
+    for measured in (measures.Measured("linear_cka"), measures.Measured("knn_jaccard", {"k": 20})):
+        assert measures.Measured.of(measured.label) == measured
+
+
 def test_unknown_measure_names_the_nearest():
     with pytest.raises(ModelkinError, match="did you mean 'linear_cka'"):
         measures.get("liner_cka")

@@ -87,9 +87,17 @@ def test_finished_samples_stop(problem):
 
 def test_the_best_iterate_is_kept(problem):
     start, _, losses = problem
-    wild = Descent(steps=9, step_size=3.0)
-    kept = wild.run(losses, start).losses
-    assert (kept <= losses(start, torch.arange(7))).all()
+    seen = []
+
+    def watched(x, index):
+        seen.append(losses(x, index))
+        return seen[-1]
+
+    found = Descent(steps=9, step_size=1.5).run(watched, start)
+    seen = torch.stack(seen).detach()
+    assert torch.equal(found.losses, seen.amin(0))
+    assert torch.allclose(losses(found.images, torch.arange(7)), found.losses)
+    assert (seen[-1] > found.losses).any(), "the last was always the best, so this tests nothing"
 
 
 def test_zero_gradient_makes_no_step_and_no_nan():

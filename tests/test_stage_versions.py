@@ -38,7 +38,7 @@ def numbers(results: Path) -> dict[str, list[float]]:
         "probes": [natural.pixels.mean(), natural.labels.sum(), column("probes/pairs", "seed_label").sum()],
         "train": [facts(f"models/{name}")["clean_accuracy"] for name in ("vgg-0", "mlp-0.5")],
         "invert": [facts(f"probes/inverted/{name}")["median_distance"] for name in ("vgg-0", "mlp-0.5")],
-        "activations": [float(abs(seen[name]).mean()) for name in seen],
+        "activations": [float(abs(seen[name]).mean()) for name in sorted(seen)],
         "similarity": [column("similarity/mlp-0.5", name).mean() for name in ("value", "stderr", "chance")],
         "tables": [column("tables/summary", "mean").mean(), column("tables/asymmetry", "mean").mean()],
         "clusters": [column("tables/spectra", "eigenvalue").max(), column("tables/clusters", "x").std()],

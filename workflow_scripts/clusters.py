@@ -1,7 +1,5 @@
 """Cluster the models by every measure on every kind of probe."""
 
-from pathlib import Path
-
 from modelkin import analyses, jobs, seeds, tables
 
 with jobs.running(snakemake.log[0], "clusters"):
@@ -13,12 +11,11 @@ with jobs.running(snakemake.log[0], "clusters"):
         **params.clusters,
         seed=seeds.derive(params.seed, "clusters"),
     )
-    for manifest in snakemake.output:
-        tables.write(
-            manifest,
-            made[Path(manifest).stem],
-            stage="clusters",
-            version=params.version,
-            settings={**params.clusters, "seed": params.seed},
-            inputs=list(snakemake.input),
-        )
+    tables.write_all(
+        snakemake.output,
+        made,
+        stage="clusters",
+        version=params.version,
+        settings={**params.clusters, "seed": params.seed},
+        inputs=list(snakemake.input),
+    )

@@ -1,7 +1,5 @@
 """Join the students of all teachers, and correlate their accuracy with similarity."""
 
-from pathlib import Path
-
 import pandas as pd
 
 from modelkin import analyses, jobs, tables
@@ -13,12 +11,11 @@ with jobs.running(snakemake.log[0], "distillation"):
         tables.read(snakemake.input.models),
         student=snakemake.params.student,
     )
-    for manifest in snakemake.output:
-        tables.write(
-            manifest,
-            made[Path(manifest).stem],
-            stage="distill",
-            version=snakemake.params.version,
-            settings={"student": snakemake.params.student},
-            inputs=list(snakemake.input),
-        )
+    tables.write_all(
+        snakemake.output,
+        made,
+        stage="distill",
+        version=snakemake.params.version,
+        settings={"student": snakemake.params.student},
+        inputs=list(snakemake.input),
+    )

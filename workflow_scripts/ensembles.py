@@ -1,7 +1,5 @@
 """Ensembles of the study's models, and what similarity says of them."""
 
-from pathlib import Path
-
 from modelkin import analyses, artifacts, images, jobs, seeds, tables
 
 with jobs.running(snakemake.log[0], "ensembles"):
@@ -19,12 +17,11 @@ with jobs.running(snakemake.log[0], "ensembles"):
         **params.ensembles,
         rng=seeds.generator(params.seed, "ensembles"),
     )
-    for manifest in snakemake.output:
-        tables.write(
-            manifest,
-            made[Path(manifest).stem],
-            stage="ensembles",
-            version=params.version,
-            settings={**params.ensembles, "seed": params.seed},
-            inputs=list(snakemake.input),
-        )
+    tables.write_all(
+        snakemake.output,
+        made,
+        stage="ensembles",
+        version=params.version,
+        settings={**params.ensembles, "seed": params.seed},
+        inputs=list(snakemake.input),
+    )

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from modelkin import activations, artifacts, images, jobs, similarity, tables
-from modelkin.config import Measured
+from modelkin.measures import Measured
 
 with jobs.running(snakemake.log[0], f"similarity {snakemake.wildcards.model}") as log:
     names, params = snakemake.params.models, snakemake.params
@@ -31,7 +31,7 @@ with jobs.running(snakemake.log[0], f"similarity {snakemake.wildcards.model}") a
         rows = similarity.rows(
             wanted,
             read,
-            [Measured(item["label"], item["name"], item["settings"]) for item in chosen],
+            [Measured(item["name"], item["settings"]) for item in chosen],
             permutations=params.permutations,
             seed=params.seed,
             device=jobs.device(snakemake.config.get("device", "auto")),

@@ -1,7 +1,5 @@
 """Join the shells into the study's tables."""
 
-from pathlib import Path
-
 import pandas as pd
 
 from modelkin import artifacts, jobs, models, tables
@@ -28,12 +26,11 @@ with jobs.running(snakemake.log[0], "tables") as log:
     }
     for name in made["models"].query("inversion_failed")["name"]:
         log.warning("the inversions of '%s' failed: see tables/models.parquet", name)
-    for manifest in snakemake.output:
-        tables.write(
-            manifest,
-            made[Path(manifest).stem],
-            stage="tables",
-            version=snakemake.params.version,
-            settings={"models": snakemake.params.models, "failed_above": snakemake.params.failed_above},
-            inputs=[*trained.values(), *probes.values(), *snakemake.input.similarity],
-        )
+    tables.write_all(
+        snakemake.output,
+        made,
+        stage="tables",
+        version=snakemake.params.version,
+        settings={"models": snakemake.params.models, "failed_above": snakemake.params.failed_above},
+        inputs=[*trained.values(), *probes.values(), *snakemake.input.similarity],
+    )

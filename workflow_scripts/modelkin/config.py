@@ -8,7 +8,6 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ import yaml
 
 from modelkin import architectures, datasets, measures
 from modelkin.errors import ModelkinError, unknown
+from modelkin.measures import Measured
 
 SCHEMA = Path(__file__).parents[2] / "schemas" / "config.schema.json"
 KINDS = ("natural", "inverted")
@@ -26,15 +26,6 @@ UNUSED = {
     "adversarial": {"trades_beta"},
     "trades": set(),
 }
-
-
-@dataclass(frozen=True)
-class Measured:
-    """A measure as one study uses it: its label stands in tables and file names."""
-
-    label: str
-    name: str
-    settings: dict[str, int]
 
 
 class Study:
@@ -132,9 +123,7 @@ def _measured(item: str | dict[str, Any]) -> Measured:
             raise ModelkinError(
                 f"measures: {key} of {name} must be a whole number of at least 1, not {value}."
             )
-    settings = {**measure.settings, **item}
-    label = "-".join([name, *(f"{key}{value}" for key, value in settings.items())])
-    return Measured(label, name, settings)
+    return Measured(name, {**measure.settings, **item})
 
 
 def _check(study: Study, config: dict[str, Any]) -> None:

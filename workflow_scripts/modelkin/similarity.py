@@ -15,8 +15,8 @@ import torch
 import xarray as xr
 
 from modelkin import measures, seeds
-from modelkin.config import Measured
 from modelkin.errors import ModelkinError
+from modelkin.measures import Measured
 
 NORMAL_95 = 1.959964
 

@@ -6,7 +6,7 @@ name, architecture, eps and norm, in the order of the study.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,12 @@ def write(manifest: str | Path, frame: pd.DataFrame, **about: Any) -> dict[str, 
         facts=facts,
         **about,
     )
+
+
+def write_all(manifests: Iterable[str | Path], frames: Mapping[str, pd.DataFrame], **about: Any) -> None:
+    """Write the frame named like each manifest; ``about`` as in :func:`write`."""
+    for manifest in manifests:
+        write(manifest, frames[Path(manifest).stem], **about)
 
 
 def read(manifest: str | Path) -> pd.DataFrame:

@@ -62,11 +62,9 @@ def save(figure, folder: Path, stem: str, dpi: int) -> None:
 
 def describe(label: str) -> tuple[str, str]:
     """The title of a measure's label, and 'similarity' or 'distance'."""
-    name, *settings = label.split("-")
-    measure = measures.get(name)
-    numbers = ", ".join(
-        f"{text.rstrip('0123456789')} = {text.lstrip('abcdefghijklmnopqrstuvwxyz_')}" for text in settings
-    )
+    measured = measures.Measured.of(label)
+    measure = measures.get(measured.name)
+    numbers = ", ".join(f"{key} = {value}" for key, value in measured.settings.items())
     return f"{measure.title} ({numbers})" if numbers else measure.title, measure.direction
 
 
@@ -128,6 +126,18 @@ def eps_axis(axis, found: Sequence[float], label: str = "robustness level eps") 
 def footnote(figure, text: str) -> None:
     """A line of small print under a figure: n, chance level, what the marks mean."""
     figure.supxlabel(text, fontsize=8, color="0.35")
+
+
+def square(axis, grid: pd.DataFrame, labels: Sequence[str], changes: Sequence[int], **scale):
+    """A matrix of models as an image with their names, white lines where a group ends; the image."""
+    image = axis.imshow(grid, cmap="viridis", **scale)
+    axis.set_xticks(range(len(labels)), labels, rotation=90, fontsize=7)
+    axis.set_yticks(range(len(labels)), labels, fontsize=7)
+    for place in changes:
+        axis.axhline(place - 0.5, color="white", lw=1.2)
+        axis.axvline(place - 0.5, color="white", lw=1.2)
+    axis.spines[:].set_visible(False)
+    return image
 
 
 def outcome_panels(

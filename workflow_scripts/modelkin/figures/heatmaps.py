@@ -29,14 +29,8 @@ def draw(data, settings, measure: str):
     for axis, kind in zip(axes[0], kinds, strict=True):
         part = rows[rows["kind"] == kind]
         order, changes = ordered(data, settings, measure, kind)
-        image = axis.imshow(_square(part, kind).loc[order, order], vmin=low, vmax=high, cmap="viridis")
         labels = [base.names_of(data["models"])[name] for name in order]
-        axis.set_xticks(range(len(order)), labels, rotation=90, fontsize=7)
-        axis.set_yticks(range(len(order)), labels, fontsize=7)
-        for place in changes:
-            axis.axhline(place - 0.5, color="white", lw=1.2)
-            axis.axvline(place - 0.5, color="white", lw=1.2)
-        axis.spines[:].set_visible(False)
+        image = base.square(axis, whole(part).loc[order, order], labels, changes, vmin=low, vmax=high)
         axis.set_title(f"{kind} images, n = {part['n'].iloc[0]}, chance {part['chance'].mean():.2f}")
         if kind == "inverted":
             axis.set(ylabel="source: images made with", xlabel="observer: compared with the source")
@@ -45,9 +39,10 @@ def draw(data, settings, measure: str):
     return figure
 
 
-def _square(rows, kind: str):
-    square = rows.pivot_table(index="model_a", columns="model_b", values="value")
-    return square.combine_first(square.T) if kind == "natural" else square
+def whole(rows):
+    """The square matrix of one kind and measure; where a pair stands once, it is mirrored."""
+    grid = rows.pivot_table(index="model_a", columns="model_b", values="value")
+    return grid.combine_first(grid.T)
 
 
 FIGURE = Figure(

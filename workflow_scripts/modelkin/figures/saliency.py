@@ -2,7 +2,7 @@
 
 from modelkin.figures import base
 from modelkin.figures.base import Figure, plt, tables
-from modelkin.figures.heatmaps import ordered
+from modelkin.figures.heatmaps import ordered, whole
 
 MEASURE = "saliency_cosine"
 
@@ -21,18 +21,9 @@ def draw(data, settings):
     left.axhline(rows["chance"].mean(), color="0.4", ls=":", lw=1.2)
     left.set(ylabel="saliency cosine", title="pairs of one level (line: mean; dotted: chance)")
     order, changes = ordered(data, {"order": "level"}, MEASURE, "natural")
-    square = (
-        data["similarity"]
-        .query("measure == @MEASURE")
-        .pivot_table(index="model_a", columns="model_b", values="value")
-    )
-    image = right.imshow(square.combine_first(square.T).loc[order, order], cmap="viridis", vmin=0, vmax=1)
-    right.set_xticks(range(len(order)), order, rotation=90, fontsize=7)
-    right.set_yticks(range(len(order)), order, fontsize=7)
-    for place in changes:
-        right.axhline(place - 0.5, color="white", lw=1.2)
-        right.axvline(place - 0.5, color="white", lw=1.2)
-    right.spines[:].set_visible(False)
+    labels = [base.names_of(data["models"])[name] for name in order]
+    grid = whole(data["similarity"].query("measure == @MEASURE")).loc[order, order]
+    image = base.square(right, grid, labels, changes, vmin=0, vmax=1)
     figure.colorbar(image, ax=right, label="saliency cosine")
     figure.suptitle("Cosine of the gradients of the true label's loss with respect to the image")
     base.footnote(figure, f"n = {rows['n'].iloc[0]} natural images; bars: 95 % interval over images")

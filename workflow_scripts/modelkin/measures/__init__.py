@@ -9,9 +9,9 @@ from __future__ import annotations
 import sys
 
 from modelkin import plugins
-from modelkin.measures.base import Estimate, Measure
+from modelkin.measures.base import Estimate, Measure, Measured
 
-__all__ = ["Estimate", "Measure", "compare", "get", "names"]
+__all__ = ["Estimate", "Measure", "Measured", "compare", "get", "names"]
 
 
 def names() -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -11,6 +12,8 @@ import lazy_loader
 from modelkin.errors import ModelkinError
 
 torch = lazy_loader.load("torch")
+
+LABELLED = re.compile(r"([a-z_]+)([0-9]+)$")
 
 
 class Estimate(NamedTuple):
@@ -49,6 +52,24 @@ class Measure:
         if self.permute is not None:
             return self.permute(prepared, order)
         return {key: value[order] for key, value in prepared.items()}
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A measure as one study uses it. Its label stands in tables and file names."""
+
+    name: str
+    settings: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def label(self) -> str:
+        return "-".join([self.name, *(f"{key}{value}" for key, value in self.settings.items())])
+
+    @classmethod
+    def of(cls, label: str) -> Measured:
+        """The inverse of :attr:`label`."""
+        name, *settings = label.split("-")
+        return cls(name, {key: int(number) for key, number in (LABELLED.match(s).groups() for s in settings)})
 
 
 def checked(x, what: str = "activations"):
