@@ -7,10 +7,11 @@ MADE_OF_IMAGES = [
 SECTIONS = {
     "models": "1 Models",
     "inversion": "2 Inversion",
-    "similarity": "3 Similarity",
-    "clusters": "4 Clusters",
-    "ensembles": "5 Ensembles",
-    "distillation": "6 Distillation",
+    "levels": "3 Similarity by level",
+    "pairs": "4 Similarity of every pair",
+    "clusters": "5 Clusters",
+    "ensembles": "6 Ensembles",
+    "distillation": "7 Distillation",
 }
 HAVE = TABLES + CLUSTERS + ENSEMBLES + DISTILLATION
 LABELS = [m.label for m in study.measures]
@@ -38,7 +39,9 @@ for name, figure in DRAWN.items():
                     category=SECTIONS[figure.section],
                     labels={
                         "figure": figure.title,
-                        "measure": stem if figure.per_measure else "all",
+                        "measure": (
+                            stem if figure.per_measure else figure.measure or "all"
+                        ),
                     },
                 )
                 for stem in (LABELS if figure.per_measure else [name])

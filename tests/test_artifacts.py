@@ -126,6 +126,11 @@ def test_a_full_disk_is_one_sentence(tmp_path):
     assert not (tmp_path / "x.json").exists()
 
 
+def test_an_error_that_is_not_of_writing_keeps_its_name(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        artifacts.write(tmp_path / "x.json", lambda path: (tmp_path / "missing").read_text(), **ABOUT)
+
+
 # images
 
 

@@ -62,6 +62,7 @@ def test_a_killed_stage_is_completed_by_a_rerun(finished, study, rule, artifact)
     completed = study.digests()
     assert f"{artifact}.json" in completed
     assert completed.items() <= undisturbed.items()
+    assert not list(manifest.parent.glob(".*.partial"))
     if rule == "train":
         assert completed == undisturbed
         assert "Nothing to be done" in study.run("--dry-run").stdout

@@ -6,7 +6,15 @@ import subprocess
 
 import pytest
 
-SECTIONS = ["1 Models", "2 Inversion", "3 Similarity", "4 Clusters", "5 Ensembles", "6 Distillation"]
+SECTIONS = [
+    "1 Models",
+    "2 Inversion",
+    "3 Similarity by level",
+    "4 Similarity of every pair",
+    "5 Clusters",
+    "6 Ensembles",
+    "7 Distillation",
+]
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 QUIET = [
     "--headless",

@@ -7,6 +7,7 @@ nothing of what the stores mean.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import importlib.metadata
 import json
@@ -19,6 +20,7 @@ from typing import Any
 
 from modelkin.errors import ModelkinError
 
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
 SOFTWARE = ("modelkin", "torch", "numpy", "zarr", "xarray", "pandas", "scikit-learn")
 
 
@@ -175,9 +177,9 @@ def _writable(folder: Path):
     try:
         folder.mkdir(parents=True, exist_ok=True)
         yield
-    except (PermissionError, NotADirectoryError) as error:
+    except (PermissionError, NotADirectoryError, FileExistsError) as error:
         raise ModelkinError(f"cannot write in {folder}: {error.strerror}; give write permission.") from None
     except OSError as error:
-        if error.errno is None:
+        if error.errno not in NO_ROOM:
             raise
         raise ModelkinError(f"cannot write in {folder}: {error.strerror}.") from None

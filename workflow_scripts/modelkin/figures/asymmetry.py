@@ -45,7 +45,7 @@ def draw(data, settings):
 
 FIGURE = Figure(
     title="Source by observer",
-    section="similarity",
+    section="levels",
     needs=("similarity", "asymmetry"),
     draw=draw,
     settings=(),

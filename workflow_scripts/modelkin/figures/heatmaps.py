@@ -47,7 +47,7 @@ def whole(rows):
 
 FIGURE = Figure(
     title="Heatmap",
-    section="similarity",
+    section="pairs",
     needs=("models", "similarity", "clusters"),
     draw=draw,
     settings=("order",),

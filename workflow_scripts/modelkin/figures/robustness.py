@@ -41,7 +41,7 @@ def draw(data, settings):
 
 FIGURE = Figure(
     title="Similarity against robustness",
-    section="similarity",
+    section="levels",
     needs=("models", "similarity", "summary"),
     draw=draw,
 )

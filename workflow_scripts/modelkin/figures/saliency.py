@@ -31,8 +31,8 @@ def draw(data, settings):
 
 
 FIGURE = Figure(
-    title="Saliency",
-    section="similarity",
+    title="Where models look",
+    section="levels",
     needs=("models", "similarity"),
     draw=draw,
     settings=(),
