@@ -262,9 +262,29 @@ def test_too_few_samples():
     assert np.isnan(compare("linear_cka", x[:2], y[:2]).stderr)
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_arrays_of_different_types_can_be_compared(name):
+    x, y = pair_for(name)
+    assert value(name, x.astype(np.float32), y) == pytest.approx(value(name, x, y), abs=1e-5)
+    assert value(name, x.astype(np.float16), (9 * y).astype(int)) == pytest.approx(
+        value(name, x.astype(np.float16).astype(float), (9 * y).astype(int).astype(float)), abs=1e-5
+    )
+
+
 def test_labels_can_be_read_back():
     for measured in (measures.Measured("linear_cka"), measures.Measured("knn_jaccard", {"k": 20})):
         assert measures.Measured.of(measured.label) == measured
+
+
+@pytest.mark.parametrize("name", ["linear_cka", "procrustes"])
+def test_standard_errors_that_are_not_defined_are_nan(name):
+    _, y = arrays()
+    alone = np.zeros((40, 6), np.float32)
+    alone[0] = 1
+    assert np.isfinite(compare(name, alone, y).value)
+    assert np.isnan(compare(name, alone, y.astype(np.float32)).stderr)
+    assert np.isnan(compare(name, y[:3], y[:3] ** 2).stderr)
+    assert np.isfinite(compare(name, y[:4], y[:4] ** 2).stderr)
 
 
 def test_unknown_measure_names_the_nearest():

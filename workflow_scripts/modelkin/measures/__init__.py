@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 
 from modelkin import plugins
-from modelkin.measures.base import Estimate, Measure, Measured
+from modelkin.measures.base import Estimate, Measure, Measured, of_one_type
 
 __all__ = ["Estimate", "Measure", "Measured", "compare", "get", "names"]
 
@@ -36,4 +36,5 @@ def compare(name: str, a, b, **settings) -> Estimate:
     1.0
     """
     measure = get(name)
+    a, b = of_one_type(a, b)
     return measure.compare(measure.prepare(a, **settings), measure.prepare(b, **settings))

@@ -90,6 +90,13 @@ def checked(x, what: str = "activations"):
     return x
 
 
+def of_one_type(a, b):
+    """a and b as tensors of the wider of their types."""
+    a, b = torch.as_tensor(a), torch.as_tensor(b)
+    wider = torch.promote_types(a.dtype, b.dtype)
+    return a.to(wider), b.to(wider)
+
+
 def same_samples(a, b) -> int:
     """The common number of samples of two tensors; ModelkinError if they differ."""
     if a.shape[0] != b.shape[0]:

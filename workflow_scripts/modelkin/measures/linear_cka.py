@@ -17,6 +17,8 @@ from modelkin.measures.base import (
 
 torch = lazy_loader.load("torch")
 
+ROUNDING = 1e-6  # below it, what is left without a sample is float32 noise
+
 
 def prepare(x) -> dict:
     """x (n, p) -> the centred matrix, and for each sample the quantities that its removal needs."""
@@ -26,16 +28,17 @@ def prepare(x) -> dict:
 
 
 def compare(a: dict, b: dict) -> Estimate:
-    """||A'B||^2 / (||A'A|| ||B'B||) with the exact delete-one jackknife (NaN below three samples).
+    """||A'B||^2 / (||A'A|| ||B'B||) with the exact delete-one jackknife.
 
     Without sample i the centred cross product is C - n/(n-1) a_i b_i', so all n leave-one-out
-    values follow from C without recomputing it.
+    values follow from C without recomputing it. The standard error is NaN below four samples (any
+    two samples have CKA 1), and when all samples but one are the same.
     """
     n = same_samples(a["x"], b["x"])
     cross = a["x"].T @ b["x"]
     hsic = frobenius2(cross)
     value = hsic / (a["total"][0] * b["total"][0]).sqrt()
-    if n < 3:
+    if n < 4:
         return Estimate(float(value), float("nan"))
     norm_a, norm_b = (frobenius2(part["x"], dim=1) for part in (a, b))
     shrink = n / (n - 1)
@@ -44,8 +47,9 @@ def compare(a: dict, b: dict) -> Estimate:
         return total - 2 * shrink * inner + shrink**2 * weight
 
     top = without(hsic, quadratic(a["x"], b["x"], cross), norm_a * norm_b)
-    bottom = without(a["total"], a["own"], norm_a**2) * without(b["total"], b["own"], norm_b**2)
-    return jackknife(value, top / bottom.clamp_min(torch.finfo(torch.float64).tiny).sqrt())
+    own_a, own_b = without(a["total"], a["own"], norm_a**2), without(b["total"], b["own"], norm_b**2)
+    defined = (own_a > ROUNDING * a["total"]) & (own_b > ROUNDING * b["total"])
+    return jackknife(value, torch.where(defined, top / (own_a * own_b).clamp_min(0).sqrt(), torch.nan))
 
 
 MEASURE = Measure(

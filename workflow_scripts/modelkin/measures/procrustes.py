@@ -8,6 +8,8 @@ from modelkin.measures.base import Estimate, Measure, centred, frobenius2, jackk
 
 torch = lazy_loader.load("torch")
 
+ROUNDING = 1e-6  # below it, what is left without a sample is float32 noise
+
 
 def prepare(x) -> dict:
     """x (n, p) -> the centred matrix with unit Frobenius norm, in float64.
@@ -23,7 +25,7 @@ def compare(a: dict, b: dict) -> Estimate:
 
     The nuclear norm is that of the smaller side's Gram matrix, and unequal widths need no padding.
     The standard error is a jackknife in which the nuclear norm without a sample is taken to first
-    order, and the norms exactly (NaN below three samples).
+    order, and the norms exactly. It is NaN below four samples, and when all samples but one are the same.
     """
     n = same_samples(a["x"], b["x"])
     if a["x"].shape[1] < b["x"].shape[1]:
@@ -32,15 +34,17 @@ def compare(a: dict, b: dict) -> Estimate:
     squares, vectors = torch.linalg.eigh(cross.T @ cross)
     singular = squares.clamp_min(0).sqrt()
     value = _similarity(singular.sum())
-    if n < 3:
+    if n < 4:
         return Estimate(float(value), float("nan"))
     usable = singular > 1e-7 * singular.max().clamp_min(1e-300)
     inverse = torch.where(usable, 1 / singular.clamp_min(1e-300), torch.zeros_like(singular))
     rotation = cross @ (vectors * inverse) @ vectors.T
     shrink = n / (n - 1)
     left_out = singular.sum() - shrink * ((a["x"] @ rotation) * b["x"]).sum(1)
-    norms = [(1 - shrink * frobenius2(part["x"], dim=1)).clamp_min(1e-300) for part in (a, b)]
-    return jackknife(value, _similarity(left_out / (norms[0] * norms[1]).sqrt()))
+    norms = [1 - shrink * frobenius2(part["x"], dim=1) for part in (a, b)]
+    defined = (norms[0] > ROUNDING) & (norms[1] > ROUNDING)
+    left_out = torch.where(defined, left_out / (norms[0] * norms[1]).sqrt(), torch.nan)
+    return jackknife(value, _similarity(left_out))
 
 
 def _similarity(nuclear):
