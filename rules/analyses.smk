@@ -1,5 +1,7 @@
 # What follows from the similarity table: summaries, clusters, ensembles, distillation.
-TABLES = ["models", "training", "similarity", "summary", "asymmetry"]
+TABLES = ["models", "similarity", "summary", "asymmetry"]
+if set(study.active) & set(study.of_source("train")):
+    TABLES.append("training")
 CLUSTERS = ["clusters", "cluster_stability", "spectra"]
 ENSEMBLES = [
     "ensemble_pairs",

@@ -1,4 +1,9 @@
 # What the rules ask of the study.
+def only(names):
+    """A pattern that these names match and no others."""
+    return "|".join(map(re.escape, names)) or "(?!)"
+
+
 def inverting(wildcards):
     """The settings that decide the images; what counts as failed is for the tables."""
     return {

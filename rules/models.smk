@@ -15,6 +15,8 @@ rule train:
         f"{RESULTS}/logs/train/{{model}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/train/{{model}}.tsv"
+    wildcard_constraints:
+        model=only(study.of_source("train")),
     conda:
         "../envs/modelkin.yaml"
     resources:
@@ -28,6 +30,32 @@ rule train:
         version=VERSIONS["train"],
     script:
         "../workflow_scripts/train.py"
+
+
+rule import_model:
+    input:
+        dataset=DATASET,
+        weights=lambda wildcards: study.models[wildcards.model]["weights"],
+    output:
+        f"{RESULTS}/models/{{model}}.json",
+    log:
+        f"{RESULTS}/logs/import_model/{{model}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/import_model/{{model}}.tsv"
+    wildcard_constraints:
+        model=only(study.of_source("file")),
+    conda:
+        "../envs/modelkin.yaml"
+    resources:
+        gpu=GPU,
+        mem_mb=2000,
+        runtime=30,
+    params:
+        checkpoint=lambda wildcards: study.checkpoint(wildcards.model),
+        evaluation=study.section("evaluation"),
+        version=VERSIONS["import"],
+    script:
+        "../workflow_scripts/import_model.py"
 
 
 rule invert:

@@ -18,11 +18,12 @@ from sklearn.neighbors import NearestNeighbors
 
 from modelkin import compare, measures
 from modelkin.errors import ModelkinError
+from modelkin.measures.base import centred
 
 NAMES = measures.names()
 REPRESENTATION = [name for name in NAMES if measures.get(name).needs == "representation"]
 CKA = ["linear_cka", "debiased_cka"]
-few = settings(max_examples=20, deadline=None, derandomize=True)
+few = settings(max_examples=25, deadline=None, derandomize=True)
 seeds = st.integers(0, 2**31)
 
 
@@ -101,6 +102,20 @@ def test_procrustes():
     assert value("procrustes", y, x) == pytest.approx(value("procrustes", x, y), abs=1e-10)
 
 
+@pytest.mark.parametrize("shape", [(60, 10, 8), (30, 100, 80), (30, 30, 30)])
+@pytest.mark.parametrize("noise", [1e-3, 1])
+def test_procrustes_counts_no_rounding_as_singular_values(shape, noise):
+    n, p, q = shape
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(n, p))
+    y = (x + noise * rng.normal(size=(n, p)))[:, :q]
+    # The same columns where noise is small, so that the distance is, and rounding shows.
+    x = x[:, :q] if noise < 1 else x
+    a, b = ((part - part.mean(0)) / np.linalg.norm(part - part.mean(0)) for part in (x, y))
+    nuclear = np.linalg.svd(a.T @ b, compute_uv=False).sum()
+    assert value("procrustes", x, y) == pytest.approx(1 - np.sqrt(2 - 2 * nuclear) / 2, abs=1e-8)
+
+
 @pytest.mark.parametrize("k", [1, 5, 39])
 def test_knn_jaccard(k):
     def neighbours(x):
@@ -113,9 +128,35 @@ def test_knn_jaccard(k):
     assert value("knn_jaccard", x, y, k=k) == pytest.approx(expected, abs=1e-12)
 
 
+def test_knn_jaccard_of_a_sample_at_the_mean():
+    # Cosines are -1/2 among the corners of a triangle and 0 with its centre, which is thus the nearest.
+    corners = np.array([[1, -1, 0], [0, 1, -1], [-1, 0, 1], [0, 0, 0]], float)
+    for shift in (0, 0.1, 0.3, 0.7):
+        for kind in (np.float32, np.float64):
+            moved = torch.tensor((corners + shift * np.array([1, 2, 3])).astype(kind))
+            lists = measures.get("knn_jaccard").prepare(moved, k=1)["neighbours"]
+            assert lists[:3, 0].tolist() == [3, 3, 3]
+
+
+def test_knn_jaccard_does_not_depend_on_the_chunks(monkeypatch):
+    x, y = arrays()
+    whole = compare("knn_jaccard", x, y)
+    monkeypatch.setattr("modelkin.measures.knn_jaccard.ROWS", 7)
+    assert compare("knn_jaccard", x, y) == whole
+
+
 def test_agreement():
     x, y = arrays(q=6)
     assert value("agreement", x, y) == accuracy_score(x.argmax(1), y.argmax(1))
+    tied = np.round(x)  # argmax is the first of several
+    assert value("agreement", tied, y) == accuracy_score(tied.argmax(1), y.argmax(1))
+
+
+@pytest.mark.parametrize("name", ["agreement", "jensen_shannon", "symmetrised_kl"])
+def test_constant_logits_are_a_prediction_like_any_other(name):
+    x, own = np.ones((9, 4)), 0 if name == "symmetrised_kl" else 1
+    assert value(name, x, 5 * x) == pytest.approx(own, abs=1e-12)
+    assert 0 < value(name, x, np.eye(9, 4)) < 1
 
 
 @pytest.mark.parametrize("scale", [1, 100])
@@ -160,9 +201,19 @@ def test_standard_error_is_the_jackknife(name):
     assert compare(name, x, y).stderr == pytest.approx(brute_force(name, x, y), rel=1e-8)
 
 
-def test_procrustes_standard_error_is_nearly_the_jackknife():
-    x, y = arrays(n=80)
-    assert compare("procrustes", x, y).stderr == pytest.approx(brute_force("procrustes", x, y), rel=0.1)
+@pytest.mark.parametrize("seed", [0, 1])
+def test_procrustes_standard_error_is_nearly_the_jackknife(seed):
+    for n, off in ((60, 0.05), (200, 0.02)):
+        x, y = arrays(seed, n=n)
+        assert compare("procrustes", x, y).stderr == pytest.approx(brute_force("procrustes", x, y), rel=off)
+
+
+def test_knn_jaccard_standard_error_is_that_of_a_mean():
+    x, y = arrays()
+    lists = [measures.get("knn_jaccard").prepare(torch.tensor(part), k=5)["neighbours"] for part in (x, y)]
+    shared = [len(set(a) & set(b)) for a, b in zip(*(part.tolist() for part in lists), strict=True)]
+    expected = np.std([s / (10 - s) for s in shared], ddof=1) / np.sqrt(40)
+    assert compare("knn_jaccard", x, y, k=5).stderr == pytest.approx(expected)
 
 
 # invariances
@@ -204,19 +255,51 @@ def test_permuted_is_as_if_prepared_of_permuted_samples(name):
 # precision
 
 
+@pytest.mark.parametrize("shape", [(500, 64, 48), (40, 400, 300)])
 @pytest.mark.parametrize("offset", [0, 30, 300])
 @pytest.mark.parametrize("name", REPRESENTATION)
-def test_float32_is_good_to_1e_5(name, offset):
-    x, y = arrays(n=500, p=64, q=48)
+def test_float32_is_good_to_1e_5(name, offset, shape):
+    x, y = arrays(0, *shape)
     # The rounding of the input itself is not the measure's error.
     x, y = ((part + offset).astype(np.float32) for part in (x, y))
     assert value(name, x, y) == pytest.approx(value(name, x.astype(float), y.astype(float)), abs=1e-5)
 
 
-@pytest.mark.parametrize("name", CKA)
-def test_small_features_are_no_smaller_similarity(name):
-    x, y = arrays()
-    assert value(name, 1e-12 * x, 1e-12 * y) == pytest.approx(value(name, x, y), abs=1e-9)
+@pytest.mark.parametrize("scale", [1e-6, 1, 30])
+@pytest.mark.parametrize("name", sorted(set(NAMES) - set(REPRESENTATION)))
+def test_float32_outputs_are_good_to_1e_5(name, scale):
+    x, y = ((scale * part).astype(np.float32) for part in pair_for(name))
+    expected = value(name, x.astype(float), y.astype(float))
+    off = 1e-5 if name == "saliency_cosine" else 1e-12
+    assert value(name, x, y) == pytest.approx(expected, rel=off, abs=1e-15)
+
+
+def test_centring_is_in_float64():
+    x = (arrays(n=500)[0] + 300).astype(np.float32)
+    assert centred(torch.tensor(x)).double().mean(0).abs().max() < 1e-8
+
+
+def test_float32_is_good_for_nearly_the_same_representation():
+    x, _ = arrays(n=500, p=64)
+    y = (x + 1e-3 * np.random.default_rng(1).normal(size=x.shape)).astype(np.float32)
+    x = x.astype(np.float32)
+    expected = value("procrustes", x.astype(float), y.astype(float))
+    assert value("procrustes", x, y) == pytest.approx(expected, abs=1e-7)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_same_input_gives_the_same_value(name):
+    x, y = (part.astype(np.float32) for part in pair_for(name))
+    again = compare(name, x.copy(), y.copy())
+    assert compare(name, x, y) == again
+
+
+@pytest.mark.parametrize("scale", [1e-25, 1e-6, 1e25])
+@pytest.mark.parametrize("name", REPRESENTATION)
+def test_small_features_are_no_smaller_similarity(name, scale):
+    x, y = (part.astype(np.float32) for part in arrays())
+    scaled = (np.float32(scale) * part for part in (x, y))
+    assert value(name, *scaled) == pytest.approx(value(name, x, y), abs=1e-6)
 
 
 def test_duplicated_samples_are_not_their_own_neighbours():
@@ -235,7 +318,8 @@ def test_bad_arrays_are_refused(name):
     x, y = pair_for(name)
     bad = x.copy()
     bad[3, 2] = np.nan
-    for wrong, said in ((bad, "NaN"), (x[:1], "at least"), (x[:, 0], "dimension"), (x[:-1], "samples")):
+    cases = {"NaN": bad, "at least": x[:1], "dimension": x[:, 0], "samples": x[:-1], "no values": x[:, :0]}
+    for said, wrong in cases.items():
         with pytest.raises(ModelkinError, match=said):
             compare(name, wrong, y)
 
@@ -253,10 +337,38 @@ def test_different_numbers_of_classes_are_refused(name):
         compare(name, *arrays(q=5))
 
 
+@pytest.mark.parametrize("other", [(40, 3, 8, 8), (40, 1)])
+def test_saliency_maps_of_different_sizes_are_refused(other):
+    with pytest.raises(ModelkinError, match="48 and"):
+        compare("saliency_cosine", np.ones((40, 3, 4, 4)), np.ones(other))
+
+
+def test_debiased_cka_without_any_similarity_to_itself_is_refused():
+    _, y = arrays()
+    with pytest.raises(ModelkinError, match="not defined"):
+        compare("debiased_cka", np.eye(40), y)
+    # Without one of the two equal samples the rest are equally far again.
+    x = np.eye(40)
+    x[1] = x[0]
+    found = compare("debiased_cka", x, y)
+    assert np.isfinite(found.value)
+    assert np.isnan(found.stderr)
+
+
+def test_neighbours_of_different_number_are_refused():
+    measure, (x, _) = measures.get("knn_jaccard"), arrays()
+    with pytest.raises(ModelkinError, match="3 and 4 neighbours"):
+        measure.compare(measure.prepare(x, k=3), measure.prepare(x, k=4))
+
+
 def test_too_few_samples():
     x, y = arrays(n=5)
-    with pytest.raises(ModelkinError, match="5 nearest neighbours need more than 5 samples"):
+    with pytest.raises(ModelkinError, match="k=5 needs more than 5 samples, not 5"):
         compare("knn_jaccard", x, y, k=5)
+    with pytest.raises(ModelkinError, match="k of at least 1, not 0"):
+        compare("knn_jaccard", x, y, k=0)
+    assert np.isnan(compare("debiased_cka", x[:4], y[:4]).stderr)
+    assert np.isfinite(compare("debiased_cka", x, y).stderr)
     with pytest.raises(ModelkinError, match="at least four samples"):
         compare("debiased_cka", x[:3], y[:3])
     assert np.isnan(compare("linear_cka", x[:2], y[:2]).stderr)
@@ -269,6 +381,14 @@ def test_arrays_of_different_types_can_be_compared(name):
     assert value(name, x.astype(np.float16), (9 * y).astype(int)) == pytest.approx(
         value(name, x.astype(np.float16).astype(float), (9 * y).astype(int).astype(float)), abs=1e-5
     )
+
+
+def test_views_and_large_integers_can_be_compared():
+    x, y = arrays()
+    assert compare("linear_cka", x[::-1], y[::-1]).value == pytest.approx(value("linear_cka", x, y))
+    half, large = x.astype(np.float16), (1e6 * y).astype(int)
+    expected = value("linear_cka", half.astype(float), large.astype(float))
+    assert compare("linear_cka", half, large).value == pytest.approx(expected, abs=1e-5)
 
 
 def test_labels_can_be_read_back():

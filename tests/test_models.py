@@ -49,7 +49,8 @@ def test_architectures(name, channels, size):
     model = models.new(name, channels=channels, size=size, classes=5, width=4, representation=12).eval()
     x = torch.rand(3, channels, size, size)
     assert model.representation(x).shape == (3, 12)
-    assert torch.equal(model(x), model.head(model.representation(x)))
+    assert torch.equal(model(x), model.network[1](model.representation(x)))
+    assert all(map(torch.equal, model.both(x), (model.representation(x), model(x))))
     # Each image's answer is its own, and depends on its pixels.
     assert torch.allclose(model(x)[:1], model(x[:1]), atol=1e-5)
     assert not torch.allclose(model(x)[0], model(x)[1])
@@ -65,7 +66,7 @@ def test_training_learns_and_is_repeatable(digits, trained):
     for name, value in model.state_dict().items():
         assert torch.equal(again.state_dict()[name], value), name
     other, _ = training.train(digits["train"], digits["test"], SETTINGS | {"epochs": 1}, seed=2)
-    assert not torch.equal(other.head.weight, model.head.weight)
+    assert not torch.equal(other.network[1].weight, model.network[1].weight)
 
 
 @pytest.mark.parametrize("recipe", ["adversarial", "trades"])
@@ -118,7 +119,7 @@ def test_inversion_of_a_dead_model_is_an_error(digits):
     _, start, target = seed_and_target(digits, 3)
     dead = models.new("mlp", channels=1, size=8, classes=10, width=2, representation=4)
     with torch.no_grad():
-        for parameter in dead.features.parameters():
+        for parameter in dead.network[0].parameters():
             parameter.zero_()
     with pytest.raises(ModelkinError, match="zero for 3 of 3 targets"):
         inversion.invert(models.frozen(dead), start, target)
@@ -184,7 +185,7 @@ def test_distillation_moves_the_student_towards_the_teacher(digits, trained):
 def stored(trained, tmp_path):
     model, history = trained["standard"]
     manifest = tmp_path / "model.json"
-    models.write(manifest, model, history, version=1, device="cpu")
+    models.write(manifest, model, history, stage="train", version=1, device="cpu")
     return manifest
 
 
@@ -197,9 +198,9 @@ def test_a_stored_model_is_the_same_model(stored, trained, digits):
 def test_nan_weights_are_refused(stored):
     path = stored.with_suffix("") / models.WEIGHTS
     weights = load_file(path)
-    weights["head.weight"][0, 0] = torch.nan
+    weights["network.1.weight"][0, 0] = torch.nan
     save_file(weights, path)
-    with pytest.raises(ModelkinError, match="NaN or infinite values, first in 'head.weight'"):
+    with pytest.raises(ModelkinError, match="NaN or infinite values, first in 'network.1.weight'"):
         models.load_model(stored)
 
 
@@ -213,7 +214,7 @@ def test_damaged_weights_are_refused(stored, damage):
 
 def test_weights_that_do_not_fit_are_refused(stored):
     path = stored.with_suffix("") / models.WEIGHTS
-    save_file({"head.weight": torch.zeros(2, 2)}, path)
+    save_file({"network.1.weight": torch.zeros(2, 2)}, path)
     with pytest.raises(ModelkinError, match="cannot be used"):
         models.load_model(stored)
 

@@ -119,6 +119,7 @@ def test_progress_ends_with_all_done(problem):
     told = []
     Descent(steps=3, step_size=0.1).run(losses, start, batch_size=3, progress=lambda *seen: told.append(seen))
     assert told[-1][0] == len(start)
+    assert all(seen[2] < 10 for seen in told), "a loss is known from the first step on"
     assert [seen[1] for seen in told] == sorted(seen[1] for seen in told)
 
 

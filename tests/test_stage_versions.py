@@ -15,6 +15,8 @@ from PIL import Image
 from modelkin import artifacts, images
 from modelkin.stages import VERSIONS
 
+# What is imported has results of its own only in its accuracies: tests/test_checkpoints.py has those.
+STAGES = [stage for stage in VERSIONS if stage != "import"]
 GOLDEN = Path(__file__).parent / "stage_versions.json"
 
 
@@ -64,10 +66,10 @@ def found(finished):
 
 
 def test_every_stage_has_a_version(found):
-    assert set(found) == set(VERSIONS)
+    assert set(found) == set(STAGES)
 
 
-@pytest.mark.parametrize("stage", VERSIONS)
+@pytest.mark.parametrize("stage", STAGES)
 def test_results_change_only_with_the_version(found, stage):
     golden = json.loads(GOLDEN.read_text())[stage]
     assert golden["version"] == VERSIONS[stage], f"update {GOLDEN.name}: see the top of this file"

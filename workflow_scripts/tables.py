@@ -1,5 +1,7 @@
 """Join the shells into the study's tables."""
 
+from pathlib import Path
+
 import pandas as pd
 
 from modelkin import artifacts, jobs, models, tables
@@ -17,13 +19,12 @@ with jobs.running(snakemake.log[0], "tables") as log:
             {name: artifacts.read(manifest)["facts"] for name, manifest in probes.items()},
             failed_above=snakemake.params.failed_above,
         ),
-        "training": pd.concat(
-            [pd.DataFrame(models.history(manifest)).assign(model=name) for name, manifest in trained.items()]
-        ),
         "similarity": joined,
         "summary": tables.summary(joined, described),
         "asymmetry": tables.asymmetry(joined, described),
     }
+    if any(Path(manifest).stem == "training" for manifest in snakemake.output):
+        made["training"] = tables.training({name: models.history(path) for name, path in trained.items()})
     for name in made["models"].query("inversion_failed")["name"]:
         log.warning("the inversions of '%s' failed: see tables/models.parquet", name)
     tables.write_all(

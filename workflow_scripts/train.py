@@ -23,6 +23,7 @@ with jobs.running(snakemake.log[0], f"train {snakemake.wildcards.model}") as log
         snakemake.output[0],
         model,
         history,
+        stage="train",
         version=snakemake.params.version,
         settings={"training": settings, "evaluation": snakemake.params.evaluation, "seed": seed},
         inputs=[dataset],

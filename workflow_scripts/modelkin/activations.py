@@ -52,8 +52,7 @@ def of(
 def _batch(model, x: torch.Tensor, y: torch.Tensor, saliency: bool) -> dict[str, np.ndarray]:
     with torch.set_grad_enabled(saliency):
         x.requires_grad_(saliency)
-        representation = model.representation(x)
-        found = {"representation": representation, "logits": model.head(representation)}
+        found = dict(zip(("representation", "logits"), model.both(x), strict=True))
         if saliency:
             # The sum over samples: each image's gradient depends on its own loss alone.
             total = cross_entropy(found["logits"], y, reduction="sum")

@@ -24,6 +24,18 @@ NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
 SOFTWARE = ("modelkin", "torch", "numpy", "zarr", "xarray", "pandas", "scikit-learn")
 
 
+def check_file(path: str | Path, what: str) -> Path:
+    """The path of a file that is there and not empty; ModelkinError otherwise."""
+    path = Path(path)
+    if path.is_dir():
+        raise ModelkinError(f"{what}, {path}, is a folder; name the file in it.")
+    if not path.is_file():
+        raise ModelkinError(f"{what}, {path}, does not exist.")
+    if not path.stat().st_size:
+        raise ModelkinError(f"{what}, {path}, is empty; copy or download it again.")
+    return path
+
+
 def check_writable(folder: str | Path) -> None:
     """ModelkinError unless the folder, or the nearest one above it that exists, can be written in."""
     folder = Path(folder)

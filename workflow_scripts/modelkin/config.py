@@ -14,12 +14,18 @@ from typing import Any
 import jsonschema
 import yaml
 
-from modelkin import architectures, datasets, measures
+from modelkin import architectures, artifacts, datasets, measures
 from modelkin.errors import ModelkinError, unknown
 from modelkin.measures import Measured
 
 SCHEMA = Path(__file__).parents[2] / "schemas" / "config.schema.json"
 KINDS = ("natural", "inverted")
+# Keys of a model's entry that only one source understands, and those it cannot do without.
+ONLY = {
+    "train": {"recipe", "training"},
+    "file": {"weights", "head", "mean", "std", "sha256", "trust_pickle"},
+}
+NEEDED = {"train": ("architecture",), "file": ("architecture", "weights")}
 # What a recipe does not look at: changing it must not train the model again.
 UNUSED = {
     "standard": {"norm", "attack_steps", "attack_step", "trades_beta"},
@@ -78,6 +84,15 @@ class Study:
         """The models that arrived before this one, and this one."""
         return [*self.earlier(name), name]
 
+    def of_source(self, source: str) -> list[str]:
+        """The models of this source, in order."""
+        return [name for name in self.names if self.models[name]["source"] == source]
+
+    def checkpoint(self, name: str) -> dict[str, Any]:
+        """What :func:`modelkin.models.from_checkpoint` takes, for a model of source 'file'."""
+        keys = ("architecture", *sorted(ONLY["file"]))
+        return {key: self.models[name][key] for key in keys if key in self.models[name]}
+
     def training(self, name: str) -> dict[str, Any]:
         """Everything that decides how a model is trained, its seed aside, and nothing else."""
         entry = self.models[name]
@@ -94,8 +109,12 @@ class Study:
 
     def describe(self) -> list[dict[str, Any]]:
         """One row for each active model: name, architecture, robustness level and norm, in order."""
-        keys = ("name", "architecture", "eps", "norm")
-        return [{key: self.models[name][key] for key in keys} for name in self.active]
+        keys = ("name", "eps", "norm")
+        return [
+            {key: self.models[name][key] for key in keys}
+            | {"architecture": architectures.short(self.models[name]["architecture"])}
+            for name in self.active
+        ]
 
 
 def read(path: str | Path) -> Study:
@@ -133,8 +152,9 @@ def _check(study: Study, config: dict[str, Any]) -> None:
     if len(study.active) < 2:
         raise ModelkinError("a study compares at least two models; too many of them are retired.")
     for name, entry in study.models.items():
-        if "architecture" not in entry:
-            raise ModelkinError(f"model '{name}': source 'train' needs an architecture.")
+        _check_source(name, entry)
+    for name in study.of_source("train"):
+        entry = study.models[name]
         if entry["architecture"] not in architectures.names():
             raise unknown(f"architecture of model '{name}'", entry["architecture"], architectures.names())
         if (entry["eps"] == 0) != (
@@ -148,8 +168,25 @@ def _check(study: Study, config: dict[str, Any]) -> None:
     _check_analyses(study, config)
 
 
+def _check_source(name: str, entry: dict[str, Any]) -> None:
+    source = entry["source"]
+    for key in NEEDED[source]:
+        if key not in entry:
+            article = "an" if key[0] in "aeiou" else "a"
+            raise ModelkinError(f"model '{name}': source '{source}' needs {article} {key}.")
+    for other, keys in ONLY.items():
+        for key in keys & set(entry):
+            if other != source:
+                raise ModelkinError(f"model '{name}': '{key}' is for source '{other}', not '{source}'.")
+    if source == "file":
+        artifacts.check_file(entry["weights"], f"the checkpoint of model '{name}'")
+        architectures.check_custom(entry["architecture"])
+
+
 def _check_samples(study: Study, config: dict[str, Any]) -> None:
     counts = datasets.counts(**config["dataset"])
+    if study.of_source("train") and not counts["train"]:
+        raise ModelkinError("the dataset has no train split, which models of source 'train' need.")
     if counts["classes"] < 2:
         raise ModelkinError("the dataset must have at least two classes.")
     for kind in KINDS:
@@ -193,6 +230,10 @@ def _check_analyses(study: Study, config: dict[str, Any]) -> None:
     if distillation["student"] not in study.active:
         raise ModelkinError(
             f"distillation: the student '{distillation['student']}' is retired; name another."
+        )
+    if study.models[distillation["student"]]["source"] != "train":
+        raise ModelkinError(
+            f"distillation: the student '{distillation['student']}' must be of source 'train'."
         )
     if not study.teachers:
         raise ModelkinError("distillation: all teachers are retired; name others, or leave the section out.")

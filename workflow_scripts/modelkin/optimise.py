@@ -60,7 +60,7 @@ class Descent:
 
         losses(x, index): per-sample losses (b,) of the samples with these indices; each sample's
         loss must depend on it alone. centre: where ``radius`` is measured from (default: start).
-        progress(done samples, evaluations, median loss of finished ones), called now and then.
+        progress(finished samples, evaluations, median of the lowest losses so far), called at every step.
         """
         n = len(start)
         centre = start if centre is None else centre
@@ -85,8 +85,9 @@ class Descent:
                 waiting += len(fresh)
                 batch = batch.joined(_Batch.of(start, fresh))
             if progress is not None:
-                finished = out.losses[torch.isfinite(out.losses)]
-                progress(len(finished), evaluations, float(finished.median()) if len(finished) else math.nan)
+                lowest = out.losses.index_copy(0, batch.index, batch.loss)
+                known = lowest[torch.isfinite(lowest)]
+                progress(n - len(batch.index) - (n - waiting), evaluations, float(known.median()))
         return out
 
     def _look(self, losses: Losses, batch: _Batch) -> torch.Tensor:

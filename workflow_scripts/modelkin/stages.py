@@ -7,7 +7,8 @@ A golden test fails when results change and the number does not. Measures carry 
 VERSIONS = {
     "dataset": 1,
     "probes": 1,
-    "train": 1,
+    "train": 2,
+    "import": 1,
     "invert": 1,
     "activations": 1,
     "similarity": 1,

@@ -105,6 +105,12 @@ def describe(
     return pd.DataFrame(rows)
 
 
+def training(histories: Mapping[str, list[dict[str, float]]]) -> pd.DataFrame:
+    """A row for each epoch of each trained model: epoch, loss, train_accuracy, test_accuracy, model."""
+    trained = {name: history for name, history in histories.items() if history}
+    return pd.concat([pd.DataFrame(history).assign(model=name) for name, history in trained.items()])
+
+
 def both_directions(similarity: pd.DataFrame) -> pd.DataFrame:
     """The mean of the directions there are, as a row for (a, b) and one for (b, a)."""
     swapped = similarity.rename(columns={"model_a": "model_b", "model_b": "model_a"})

@@ -6,9 +6,15 @@
 
 from __future__ import annotations
 
+import importlib.util
+import re
 import sys
+from pathlib import Path
 
-from modelkin import plugins
+from modelkin import artifacts, plugins
+from modelkin.errors import ModelkinError, unknown
+
+CUSTOM = re.compile(r"(?P<file>.+\.py):(?P<name>\w+)(\[(?P<key>[^\]]+)\])?$")
 
 
 def names() -> list[str]:
@@ -20,3 +26,49 @@ def build(name: str, *, channels: int, size: int, width: int, representation: in
     """The feature extractor of that name; ModelkinError with the nearest valid name if there is none."""
     module = plugins.load(sys.modules[__name__], name, "architecture")
     return module.build(channels, size, width, representation)
+
+
+def check_custom(place: str) -> re.Match:
+    """The parts of 'path/to/file.py:callable', file, name and key; ModelkinError unless the file is there."""
+    found = CUSTOM.match(place)
+    if found is None:
+        raise ModelkinError(f"architecture '{place}' must be path/to/file.py:callable.")
+    artifacts.check_file(found["file"], "the architecture's file")
+    return found
+
+
+def short(architecture: str) -> str:
+    """An architecture as it is called in tables and figures: a custom one without its file."""
+    found = CUSTOM.match(architecture)
+    return (found["key"] or found["name"]) if found else architecture
+
+
+def custom(place: str):
+    """The network that a callable of a user's own file returns.
+
+    place: 'path/to/file.py:callable', or 'path/to/file.py:TABLE[key]' for a callable in a dictionary.
+    The file is run. Raises ModelkinError if there is no such file or callable.
+    """
+    found = check_custom(place)
+    path = Path(found["file"])
+    spec = importlib.util.spec_from_file_location(f"modelkin_custom_{path.stem}", path)
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+        return _callable(module, found["name"], found["key"], path)()
+    except ModelkinError:
+        raise
+    except Exception as error:
+        # Whatever a user's file raises, the user must see where it came from.
+        raise ModelkinError(f"architecture '{place}' failed: {type(error).__name__}: {error}.") from error
+
+
+def _callable(module, name: str, key: str | None, path: Path):
+    table = {each: value for each, value in vars(module).items() if not each.startswith("_")}
+    if name not in table:
+        raise unknown(f"callable in {path}", name, table)
+    if key is None:
+        return table[name]
+    if key not in table[name]:
+        raise unknown(f"key of {name} in {path}", key, table[name])
+    return table[name][key]

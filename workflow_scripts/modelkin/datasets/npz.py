@@ -13,30 +13,47 @@ from modelkin.errors import ModelkinError
 images = lazy_loader.load("modelkin.images", suppress_warning=True)
 
 
-def counts(train: str, test: str, classes: list[str] | None = None) -> dict[str, int]:
+def counts(
+    test: str, train: str | None = None, classes: list[str] | None = None, grey: bool = False
+) -> dict[str, int]:
     """What :func:`load` will return; reads the labels only."""
-    labels = {split: _arrays(path, ["y"])["y"] for split, path in (("train", train), ("test", test))}
+    labels = {split: _arrays(path, ["y"])["y"] for split, path in _paths(train, test).items()}
     found = len(np.unique(np.concatenate(list(labels.values()))))
-    return {split: len(y) for split, y in labels.items()} | {"classes": len(classes) if classes else found}
+    sizes = {split: len(y) for split, y in labels.items()}
+    return {"train": 0, **sizes, "classes": len(classes) if classes else found}
 
 
-def load(train: str, test: str, classes: list[str] | None = None) -> dict[str, images.Images]:
+def load(
+    test: str, train: str | None = None, classes: list[str] | None = None, grey: bool = False
+) -> dict[str, images.Images]:
     """Images from two files: x uint8 (n, h, w), (n, h, w, c) or (n, c, h, w), or float in [0, 1]; y (n,).
 
-    classes: their names in the order of the labels; the labels themselves if not given.
+    train: leave it out when no model is trained. classes: their names in the order of the labels;
+    the labels themselves if not given. grey: colour becomes luminance (ITU-R BT.601), one channel.
     """
-    arrays = {split: _arrays(path, ["x", "y"]) for split, path in (("train", train), ("test", test))}
+    arrays = {split: _arrays(path, ["x", "y"]) for split, path in _paths(train, test).items()}
     highest = max(int(found["y"].max()) for found in arrays.values())
     names = list(classes or map(str, range(highest + 1)))
     return {
         split: images.Images(
-            _pixels(found["x"], found["y"], split),
+            _grey(_pixels(found["x"], found["y"], split)) if grey else _pixels(found["x"], found["y"], split),
             found["y"].astype(np.int64),
             np.array([f"{split}-{i:06d}" for i in range(len(found["y"]))]),
             names,
         )
         for split, found in arrays.items()
     }
+
+
+def _paths(train: str | None, test: str) -> dict[str, str]:
+    return {"test": test} if train is None else {"train": train, "test": test}
+
+
+def _grey(pixels: np.ndarray) -> np.ndarray:
+    if pixels.shape[1] == 1:
+        return pixels
+    weights = np.array([0.299, 0.587, 0.114], np.float32)
+    return np.einsum("nchw,c->nhw", pixels, weights)[:, None].clip(0, 1)
 
 
 def _arrays(path: str, names: list[str]) -> dict[str, np.ndarray]:

@@ -6,7 +6,7 @@ from modelkin.measures.base import Estimate, Measure, checked, mean_of, same_out
 
 
 def prepare(logits) -> dict:
-    """logits (n, C), checked."""
+    """logits (n, C), checked; two samples at least."""
     return {"logits": checked(logits, "logits")}
 
 

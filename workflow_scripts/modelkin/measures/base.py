@@ -11,8 +11,10 @@ import lazy_loader
 
 from modelkin.errors import ModelkinError
 
+np = lazy_loader.load("numpy")
 torch = lazy_loader.load("torch")
 
+ROUNDING = 1e-6  # a difference below this share of its terms is float32 noise
 LABELLED = re.compile(r"([a-z_]+)([0-9]+)$")
 
 
@@ -73,7 +75,7 @@ class Measured:
 
 
 def checked(x, what: str = "activations"):
-    """x as a float tensor (n, p): finite, two-dimensional, at least two samples.
+    """x as a float tensor (n, p): finite, two-dimensional, at least two samples and one feature.
 
     Raises ModelkinError otherwise. Integers and half precision are promoted to float32.
     """
@@ -83,6 +85,8 @@ def checked(x, what: str = "activations"):
     x = x.flatten(1)
     if x.shape[0] < 2:
         raise ModelkinError(f"{what} need at least two samples, not {x.shape[0]}.")
+    if x.shape[1] < 1:
+        raise ModelkinError(f"{what} hold no values for their samples.")
     if x.dtype not in (torch.float32, torch.float64):
         x = x.float()
     if not torch.isfinite(x).all():
@@ -91,10 +95,16 @@ def checked(x, what: str = "activations"):
 
 
 def of_one_type(a, b):
-    """a and b as tensors of the wider of their types."""
-    a, b = torch.as_tensor(a), torch.as_tensor(b)
-    wider = torch.promote_types(a.dtype, b.dtype)
+    """a and b as tensors of the wider of their types, float32 at least."""
+    a, b = _tensor(a), _tensor(b)
+    # Half precision and integers would meet in half precision, where 70,000 is infinite.
+    wider = torch.promote_types(torch.promote_types(a.dtype, b.dtype), torch.float32)
     return a.to(wider), b.to(wider)
+
+
+def _tensor(x):
+    # torch takes no reversed views of numpy arrays.
+    return x if torch.is_tensor(x) else torch.as_tensor(np.ascontiguousarray(x))
 
 
 def same_samples(a, b) -> int:

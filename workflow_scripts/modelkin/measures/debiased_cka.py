@@ -6,6 +6,7 @@ import lazy_loader
 
 from modelkin.errors import ModelkinError
 from modelkin.measures.base import (
+    ROUNDING,
     Estimate,
     Measure,
     centred,
@@ -22,31 +23,35 @@ torch = lazy_loader.load("torch")
 def prepare(x) -> dict:
     """x (n, p) -> the centred matrix, its squared row norms, and its HSIC with itself, whole and left out.
 
-    Raises ModelkinError for fewer than four samples, or too few for the estimate to be positive.
+    Raises ModelkinError for fewer than four samples, and where the HSIC with itself is zero (as for
+    samples that are all at the same distance). It is a sum of squares of the U-centred Gram matrix
+    (Szekely and Rizzo 2014), so never negative but for rounding.
     """
     x = centred(x)
     if len(x) < 4:
         raise ModelkinError(f"debiased CKA needs at least four samples, not {len(x)}.")
     part = {"x": x, "weight": frobenius2(x, dim=1)}
     whole, left_out = _hsic(part, part)
-    if whole <= 0:
-        raise ModelkinError(f"{len(x)} samples are too few for debiased CKA of these representations.")
-    return part | {"total": repeated(whole, x), "own": left_out}
+    # What HSIC is the difference of is of the size of the diagonal that was taken away.
+    noise = ROUNDING * (part["weight"] ** 2).sum()
+    if whole <= noise:
+        raise ModelkinError(
+            f"debiased CKA is not defined for these representations: the unbiased HSIC of the {len(x)} "
+            "samples with themselves is zero; give more samples."
+        )
+    return part | {"total": repeated(whole, x), "own": torch.where(left_out > noise, left_out, torch.nan)}
 
 
 def compare(a: dict, b: dict) -> Estimate:
     """HSIC(A, B) / sqrt(HSIC(A, A) HSIC(B, B)) with the exact delete-one jackknife.
 
-    The standard error is NaN below five samples, or when a leave-one-out estimate of a model with
-    itself is not positive.
+    The standard error is NaN below five samples, or when the HSIC of a model with itself is zero
+    without one of them.
     """
-    n = same_samples(a["x"], b["x"])
+    same_samples(a["x"], b["x"])
     whole, left_out = _hsic(a, b)
     value = whole / (a["total"][0] * b["total"][0]).sqrt()
-    own = a["own"] * b["own"]
-    if n < 5 or not bool((a["own"] > 0).all() and (b["own"] > 0).all()):
-        return Estimate(float(value), float("nan"))
-    return jackknife(value, left_out / own.sqrt())
+    return jackknife(value, left_out / (a["own"] * b["own"]).sqrt())
 
 
 def _hsic(a: dict, b: dict):

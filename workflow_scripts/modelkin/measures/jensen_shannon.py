@@ -12,7 +12,7 @@ torch = lazy_loader.load("torch")
 
 
 def prepare(logits) -> dict:
-    """logits (n, C) -> log-probabilities (n, C) in float64."""
+    """logits (n, C) -> log-probabilities (n, C) in float64; two samples at least."""
     return {"log_p": log_probabilities(logits)}
 
 

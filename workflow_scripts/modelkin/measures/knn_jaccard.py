@@ -16,15 +16,19 @@ def prepare(x, k: int = 10) -> dict:
     """x (n, p) -> the indices (n, k) of each sample's neighbours by cosine of centred rows.
 
     A sample is never its own neighbour, however many duplicates it has; ties are broken as
-    torch.topk does; a row that is exactly the mean has cosine 0 with all others. Raises
-    ModelkinError unless there are more than k samples.
+    torch.topk does, the same way each time for the same samples in the same order; a row that is the
+    mean, up to rounding, has cosine 0 with all others. Raises ModelkinError unless k is at least 1
+    and there are more than k samples.
     """
     x = centred(x)
     n = len(x)
-    if not 1 <= k < n:
-        raise ModelkinError(f"{k} nearest neighbours need more than {k} samples (and k at least 1), not {n}.")
+    if k < 1:
+        raise ModelkinError(f"k-NN Jaccard needs k of at least 1, not {k}.")
+    if k >= n:
+        raise ModelkinError(f"k-NN Jaccard with k={k} needs more than {k} samples, not {n}.")
     length = torch.linalg.vector_norm(x, dim=1, keepdim=True)
-    x = x / torch.where(length > 0, length, torch.ones_like(length))
+    rounding = 10 * torch.finfo(x.dtype).eps * length.max()
+    x = torch.where(length > rounding, x / length, 0)
     found = []
     for start in range(0, n, ROWS):
         cosine = x[start : start + ROWS] @ x.T

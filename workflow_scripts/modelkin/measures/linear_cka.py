@@ -5,6 +5,7 @@ from __future__ import annotations
 import lazy_loader
 
 from modelkin.measures.base import (
+    ROUNDING,
     Estimate,
     Measure,
     centred,
@@ -16,8 +17,6 @@ from modelkin.measures.base import (
 )
 
 torch = lazy_loader.load("torch")
-
-ROUNDING = 1e-6  # below it, what is left without a sample is float32 noise
 
 
 def prepare(x) -> dict:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import lazy_loader
 
+from modelkin.errors import ModelkinError
 from modelkin.measures.base import Estimate, Measure, checked, mean_of, same_samples
 
 torch = lazy_loader.load("torch")
 
 
 def prepare(maps) -> dict:
-    """Saliency maps (n, c, h, w), the signed gradients -> rows of unit length; a zero map stays zero."""
+    """Saliency maps (n, c, h, w), the signed gradients -> rows of unit length; a zero map stays zero.
+
+    The paper does not say that it takes absolute values, so the sign counts. Two samples at least.
+    """
     maps = checked(maps, "saliency maps")
     length = torch.linalg.vector_norm(maps, dim=1, keepdim=True, dtype=torch.float64)
     unit = maps.double() / torch.where(length > 0, length, torch.ones_like(length))
@@ -19,8 +23,11 @@ def prepare(maps) -> dict:
 
 def compare(a: dict, b: dict) -> Estimate:
     """Mean cosine over samples; a sample whose map is zero in either model counts as 0."""
-    same_samples(a["unit"], b["unit"])
-    return mean_of((a["unit"].double() * b["unit"].double()).sum(1))
+    a, b = a["unit"], b["unit"]
+    same_samples(a, b)
+    if a.shape[1] != b.shape[1]:
+        raise ModelkinError(f"the two models' saliency maps have {a.shape[1]} and {b.shape[1]} values.")
+    return mean_of((a.double() * b.double()).sum(1))
 
 
 MEASURE = Measure(

@@ -6,7 +6,7 @@ from modelkin.measures.base import Estimate, Measure, log_probabilities, mean_of
 
 
 def prepare(logits) -> dict:
-    """logits (n, C) -> log-probabilities (n, C) in float64."""
+    """logits (n, C) -> log-probabilities (n, C) in float64; two samples at least."""
     return {"log_p": log_probabilities(logits)}
 
 
