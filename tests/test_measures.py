@@ -113,7 +113,7 @@ def test_procrustes_counts_no_rounding_as_singular_values(shape, noise):
     x = x[:, :q] if noise < 1 else x
     a, b = ((part - part.mean(0)) / np.linalg.norm(part - part.mean(0)) for part in (x, y))
     nuclear = np.linalg.svd(a.T @ b, compute_uv=False).sum()
-    assert value("procrustes", x, y) == pytest.approx(1 - np.sqrt(2 - 2 * nuclear) / 2, abs=1e-8)
+    assert value("procrustes", x, y) == pytest.approx(1 - np.sqrt(2 - 2 * nuclear) / 2, abs=2e-11)
 
 
 @pytest.mark.parametrize("k", [1, 5, 39])
