@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,7 @@ import pandas as pd
 from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score
 
-from modelkin.errors import ModelkinError
+from modelkin.errors import ModelkinError, unknown
 
 
 @dataclass(frozen=True)
@@ -28,8 +29,9 @@ class Clustering:
 @dataclass(frozen=True)
 class Stability:
     """Adjusted Rand indices (mean, sd) of reclusterings against the whole: of random subsets of the
-    models, and of matrices with the measure's own noise. together (M, M): the share of the subsets
-    that held both models in which they fell into one cluster (NaN if none held both).
+    models, and of matrices with the measure's own noise (NaN if a standard error is). together (M, M):
+    the share of the subsets that held both models in which they fell into one cluster (NaN if none
+    held both).
     """
 
     ari_models_mean: float
@@ -42,32 +44,47 @@ class Stability:
 def matrix(table: pd.DataFrame, models: list[str], column: str = "value") -> np.ndarray:
     """(M, M): one measure on one kind of probe, symmetric; the mean of the two directions there are.
 
-    Raises ModelkinError if a pair is missing.
+    A pair whose rows are all NaN is NaN, as standard errors can be. For standard errors the mean is
+    an upper bound of that of the mean value. Raises ModelkinError if a pair has no row, or if the
+    table is of several measures or kinds.
     """
-    square = table.pivot_table(index="model_a", columns="model_b", values=column, dropna=False)
-    square = square.reindex(index=models, columns=models).to_numpy(dtype=float)
-    both = np.stack([square, square.T])
-    known = np.isfinite(both)
-    if not known.any(0).all():
-        row, column_ = np.argwhere(~known.any(0))[0]
-        raise ModelkinError(
-            f"the table has no {column} for '{models[row]}' and '{models[column_]}'; every pair is needed."
-        )
-    return np.where(known, both, 0).sum(0) / known.sum(0)
+    for key in ("measure", "kind"):
+        if key in table and len(set(table[key])) > 1:
+            raise ModelkinError(f"the table holds more than one {key}; select the rows of one.")
+    every = pd.MultiIndex.from_product([models, models])
+    cells = table.groupby(["model_a", "model_b"])[column].agg(["mean", "size"]).reindex(every)
+    value, rows = cells.to_numpy(dtype=float).T.reshape(2, len(models), len(models))
+    missing = np.argwhere(np.isnan(rows) & np.isnan(rows.T))
+    if len(missing):
+        a, b = (models[i] for i in missing[0])
+        raise ModelkinError(f"the table has no {column} for '{a}' and '{b}'; every pair is needed.")
+    both = np.stack([value, value.T])
+    known = ~np.isnan(both)
+    total, count = np.where(known, both, 0).sum(0), known.sum(0)
+    return np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
 
 
 def affinity(matrix: np.ndarray, direction: str) -> np.ndarray:
-    """(M, M) non-negative weights with a zero diagonal, as Ng, Jordan and Weiss (2001) ask.
+    """(M, M) non-negative weights with a zero diagonal, as Ng, Jordan and Weiss (2001, step 1) ask.
 
-    Similarities below 0 count as 0; a distance d becomes exp(-d / median d off the diagonal).
+    direction: 'similarity' or 'distance'. Similarities below 0 count as 0; a distance d becomes
+    exp(-d / median d off the diagonal), and if that median is 0, 1 for equal models and 0 for others.
+    Raises ModelkinError for NaN or infinite values.
     """
     matrix = np.asarray(matrix, dtype=float)
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
         raise ModelkinError(f"a matrix of models must be square, not {matrix.shape}.")
+    if direction not in ("similarity", "distance"):
+        raise unknown("direction", direction, ["similarity", "distance"])
     if not np.isfinite(matrix).all():
-        raise ModelkinError("the matrix holds NaN or infinite values, so the models cannot be clustered.")
+        a, b = np.argwhere(~np.isfinite(matrix))[0]
+        raise ModelkinError(
+            f"the matrix holds NaN or infinite values, first in row {a}, column {b}, so the models cannot "
+            "be clustered; leave out the model or the measure."
+        )
     if direction == "distance":
-        typical = np.median(matrix[~np.eye(len(matrix), dtype=bool)])
+        apart = matrix[~np.eye(len(matrix), dtype=bool)]
+        typical = np.median(apart) if len(apart) else 0
         matrix = np.exp(-matrix / typical) if typical > 0 else (matrix <= 0).astype(float)
     weights = np.clip((matrix + matrix.T) / 2, 0, None)
     np.fill_diagonal(weights, 0)
@@ -75,29 +92,28 @@ def affinity(matrix: np.ndarray, direction: str) -> np.ndarray:
 
 
 def spectral(affinity: np.ndarray, clusters: int | None = None, seed: int = 0) -> Clustering:
-    """Normalised spectral clustering (Ng, Jordan and Weiss 2001) of an affinity (M, M).
+    """Normalised spectral clustering (Ng, Jordan and Weiss 2001) of an affinity (M, M), M >= 2.
 
     The rows of the K eigenvectors of I - D^-1/2 A D^-1/2 with the smallest eigenvalues, scaled to
-    unit length, are clustered by k-means. (hwang2024 writes of the largest eigenvectors, which are
-    the same ones for D^-1/2 A D^-1/2.) clusters None: the K at which the next eigenvalue is
-    furthest away, from 2 to M/2. A model like no other is a point at the origin.
+    unit length, are clustered by k-means. (hwang2024, Section 4.1, cites the same paper but writes of
+    the largest eigenvectors of D - A; those of D^-1/2 A D^-1/2 are the ones used here.)
+
+    clusters: K, from 2 to M; None: the K at which the next eigenvalue is furthest away, from 2 to
+    max(2, M // 2), the smallest if tied. A model like no other is a part of its own (eigenvalue 0,
+    as in Chung 1997, Section 1.2) and stands at the origin of the embedding. If more than K parts
+    have no affinity between them, which of them share a cluster is arbitrary.
 
     >>> spectral(np.kron(np.eye(2), np.ones((3, 3)) - np.eye(3)), clusters=2).labels.tolist()
     [0, 0, 0, 1, 1, 1]
     """
-    models = len(affinity)
-    if models < 2:
-        raise ModelkinError("clustering needs at least two models.")
-    if clusters is not None and not 1 <= clusters <= models:
-        raise ModelkinError(f"{models} models cannot be put into {clusters} clusters.")
+    affinity = np.asarray(affinity, dtype=float)
+    _check(affinity, clusters)
     degree = affinity.sum(1)
     scale = np.where(degree > 0, 1 / np.sqrt(np.where(degree > 0, degree, 1)), 0)
-    laplacian = np.eye(models) - scale[:, None] * affinity * scale
+    laplacian = np.diag((degree > 0).astype(float)) - scale[:, None] * affinity * scale
     eigenvalues, vectors = np.linalg.eigh(laplacian)
     if clusters is None:
-        highest = max(2, models // 2)
-        gaps = np.diff(eigenvalues)[1:highest]
-        clusters = 2 + int(np.argmax(gaps)) if len(gaps) else 2
+        clusters = _eigengap(eigenvalues)
     features = vectors[:, :clusters]
     length = np.linalg.norm(features, axis=1, keepdims=True)
     features = np.divide(features, length, out=np.zeros_like(features), where=length > 0)
@@ -119,13 +135,17 @@ def stability(
 
     matrix, stderr: (M, M) of one measure. Each repeat draws ``share`` of the models (at least K,
     and 2) and clusters them anew; and clusters all models again after adding normal noise of the
-    measure's standard error over images to every pair.
+    measure's standard error over images to every pair, independently. A subset that is all models
+    (as of two) cannot disagree, so ari_models_mean is 1.
     """
     rng = np.random.default_rng(seed)
     models = len(matrix)
     whole = spectral(affinity(matrix, direction), clusters, seed).labels
     size = min(models, max(clusters, 2, round(share * models)))
     subsets, noisy = [], []
+    spread = np.triu(stderr, 1)
+    # No noise in place of noise of unknown size would look like stability.
+    known = np.isfinite(spread).all()
     together, drawn = np.zeros((2, models, models))
     for _ in range(repeats):
         chosen = np.sort(rng.choice(models, size, replace=False))
@@ -134,13 +154,38 @@ def stability(
         subsets.append(adjusted_rand_score(whole[chosen], labels))
         together[block] += labels[:, None] == labels
         drawn[block] += 1
-        noise = np.triu(rng.standard_normal((models, models)), 1) * np.nan_to_num(stderr)
-        moved = affinity(matrix + noise + noise.T, direction)
-        noisy.append(adjusted_rand_score(whole, spectral(moved, clusters, seed).labels))
+        noise = rng.standard_normal((models, models)) * spread
+        moved = affinity(matrix + noise + noise.T, direction) if known else None
+        noisy.append(
+            adjusted_rand_score(whole, spectral(moved, clusters, seed).labels) if known else math.nan
+        )
     shares = np.divide(together, drawn, out=np.full_like(drawn, np.nan), where=drawn > 0)
     return Stability(
         float(np.mean(subsets)), float(np.std(subsets)), float(np.mean(noisy)), float(np.std(noisy)), shares
     )
+
+
+def _check(affinity: np.ndarray, clusters: int | None) -> None:
+    models = len(affinity)
+    if models < 2:
+        raise ModelkinError(f"clustering needs at least two models, not {models}; add models.")
+    if clusters is not None and not 2 <= clusters <= models:
+        raise ModelkinError(
+            f"{models} models cannot be put into {clusters} clusters; choose a number from 2 to {models}."
+        )
+    weights = np.isfinite(affinity).all() and (affinity >= 0).all()
+    if affinity.shape != (models, models) or not weights or not np.allclose(affinity, affinity.T):
+        raise ModelkinError(
+            "affinities must be a symmetric matrix of finite values, none below 0; "
+            "modelkin.affinity makes one of similarities or distances."
+        )
+
+
+def _eigengap(eigenvalues: np.ndarray) -> int:
+    """The K from 2 to max(2, M // 2) after whose eigenvalue the gap is widest."""
+    gaps = np.diff(eigenvalues)[1 : max(2, len(eigenvalues) // 2)]
+    # Rounded, or the rounding of equal gaps would choose.
+    return 2 + int(np.argmax(gaps.round(9))) if len(gaps) else 2
 
 
 def _by_appearance(labels: np.ndarray) -> np.ndarray:
@@ -153,5 +198,6 @@ def _embedding(vectors: np.ndarray, scale: np.ndarray) -> np.ndarray:
     two = np.zeros((len(vectors), 2))
     columns = vectors[:, 1:3] * scale[:, None]
     two[:, : columns.shape[1]] = columns
-    largest = two[np.abs(two).argmax(0), [0, 1]]
+    # The first of the largest: two that are equal but for rounding must not decide by it.
+    largest = two[np.abs(two).round(9).argmax(0), [0, 1]]
     return two * np.where(largest < 0, -1, 1)

@@ -10,36 +10,51 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from modelkin.clusters import matrix
 from modelkin.errors import ModelkinError
 from modelkin.tables import both_directions
 
 EXHAUSTIVE = 20_000
 
 
+def error(logits: np.ndarray, labels: np.ndarray) -> float:
+    """Top-1 error from 0 to 1 of logits (n, C), given labels (n,); of tied classes the first counts."""
+    return float((np.argmax(logits, axis=1) != labels).mean())
+
+
 def evaluate(members: Sequence[np.ndarray], labels: np.ndarray) -> dict[str, float]:
     """Of one ensemble: error, mean_member_error, error_reduction_rate and all_wrong.
 
     members: logits (n, C) of each; labels (n,). The error reduction rate is 1 - error of the
-    ensemble / mean error of its members, NaN if no member errs. all_wrong: share of the images
-    that every member gets wrong.
+    ensemble / mean error of its members (hwang2024, Section 5.1), NaN if no member errs, below 0 if
+    the ensemble is worse than its mean member. all_wrong: share of the images that every member
+    gets wrong (hwang2024, Fig. 7c).
     """
     stack = np.stack(members).astype(np.float64)
     wrong = stack.argmax(2) != labels
-    error = float((stack.mean(0).argmax(1) != labels).mean())
-    mean = float(wrong.mean())
+    together, mean = error(stack.mean(0), labels), float(wrong.mean())
     return {
-        "error": error,
+        "error": together,
         "mean_member_error": mean,
-        "error_reduction_rate": 1 - error / mean if mean > 0 else math.nan,
+        "error_reduction_rate": 1 - together / mean if mean > 0 else math.nan,
         "all_wrong": float(wrong.all(0).mean()),
     }
 
 
 def pairs(logits: Mapping[str, np.ndarray], labels: np.ndarray) -> pd.DataFrame:
-    """A row for every two different models: model_a, model_b and what :func:`evaluate` returns."""
+    """A row for every two different models: model_a, model_b, error_a, error_b and what
+    :func:`evaluate` returns.
+    """
     _checked(logits, labels, [2])
+    alone = {name: error(values, labels) for name, values in logits.items()}
     rows = [
-        {"model_a": a, "model_b": b, **evaluate([logits[a], logits[b]], labels)}
+        {
+            "model_a": a,
+            "model_b": b,
+            "error_a": alone[a],
+            "error_b": alone[b],
+            **evaluate([logits[a], logits[b]], labels),
+        }
         for a, b in itertools.combinations(logits, 2)
     ]
     return pd.DataFrame(rows)
@@ -52,15 +67,16 @@ def correlations(
 
     outcomes: model_a, model_b and the outcome; similarity: the similarity table, whose two
     directions are averaged. Columns kind, measure, pearson, pearson_p, spearman, spearman_p, n
-    (pairs); NaN where fewer than three pairs or no spread leave nothing to correlate. The p-values
-    are two-sided and take pairs for independent, which pairs that share a model are not.
+    (pairs with finite values); NaN where fewer than three pairs or no spread leave nothing to
+    correlate. The p-values are two-sided and take pairs for independent, which pairs that share a
+    model are not.
     """
     rows = []
     values = both_directions(similarity)
     for (measure, kind), part in values.groupby(["measure", "kind"], sort=False):
-        joined = outcomes.merge(part, on=["model_a", "model_b"]).dropna(subset=[outcome, "value"])
-        x, y = joined["value"].to_numpy(), joined[outcome].to_numpy()
-        rows.append({"kind": kind, "measure": measure, **_correlated(x, y), "n": len(joined)})
+        joined = outcomes.merge(part, on=["model_a", "model_b"])[["value", outcome]].to_numpy(float)
+        x, y = joined[np.isfinite(joined).all(1)].T
+        rows.append({"kind": kind, "measure": measure, **_correlated(x, y), "n": len(x)})
     return pd.DataFrame(rows)
 
 
@@ -74,10 +90,11 @@ def from_clusters(
 ) -> pd.DataFrame:
     """Ensembles of N models that come from k clusters, for every k up to N (hwang2024, Fig. 7 and 8).
 
-    clustered(k): the cluster (M,) of each model when there are k clusters. Each draw takes one
-    model from each of the k clusters and the others from anywhere. Columns members (N), clusters
-    (k), draw, and what :func:`evaluate` returns; the k for which the models do not fall into k
-    clusters are left out.
+    clustered(k): the cluster (M,) of each model, from which ensembles of k clusters are drawn. Each
+    draw takes one model from each of k clusters and the others from anywhere in these. If there are
+    more than k clusters, k of those that together have N models are drawn first: hwang2024 does this
+    with one clustering for every k. Columns members (N), clusters (k), draw, and what
+    :func:`evaluate` returns; the k for which it cannot be done are left out.
     """
     _checked(logits, labels, sizes)
     stack = list(logits.values())
@@ -85,8 +102,9 @@ def from_clusters(
     rows = []
     for size in sizes:
         for k in range(1, size + 1):
-            groups = [np.flatnonzero(partitions[k] == label) for label in np.unique(partitions[k])]
-            for draw in range(draws if len(groups) == k else 0):
+            choices = _clusters_to_draw_from(partitions[k], k, size)
+            for draw in range(draws if choices else 0):
+                groups = choices[rng.integers(len(choices))] if len(choices) > 1 else choices[0]
                 chosen = _one_of_each(groups, size, rng)
                 found = evaluate([stack[i] for i in chosen], labels)
                 rows.append({"members": size, "clusters": k, "draw": draw, **found})
@@ -106,19 +124,24 @@ def chosen(
 
     Most diverse: the lowest mean similarity (highest mean distance) over its pairs; all sets are
     tried if there are at most 20,000, else the set grows greedily from the most diverse pair.
-    better_than_random: share of the random sets with a higher error of the ensemble.
+    directions: 'similarity' or 'distance' by measure. Columns kind, measure, members (N), models
+    (joined by commas), its error and error_reduction_rate, mean and sd of both over the random sets
+    (the same ones for all measures; random_err_*: error reduction rate), better_than_random: share of
+    the random sets with a higher error of the ensemble. Raises ModelkinError if the similarity of a
+    pair is missing or NaN.
     """
     _checked(logits, labels, sizes)
     names = list(logits)
-    values = both_directions(similarity)
+    squares = {
+        (measure, kind): _closeness(part, names, directions[measure])
+        for (measure, kind), part in similarity.groupby(["measure", "kind"], sort=False)
+    }
     rows = []
     for size in sizes:
         sets = [rng.choice(len(names), size, replace=False) for _ in range(draws)]
         random = pd.DataFrame([evaluate([logits[names[i]] for i in each], labels) for each in sets])
-        for (measure, kind), part in values.groupby(["measure", "kind"], sort=False):
-            square = part.pivot_table(index="model_a", columns="model_b", values="value")
-            closeness = square.loc[names, names].to_numpy()
-            members = most_diverse(closeness if directions[measure] == "similarity" else -closeness, size)
+        for (measure, kind), closeness in squares.items():
+            members = most_diverse(closeness, size)
             found = evaluate([logits[names[i]] for i in members], labels)
             rows.append(
                 {
@@ -144,23 +167,46 @@ def most_diverse(closeness: np.ndarray, size: int) -> tuple[int, ...]:
     if math.comb(models, size) <= EXHAUSTIVE:
         sets = np.array(list(itertools.combinations(range(models), size)))
         total = sum(closeness[sets[:, i], sets[:, j]] for i, j in itertools.combinations(range(size), 2))
-        return tuple(int(i) for i in sets[np.argmin(total)])
+        return tuple(int(i) for i in sets[_lowest(total)])
     pair = np.array(list(itertools.combinations(range(models), 2)))
-    members = [int(i) for i in pair[np.argmin(closeness[pair[:, 0], pair[:, 1]])]]
+    members = [int(i) for i in pair[_lowest(closeness[pair[:, 0], pair[:, 1]])]]
     while len(members) < size:
         rest = [i for i in range(models) if i not in members]
-        members.append(rest[int(np.argmin(closeness[np.ix_(rest, members)].sum(1)))])
+        members.append(rest[_lowest(closeness[np.ix_(rest, members)].sum(1))])
     return tuple(sorted(members))
 
 
-def _one_of_each(groups: list[np.ndarray], size: int, rng: np.random.Generator) -> list[int]:
+def _lowest(values: np.ndarray) -> int:
+    """Where the first of the lowest values is; those equal but for rounding are tied."""
+    return int(np.argmax(values <= np.min(values) + 1e-12 * np.max(np.abs(values))))
+
+
+def _closeness(rows: pd.DataFrame, names: list[str], direction: str) -> np.ndarray:
+    """(M, M), higher for models that are more alike."""
+    square = matrix(rows, names)
+    if np.isnan(square).any():
+        a, b = (names[i] for i in np.argwhere(np.isnan(square))[0])
+        raise ModelkinError(
+            f"{rows['measure'].iloc[0]} on {rows['kind'].iloc[0]} probes is NaN for '{a}' and '{b}', so no "
+            "set is the most diverse; leave out the measure or the model."
+        )
+    return square if direction == "similarity" else -square
+
+
+def _clusters_to_draw_from(labels: np.ndarray, k: int, size: int) -> list[tuple[np.ndarray, ...]]:
+    """Every k clusters, as the places of their models, that together have ``size`` models."""
+    groups = [np.flatnonzero(labels == label) for label in np.unique(labels)]
+    return [each for each in itertools.combinations(groups, k) if sum(map(len, each)) >= size]
+
+
+def _one_of_each(groups: Sequence[np.ndarray], size: int, rng: np.random.Generator) -> list[int]:
     first = [int(rng.choice(group)) for group in groups]
     rest = [int(i) for group in groups for i in group if i not in first]
     return first + [int(i) for i in rng.choice(rest, size - len(first), replace=False)]
 
 
 def _correlated(x: np.ndarray, y: np.ndarray) -> dict[str, float]:
-    if len(x) < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
+    if len(x) < 3 or _constant(x) or _constant(y):
         return dict.fromkeys(("pearson", "pearson_p", "spearman", "spearman_p"), math.nan)
     pearson, spearman = stats.pearsonr(x, y), stats.spearmanr(x, y)
     return {
@@ -171,11 +217,28 @@ def _correlated(x: np.ndarray, y: np.ndarray) -> dict[str, float]:
     }
 
 
+def _constant(x: np.ndarray) -> bool:
+    # Values equal but for rounding would correlate with their rounding.
+    return bool(np.ptp(x) <= 1e-12 * np.abs(x).max())
+
+
 def _checked(logits: Mapping[str, np.ndarray], labels: np.ndarray, sizes: Sequence[int]) -> None:
-    shapes = {values.shape for values in logits.values()}
-    if len(shapes) != 1:
-        raise ModelkinError(f"logits of the members differ in shape: {sorted(shapes)}.")
-    if next(iter(shapes))[0] != len(labels):
-        raise ModelkinError(f"{next(iter(shapes))[0]} images have logits, but {len(labels)} have labels.")
-    if max(sizes) > len(logits):
-        raise ModelkinError(f"an ensemble of {max(sizes)} cannot be made of {len(logits)} models.")
+    """ModelkinError unless logits are finite and of the same images and classes, and sizes possible."""
+    for size in sizes:
+        if not 1 <= size <= len(logits):
+            raise ModelkinError(
+                f"an ensemble of {size} cannot be made of {len(logits)} models; choose sizes within them."
+            )
+    first, shape = next((name, values.shape) for name, values in logits.items())
+    for name, values in logits.items():
+        if values.shape != shape:
+            raise ModelkinError(
+                f"logits of the members differ in shape: '{first}' has {shape}, '{name}' {values.shape}; "
+                "all must be of the same images and classes."
+            )
+        if not np.isfinite(values).all():
+            raise ModelkinError(f"logits of '{name}' hold NaN or infinite values; leave the model out.")
+    if shape[0] != len(labels):
+        raise ModelkinError(
+            f"{shape[0]} images have logits, but {len(labels)} have labels; both must be of the same images."
+        )

@@ -13,8 +13,8 @@ VERSIONS = {
     "activations": 1,
     "similarity": 1,
     "tables": 1,
-    "clusters": 1,
-    "ensembles": 1,
+    "clusters": 2,
+    "ensembles": 2,
     "distill": 1,
     "figures": 1,
 }

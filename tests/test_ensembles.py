@@ -1,0 +1,405 @@
+"""Ensembles: against their definitions and scipy, planted answers, edge cases, wrong input."""
+
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from modelkin import ensembles
+from modelkin.errors import ModelkinError
+
+pytestmark = pytest.mark.filterwarnings("error")
+CLASSES = 4
+
+
+@pytest.fixture(scope="module")
+def labels():
+    return np.random.default_rng(0).integers(0, CLASSES, 200)
+
+
+@pytest.fixture(scope="module")
+def logits(labels):
+    """Six models; a, b and c make the same mistakes, d, e and f their own."""
+    rng = np.random.default_rng(1)
+    shared = rng.normal(size=(200, CLASSES))
+    return {
+        name: (
+            1.5 * np.eye(CLASSES)[labels]
+            + (
+                shared + 0.2 * rng.normal(size=shared.shape)
+                if name in "abc"
+                else rng.normal(size=shared.shape)
+            )
+        ).astype(np.float32)
+        for name in "abcdef"
+    }
+
+
+@pytest.fixture
+def near():
+    """Similarities (6, 6) that say so."""
+    matrix = np.random.default_rng(2).uniform(0.1, 0.2, (6, 6))
+    matrix[:3, :3] = 0.9
+    return matrix
+
+
+def rows_of(matrix, kind="natural", measure="cka", names="abcdef"):
+    """A similarity table; both directions for inverted probes."""
+    return pd.DataFrame(
+        [
+            {"kind": kind, "measure": measure, "model_a": a, "model_b": b, "value": matrix[i, j]}
+            for (i, a), (j, b) in itertools.product(enumerate(names), repeat=2)
+            if kind == "inverted" or i <= j
+        ]
+    )
+
+
+def by_hand(members, labels):
+    """What :func:`ensembles.evaluate` returns, image by image."""
+    wrong, every, alone = 0, 0, [0] * len(members)
+    for i, label in enumerate(labels):
+        total = sum(np.asarray(member[i], dtype=float) for member in members)
+        wrong += int(np.argmax(total)) != label
+        misses = [int(np.argmax(member[i])) != label for member in members]
+        alone = [count + miss for count, miss in zip(alone, misses, strict=True)]
+        every += all(misses)
+    n = len(labels)
+    mean = sum(alone) / len(members) / n
+    rate = 1 - wrong / n / mean if mean else np.nan
+    return {
+        "error": wrong / n,
+        "mean_member_error": mean,
+        "error_reduction_rate": rate,
+        "all_wrong": every / n,
+    }
+
+
+# one ensemble
+
+
+def test_error_counts_the_first_of_tied_classes():
+    assert ensembles.error(np.array([[1, 1, 0], [0, 2, 2], [0, 0, 3]]), np.array([0, 2, 2])) == pytest.approx(
+        1 / 3
+    )
+
+
+@settings(max_examples=30, deadline=None, derandomize=True)
+@given(st.integers(1, 5), st.integers(1, 12), st.integers(2, 4), st.integers(0, 999))
+def test_an_ensemble_by_its_definition(members, n, classes, seed):
+    rng = np.random.default_rng(seed)
+    # Few values, so that ties are common; halves, so that sums are exact.
+    found = list(rng.integers(-2, 3, (members, n, classes)) / 2)
+    labels = rng.integers(0, classes, n)
+    assert ensembles.evaluate(found, labels) == pytest.approx(by_hand(found, labels), nan_ok=True)
+
+
+def test_logits_are_averaged_not_votes():
+    sure, unsure = np.array([[9.0, 0]]), np.array([[0, 1.0]])
+    assert ensembles.evaluate([sure, unsure, unsure], np.array([0]))["error"] == 0
+
+
+def test_members_that_never_err_leave_nothing_to_reduce():
+    made = ensembles.evaluate([np.eye(3)] * 2, np.arange(3))
+    assert np.isnan(made.pop("error_reduction_rate"))
+    assert made == {"error": 0, "mean_member_error": 0, "all_wrong": 0}
+
+
+def test_an_ensemble_can_be_worse_than_its_members():
+    loud, right = np.array([[0, 5.0], [1, 0]]), np.array([[1.0, 0], [1, 0]])
+    made = ensembles.evaluate([loud, right], np.array([0, 0]))
+    assert made["error"] == 0.5
+    assert made["error_reduction_rate"] == -1
+
+
+# pairs and correlations
+
+
+def test_every_pair_of_different_models(logits, labels):
+    made = ensembles.pairs(logits, labels)
+    assert list(zip(made["model_a"], made["model_b"], strict=True)) == list(
+        itertools.combinations("abcdef", 2)
+    )
+    for row in made.to_dict("records"):
+        a, b = row.pop("model_a"), row.pop("model_b")
+        assert row.pop("error_a") == np.mean(logits[a].argmax(1) != labels)
+        assert row.pop("error_b") == np.mean(logits[b].argmax(1) != labels)
+        assert row == pytest.approx(by_hand([logits[a], logits[b]], labels))
+
+
+def test_correlations_are_those_of_scipy(logits, labels, near):
+    pairs = ensembles.pairs(logits, labels)
+    table = pd.concat([rows_of(near), rows_of(near, "inverted"), rows_of(near.T**2, "inverted", "agreement")])
+    made = ensembles.correlations(pairs, table.sample(frac=1, random_state=0)).set_index(["kind", "measure"])
+    places = [
+        ("abcdef".index(a), "abcdef".index(b))
+        for a, b in zip(pairs["model_a"], pairs["model_b"], strict=True)
+    ]
+    expected = {
+        ("natural", "cka"): [near[i, j] for i, j in places],
+        ("inverted", "cka"): [(near[i, j] + near[j, i]) / 2 for i, j in places],
+        ("inverted", "agreement"): [(near[i, j] ** 2 + near[j, i] ** 2) / 2 for i, j in places],
+    }
+    assert set(made.index) == set(expected)
+    y = pairs["error_reduction_rate"]
+    for key, x in expected.items():
+        pearson, spearman = stats.pearsonr(x, y), stats.spearmanr(x, y)
+        found = made.loc[key]
+        assert (found["pearson"], found["pearson_p"]) == pytest.approx((pearson.statistic, pearson.pvalue))
+        assert (found["spearman"], found["spearman_p"]) == pytest.approx(
+            (spearman.statistic, spearman.pvalue)
+        )
+        assert found["n"] == 15
+        assert found["pearson"] < -0.5, "models that err alike gain less"
+
+
+def test_any_outcome_of_pairs_can_be_correlated():
+    """As in distillation: the pairs (teacher, student) stand in neither order of the table."""
+    near = np.eye(6)
+    near[:, 2] = near[2] = [0.1, 0.2, 1, 0.3, 0.4, 0.5]
+    students = pd.DataFrame({"model_a": list("abdef"), "model_b": "c", "student_accuracy": [5, 4, 3, 2, 0]})
+    made = ensembles.correlations(students, rows_of(near), outcome="student_accuracy").iloc[0]
+    assert made["spearman"] == pytest.approx(-1)
+    assert made["pearson"] == pytest.approx(stats.pearsonr([0.1, 0.2, 0.3, 0.4, 0.5], [5, 4, 3, 2, 0])[0])
+    assert made["n"] == 5
+
+
+@pytest.mark.parametrize("case", ["constant", "constant but for rounding", "constant outcome", "two pairs"])
+def test_nothing_to_correlate_is_nan(logits, labels, near, case):
+    pairs = ensembles.pairs(logits, labels)
+    if case == "constant":
+        near = np.full((6, 6), 0.3)
+    elif case == "constant but for rounding":
+        near = 1 - 1e-15 * near
+    elif case == "constant outcome":
+        pairs["error_reduction_rate"] = 0.0
+    else:
+        pairs = pairs[:2]
+    made = ensembles.correlations(pairs, rows_of(near)).iloc[0]
+    assert made[["pearson", "pearson_p", "spearman", "spearman_p"]].isna().all()
+    assert made["n"] == len(pairs)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_pairs_without_a_value_are_left_out(logits, labels, near, value):
+    pairs = ensembles.pairs(logits, labels)
+    expected = ensembles.correlations(pairs[2:], rows_of(near))
+    near[0, 1] = value
+    pairs.loc[1, "error_reduction_rate"] = np.nan
+    made = ensembles.correlations(pairs, rows_of(near))
+    assert made.loc[0, "n"] == 13
+    pd.testing.assert_frame_equal(made, expected)
+
+
+# from clusters
+
+
+@pytest.fixture
+def drawn(logits, labels, monkeypatch):
+    """Draw from clusters; the frame with who was drawn, by place."""
+    evaluate = ensembles.evaluate
+
+    def draw(clustered, sizes, draws=20, seed=0):
+        seen = []
+
+        def spied(members, labels):
+            seen.append([next(i for i, v in enumerate(logits.values()) if v is m) for m in members])
+            return evaluate(members, labels)
+
+        monkeypatch.setattr(ensembles, "evaluate", spied)
+        rng = np.random.default_rng(seed)
+        made = ensembles.from_clusters(logits, labels, clustered, sizes, draws, rng)
+        return made.assign(who=seen)
+
+    return draw
+
+
+def numbers(made):
+    return made.groupby(["members", "clusters"]).size().to_dict()
+
+
+def test_every_draw_is_from_as_many_clusters_as_it_says(drawn, logits, labels):
+    groups = {1: [0] * 6, 2: [0, 0, 0, 1, 1, 1], 3: [0, 0, 1, 1, 2, 2], 4: [0, 1, 2, 3, 3, 3]}
+    made = drawn(lambda k: np.array(groups[k]), [2, 4])
+    assert numbers(made) == dict.fromkeys([(2, 1), (2, 2), (4, 1), (4, 2), (4, 3), (4, 4)], 20)
+    for row in made.to_dict("records"):
+        who = row["who"]
+        assert len(set(who)) == row["members"]
+        assert len({groups[row["clusters"]][i] for i in who}) == row["clusters"]
+        expected = by_hand([list(logits.values())[i] for i in who], labels)
+        assert {key: row[key] for key in expected} == pytest.approx(expected)
+    assert made.groupby(["members", "clusters"])["draw"].apply(list).map(lambda x: x == list(range(20))).all()
+    fours = made[(made["members"] == 4) & (made["clusters"] == 2)]["who"]
+    assert {sum(groups[2][i] for i in who) for who in fours} == {1, 2, 3}, "not only two and two"
+
+
+def test_one_clustering_serves_every_k(drawn):
+    """hwang2024, Section 5.1: k of the clusters are selected, and the others ignored."""
+    groups = np.array([7, 7, 7, 3, 3, 5])
+    made = drawn(lambda k: groups, [3, 4], draws=60)
+    assert numbers(made) == dict.fromkeys([(3, 1), (3, 2), (3, 3), (4, 2), (4, 3)], 60)
+    for row in made.itertuples():
+        assert len(set(row.who)) == row.members
+        assert len({groups[i] for i in row.who}) == row.clusters
+
+    def origins(members, k):
+        rows = made[(made["members"] == members) & (made["clusters"] == k)]
+        return {tuple(sorted(set(groups[who]))) for who in rows["who"]}
+
+    assert origins(3, 1) == {(7,)}, "only one cluster has three models"
+    assert origins(3, 2) == {(3, 7), (5, 7), (3, 5)}, "every choice that has as many models"
+    assert origins(4, 2) == {(3, 7), (5, 7)}
+
+
+def test_clusters_that_are_not_there_are_left_out(drawn):
+    made = drawn(lambda k: np.zeros(6, dtype=int), [2, 3], draws=3)
+    assert numbers(made) == {(2, 1): 3, (3, 1): 3}
+
+
+def test_draws_depend_on_the_generator_alone(drawn):
+    groups = np.array([0, 0, 0, 1, 1, 1])
+    first, again, other = (drawn(lambda k: groups, [2], seed=seed)["who"].tolist() for seed in (1, 1, 2))
+    assert first == again
+    assert first != other
+
+
+# chosen
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 10])
+def test_the_most_diverse_set_is_the_least_similar(size):
+    matrix = np.random.default_rng(size).random((10, 10))
+    matrix = matrix + matrix.T
+    totals = {
+        each: sum(matrix[i, j] for i, j in itertools.combinations(each, 2))
+        for each in itertools.combinations(range(10), size)
+    }
+    best = ensembles.most_diverse(matrix, size)
+    assert len(set(best)) == size
+    assert totals[best] == pytest.approx(min(totals.values()))
+
+
+@pytest.mark.parametrize("exhaustive", [20_000, 0])
+def test_of_tied_sets_the_first_is_chosen(monkeypatch, exhaustive):
+    monkeypatch.setattr(ensembles, "EXHAUSTIVE", exhaustive)
+    assert ensembles.most_diverse(np.full((6, 6), 0.1), 3) == (0, 1, 2)
+    rounding = np.full((6, 6), 0.3)
+    rounding[3:, 3:] = 0.1 * 3 - 1e-16
+    rounding[:3, :3] = 0.1 + 0.2
+    assert ensembles.most_diverse(rounding, 3) == (0, 1, 2)
+    assert ensembles.most_diverse(-rounding, 3) == (0, 1, 2)
+
+
+def test_too_many_sets_are_searched_greedily(monkeypatch):
+    # The least similar pair is (0, 1), but 2, 3 and 4 together are less similar than any set with it.
+    matrix = np.full((5, 5), 0.9)
+    matrix[0, 1] = matrix[1, 0] = 0.1
+    matrix[2:, 2:] = 0.2
+    matrix[0, 3] = matrix[3, 0] = 0.8
+    assert ensembles.most_diverse(matrix, 3) == (2, 3, 4)
+    monkeypatch.setattr(ensembles, "EXHAUSTIVE", 10)
+    assert ensembles.most_diverse(matrix, 3) == (2, 3, 4), "ten sets are not too many"
+    monkeypatch.setattr(ensembles, "EXHAUSTIVE", 9)
+    assert ensembles.most_diverse(matrix, 3) == (0, 1, 3)
+
+
+def test_many_models_take_no_time():
+    matrix = np.random.default_rng(0).random((60, 60))
+    assert len(ensembles.most_diverse(matrix + matrix.T, 20)) == 20  # of 4e15 sets
+
+
+def test_chosen_by_its_definition(logits, labels, near):
+    table = pd.concat([rows_of(near), rows_of(near, "inverted"), rows_of(1 - near, measure="kl")])
+    directions = {"cka": "similarity", "kl": "distance"}
+    made = ensembles.chosen(logits, labels, table, [3, 2], 40, np.random.default_rng(5), directions)
+    keys = [("natural", "cka"), ("inverted", "cka"), ("natural", "kl")]
+    assert list(zip(made["kind"], made["measure"], strict=True)) == keys * 2
+    assert made["members"].tolist() == [3] * 3 + [2] * 3
+
+    rng, names = np.random.default_rng(5), list(logits)
+    for size, rows in made.groupby("members", sort=False):
+        sets = [rng.choice(6, size, replace=False) for _ in range(40)]
+        random = pd.DataFrame([by_hand([logits[names[i]] for i in each], labels) for each in sets])
+        for row in rows.to_dict("records"):
+            square = near if row["kind"] == "natural" else (near + near.T) / 2
+            best = min(
+                itertools.combinations(range(6), size),
+                key=lambda each: sum(square[i, j] for i, j in itertools.combinations(each, 2)),
+            )
+            assert row["models"] == ",".join(names[i] for i in best)
+            found = by_hand([logits[names[i]] for i in best], labels)
+            assert row["error"] == pytest.approx(found["error"])
+            assert row["error_reduction_rate"] == pytest.approx(found["error_reduction_rate"])
+            assert row["random_error_mean"] == pytest.approx(random["error"].mean())
+            assert row["random_error_sd"] == pytest.approx(np.std(random["error"], ddof=1))
+            assert row["random_err_mean"] == pytest.approx(random["error_reduction_rate"].mean())
+            assert row["random_err_sd"] == pytest.approx(np.std(random["error_reduction_rate"], ddof=1))
+            assert row["better_than_random"] == np.mean(random["error"] > found["error"])
+
+
+def test_the_diverse_choice_is_best_where_it_was_planted():
+    """a to d err on the same three of ten images, e and f each on others: of 20 sets of three, the four
+    with only one of a to d never err, and all others do.
+    """
+    wrong = np.zeros((6, 10), dtype=bool)
+    wrong[:4, :3] = wrong[4, 3:6] = wrong[5, 6:9] = True
+    logits = {
+        name: np.column_stack([~miss, miss]).astype(float) for name, miss in zip("abcdef", wrong, strict=True)
+    }
+    near = np.full((6, 6), 0.1)
+    near[:4, :4] = 0.9
+
+    def choose(direction):
+        rng, labels = np.random.default_rng(0), np.zeros(10, dtype=int)
+        return ensembles.chosen(logits, labels, rows_of(near), [3], 300, rng, {"cka": direction}).iloc[0]
+
+    diverse, alike = choose("similarity"), choose("distance")
+    assert diverse["models"] == "a,e,f"
+    assert (diverse["error"], diverse["error_reduction_rate"]) == (0, 1)
+    assert diverse["better_than_random"] == pytest.approx(0.8, abs=0.1)
+    assert diverse["random_error_mean"] == pytest.approx(0.8 * 0.3, abs=0.03)
+    assert alike["models"] == "a,b,c"
+    assert (alike["error"], alike["error_reduction_rate"]) == (pytest.approx(0.3), pytest.approx(0))
+    assert alike["better_than_random"] == 0, "no set is worse, and those as bad do not count"
+
+
+def test_a_pair_of_unknown_similarity_is_not_the_most_diverse(logits, labels, near):
+    def choose(rows):
+        return ensembles.chosen(logits, labels, rows, [2], 2, np.random.default_rng(0), {"cka": "similarity"})
+
+    rows = rows_of(near)
+    pair = (rows["model_a"] == "b") & (rows["model_b"] == "e")
+    with pytest.raises(ModelkinError, match="no value for 'b' and 'e'"):
+        choose(rows[~pair])
+    with pytest.raises(ModelkinError, match="cka on natural probes is NaN for 'b' and 'e'"):
+        choose(rows.assign(value=rows["value"].mask(pair)))
+    with pytest.raises(ModelkinError, match="no value for 'a' and 'f'"):
+        choose(rows[rows["model_b"] != "f"])
+
+
+# wrong input
+
+
+def test_ensembles_refuse_what_is_wrong(logits, labels, near):
+    rng = np.random.default_rng(0)
+    with pytest.raises(ModelkinError, match="an ensemble of 7 cannot be made of 6 models"):
+        ensembles.from_clusters(logits, labels, None, [2, 7], 1, rng)
+    with pytest.raises(ModelkinError, match="an ensemble of 8 cannot be made of 6 models"):
+        ensembles.chosen(logits, labels, rows_of(near), [8], 1, rng, {"cka": "similarity"})
+    with pytest.raises(ModelkinError, match="an ensemble of 0 cannot"):
+        ensembles.from_clusters(logits, labels, None, [0], 1, rng)
+    for few in ({}, {"a": logits["a"]}):
+        with pytest.raises(ModelkinError, match=f"an ensemble of 2 cannot be made of {len(few)} models"):
+            ensembles.pairs(few, labels)
+    for other in (logits["c"][:, :3], logits["c"][:-1]):
+        with pytest.raises(ModelkinError, match=r"differ in shape: 'a' has \(200, 4\), 'c' \("):
+            ensembles.pairs(logits | {"c": other}, labels)
+    with pytest.raises(ModelkinError, match="200 images have logits, but 199 have labels"):
+        ensembles.pairs(logits, labels[1:])
+    broken = logits["d"].copy()
+    broken[3, 1] = np.nan
+    with pytest.raises(ModelkinError, match="logits of 'd' hold NaN"):
+        ensembles.pairs(logits | {"d": broken}, labels)
