@@ -177,7 +177,7 @@ def test_nothing_to_correlate_is_nan(logits, labels, near, case):
     elif case == "constant outcome":
         pairs["error_reduction_rate"] = 0.0
     else:
-        pairs = pairs[:2]
+        pairs = pairs[2:4]  # of different similarity
     made = ensembles.correlations(pairs, rows_of(near)).iloc[0]
     assert made[["pearson", "pearson_p", "spearman", "spearman_p"]].isna().all()
     assert made["n"] == len(pairs)
@@ -232,6 +232,8 @@ def test_every_draw_is_from_as_many_clusters_as_it_says(drawn, logits, labels):
         expected = by_hand([list(logits.values())[i] for i in who], labels)
         assert {key: row[key] for key in expected} == pytest.approx(expected)
     assert made.groupby(["members", "clusters"])["draw"].apply(list).map(lambda x: x == list(range(20))).all()
+    twos = made[(made["members"] == 2) & (made["clusters"] == 2)]["who"]
+    assert set(twos.explode()) == set(range(6)), "not always the same model of a cluster"
     fours = made[(made["members"] == 4) & (made["clusters"] == 2)]["who"]
     assert {sum(groups[2][i] for i in who) for who in fours} == {1, 2, 3}, "not only two and two"
 
@@ -298,7 +300,8 @@ def test_too_many_sets_are_searched_greedily(monkeypatch):
     matrix = np.full((5, 5), 0.9)
     matrix[0, 1] = matrix[1, 0] = 0.1
     matrix[2:, 2:] = 0.2
-    matrix[0, 3] = matrix[3, 0] = 0.8
+    matrix[0, 3] = matrix[3, 0] = 0.8  # next in the mean
+    matrix[0, 4], matrix[4, 0], matrix[1, 4], matrix[4, 1] = 0.7, 0.7, 1.2, 1.2  # only next to one of them
     assert ensembles.most_diverse(matrix, 3) == (2, 3, 4)
     monkeypatch.setattr(ensembles, "EXHAUSTIVE", 10)
     assert ensembles.most_diverse(matrix, 3) == (2, 3, 4), "ten sets are not too many"
