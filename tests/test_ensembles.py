@@ -202,7 +202,7 @@ def drawn(logits, labels, monkeypatch):
     """Draw from clusters; the frame with who was drawn, by place."""
     evaluate = ensembles.evaluate
 
-    def draw(clustered, sizes, draws=20, seed=0):
+    def draw(clusters, sizes, draws=20, seed=0):
         seen = []
 
         def spied(members, labels):
@@ -211,7 +211,7 @@ def drawn(logits, labels, monkeypatch):
 
         monkeypatch.setattr(ensembles, "evaluate", spied)
         rng = np.random.default_rng(seed)
-        made = ensembles.from_clusters(logits, labels, clustered, sizes, draws, rng)
+        made = ensembles.from_clusters(logits, labels, clusters, sizes, draws, rng)
         return made.assign(who=seen)
 
     return draw
@@ -222,30 +222,16 @@ def numbers(made):
 
 
 def test_every_draw_is_from_as_many_clusters_as_it_says(drawn, logits, labels):
-    groups = {1: [0] * 6, 2: [0, 0, 0, 1, 1, 1], 3: [0, 0, 1, 1, 2, 2], 4: [0, 1, 2, 3, 3, 3]}
-    made = drawn(lambda k: np.array(groups[k]), [2, 4])
-    assert numbers(made) == dict.fromkeys([(2, 1), (2, 2), (4, 1), (4, 2), (4, 3), (4, 4)], 20)
+    groups = np.array([7, 7, 7, 3, 3, 5])
+    made = drawn(groups, [3, 4], draws=60)
+    assert numbers(made) == dict.fromkeys([(3, 1), (3, 2), (3, 3), (4, 2), (4, 3)], 60)
     for row in made.to_dict("records"):
         who = row["who"]
         assert len(set(who)) == row["members"]
-        assert len({groups[row["clusters"]][i] for i in who}) == row["clusters"]
+        assert len({groups[i] for i in who}) == row["clusters"]
         expected = by_hand([list(logits.values())[i] for i in who], labels)
         assert {key: row[key] for key in expected} == pytest.approx(expected)
-    assert made.groupby(["members", "clusters"])["draw"].apply(list).map(lambda x: x == list(range(20))).all()
-    twos = made[(made["members"] == 2) & (made["clusters"] == 2)]["who"]
-    assert set(twos.explode()) == set(range(6)), "not always the same model of a cluster"
-    fours = made[(made["members"] == 4) & (made["clusters"] == 2)]["who"]
-    assert {sum(groups[2][i] for i in who) for who in fours} == {1, 2, 3}, "not only two and two"
-
-
-def test_one_clustering_serves_every_k(drawn):
-    """hwang2024, Section 5.1: k of the clusters are selected, and the others ignored."""
-    groups = np.array([7, 7, 7, 3, 3, 5])
-    made = drawn(lambda k: groups, [3, 4], draws=60)
-    assert numbers(made) == dict.fromkeys([(3, 1), (3, 2), (3, 3), (4, 2), (4, 3)], 60)
-    for row in made.itertuples():
-        assert len(set(row.who)) == row.members
-        assert len({groups[i] for i in row.who}) == row.clusters
+    assert made.groupby(["members", "clusters"])["draw"].apply(list).map(lambda x: x == list(range(60))).all()
 
     def origins(members, k):
         rows = made[(made["members"] == members) & (made["clusters"] == k)]
@@ -256,14 +242,28 @@ def test_one_clustering_serves_every_k(drawn):
     assert origins(4, 2) == {(3, 7), (5, 7)}
 
 
+def test_draws_reach_every_model_and_every_share(drawn):
+    groups = np.array([0, 0, 0, 1, 1, 1])
+    made = drawn(groups, [2, 4])
+    twos = made[(made["members"] == 2) & (made["clusters"] == 2)]["who"]
+    assert set(twos.explode()) == set(range(6)), "not always the same model of a cluster"
+    fours = made[(made["members"] == 4) & (made["clusters"] == 2)]["who"]
+    assert {sum(groups[i] for i in who) for who in fours} == {1, 2, 3}, "not only two and two"
+
+
+def test_every_model_must_have_its_cluster(drawn):
+    with pytest.raises(ModelkinError, match="clusters of 5 models do not go with logits of 6"):
+        drawn(np.zeros(5, dtype=int), [2])
+
+
 def test_clusters_that_are_not_there_are_left_out(drawn):
-    made = drawn(lambda k: np.zeros(6, dtype=int), [2, 3], draws=3)
+    made = drawn(np.zeros(6, dtype=int), [2, 3], draws=3)
     assert numbers(made) == {(2, 1): 3, (3, 1): 3}
 
 
 def test_draws_depend_on_the_generator_alone(drawn):
     groups = np.array([0, 0, 0, 1, 1, 1])
-    first, again, other = (drawn(lambda k: groups, [2], seed=seed)["who"].tolist() for seed in (1, 1, 2))
+    first, again, other = (drawn(groups, [2], seed=seed)["who"].tolist() for seed in (1, 1, 2))
     assert first == again
     assert first != other
 

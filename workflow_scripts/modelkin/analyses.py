@@ -88,7 +88,8 @@ def ensembles(
     """Tables ensemble_pairs, ensemble_correlations, ensemble_clusters and ensemble_choices.
 
     logits: (n, C) of each model, in the order of the study; labels (n,). Sizes that the study is
-    too small for are left out. clusters_by: the measure and kind by which models are clustered.
+    too small for are left out. clusters_by: the measure and kind by which models are clustered, into
+    as many clusters as the largest ensemble has members.
     """
     names = list(logits)
     sizes = [size for size in sizes if size <= len(names)]
@@ -97,15 +98,11 @@ def ensembles(
         (similarity["measure"] == clusters_by["measure"]) & (similarity["kind"] == clusters_by["kind"])
     ]
     near = spectral.affinity(spectral.matrix(rows, names), directions[clusters_by["measure"]])
-    seed = int(rng.integers(2**31))
-
-    def clustered(k: int) -> np.ndarray:
-        return np.zeros(len(names), dtype=int) if k == 1 else spectral.spectral(near, k, seed=seed).labels
-
+    groups = spectral.spectral(near, max(sizes), seed=int(rng.integers(2**31))).labels
     return {
         "ensemble_pairs": pairs,
         "ensemble_correlations": ensemble.correlations(pairs, similarity),
-        "ensemble_clusters": ensemble.from_clusters(logits, labels, clustered, sizes, draws, rng),
+        "ensemble_clusters": ensemble.from_clusters(logits, labels, groups, sizes, draws, rng),
         "ensemble_choices": ensemble.chosen(logits, labels, similarity, sizes, draws, rng, directions),
     }
 

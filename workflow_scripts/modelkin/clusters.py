@@ -155,10 +155,10 @@ def stability(
         together[block] += labels[:, None] == labels
         drawn[block] += 1
         noise = rng.standard_normal((models, models)) * spread
-        moved = affinity(matrix + noise + noise.T, direction) if known else None
-        noisy.append(
-            adjusted_rand_score(whole, spectral(moved, clusters, seed).labels) if known else math.nan
-        )
+        if known:
+            moved = affinity(matrix + noise + noise.T, direction)
+            noisy.append(adjusted_rand_score(whole, spectral(moved, clusters, seed).labels))
+    noisy = noisy if known else [math.nan]
     shares = np.divide(together, drawn, out=np.full_like(drawn, np.nan), where=drawn > 0)
     return Stability(
         float(np.mean(subsets)), float(np.std(subsets)), float(np.mean(noisy)), float(np.std(noisy)), shares

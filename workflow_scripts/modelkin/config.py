@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -41,9 +41,9 @@ class Study:
         schema = json.loads(SCHEMA.read_text())
         config = copy.deepcopy(config)
         _validate(config, schema)
-        _fill(config, schema, schema)
+        _fill(config, schema)
         for entry in config["models"]:
-            _fill(entry, schema["$defs"]["model"], schema, deep=False)
+            _fill(entry, schema["$defs"]["model"], deep=False)
         self._config = config
         self.name: str = config["study"]
         self.seed: int = config["seed"]
@@ -93,10 +93,14 @@ class Study:
         keys = ("architecture", *sorted(ONLY["file"]))
         return {key: self.models[name][key] for key in keys if key in self.models[name]}
 
+    def recipe(self, name: str) -> str:
+        """The recipe of a model of source 'train'; if it names none, eps decides."""
+        entry = self.models[name]
+        return entry.get("recipe") or ("adversarial" if entry["eps"] else "standard")
+
     def training(self, name: str) -> dict[str, Any]:
         """Everything that decides how a model is trained, its seed aside, and nothing else."""
-        entry = self.models[name]
-        recipe = entry.get("recipe") or ("adversarial" if entry["eps"] else "standard")
+        entry, recipe = self.models[name], self.recipe(name)
         settings = {
             **self._training_defaults,
             **entry.get("training", {}),
@@ -157,11 +161,9 @@ def _check(study: Study, config: dict[str, Any]) -> None:
         entry = study.models[name]
         if entry["architecture"] not in architectures.names():
             raise unknown(f"architecture of model '{name}'", entry["architecture"], architectures.names())
-        if (entry["eps"] == 0) != (
-            entry.get("recipe", "standard" if entry["eps"] == 0 else "") == "standard"
-        ):
+        if (entry["eps"] == 0) != (study.recipe(name) == "standard"):
             raise ModelkinError(
-                f"model '{name}': recipe '{entry['recipe']}' does not go with eps {entry['eps']:g}; "
+                f"model '{name}': recipe '{study.recipe(name)}' does not go with eps {entry['eps']:g}; "
                 "standard training has eps 0, the others more."
             )
     _check_samples(study, config)
@@ -284,20 +286,20 @@ def _friendly(error: jsonschema.ValidationError) -> ModelkinError:
     return ModelkinError(f"{where}: {error.message}.")
 
 
-def _where(path: Iterator[str | int]) -> str:
+def _where(path: Iterable[str | int]) -> str:
     text = ""
     for part in path:
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
     return text
 
 
-def _fill(value: dict[str, Any], part: dict[str, Any], schema: dict[str, Any], deep: bool = True) -> None:
+def _fill(value: dict[str, Any], part: dict[str, Any], deep: bool = True) -> None:
     """Add the defaults of a part of the schema to a value, section by section if deep."""
     for key, default in _defaults(part).items():
         value.setdefault(key, copy.deepcopy(default))
     for key, inner in part["properties"].items():
         if deep and isinstance(value.get(key), dict) and "properties" in inner:
-            _fill(value[key], inner, schema)
+            _fill(value[key], inner)
 
 
 def _defaults(part: dict[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -83,30 +83,29 @@ def correlations(
 def from_clusters(
     logits: Mapping[str, np.ndarray],
     labels: np.ndarray,
-    clustered: Callable[[int], np.ndarray],
+    clusters: np.ndarray,
     sizes: Sequence[int],
     draws: int,
     rng: np.random.Generator,
 ) -> pd.DataFrame:
     """Ensembles of N models that come from k clusters, for every k up to N (hwang2024, Fig. 7 and 8).
 
-    clustered(k): the cluster (M,) of each model, from which ensembles of k clusters are drawn. Each
-    draw takes one model from each of k clusters and the others from anywhere in these. If there are
-    more than k clusters, k of those that together have N models are drawn first: hwang2024 does this
-    with one clustering for every k. Columns members (N), clusters (k), draw, and what
-    :func:`evaluate` returns; the k for which it cannot be done are left out.
+    clusters: the cluster (M,) of each model, the same for every k. Each draw takes k of the clusters
+    that together have N models, one model from each of these, and the others from anywhere in them.
+    Columns members (N), clusters (k), draw, and what :func:`evaluate` returns; the k for which no
+    clusters have enough models are left out.
     """
     _checked(logits, labels, sizes)
+    if np.shape(clusters) != (len(logits),):
+        raise ModelkinError(f"clusters of {np.size(clusters)} models do not go with logits of {len(logits)}.")
     stack = list(logits.values())
-    partitions = {k: clustered(k) for k in range(1, max(sizes) + 1)}
     rows = []
     for size in sizes:
         for k in range(1, size + 1):
-            choices = _clusters_to_draw_from(partitions[k], k, size)
+            choices = _clusters_to_draw_from(clusters, k, size)
             for draw in range(draws if choices else 0):
-                groups = choices[rng.integers(len(choices))] if len(choices) > 1 else choices[0]
-                chosen = _one_of_each(groups, size, rng)
-                found = evaluate([stack[i] for i in chosen], labels)
+                members = _one_of_each(choices[rng.integers(len(choices))], size, rng)
+                found = evaluate([stack[i] for i in members], labels)
                 rows.append({"members": size, "clusters": k, "draw": draw, **found})
     return pd.DataFrame(rows)
 

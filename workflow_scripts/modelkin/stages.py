@@ -14,7 +14,7 @@ VERSIONS = {
     "similarity": 1,
     "tables": 1,
     "clusters": 2,
-    "ensembles": 2,
+    "ensembles": 3,
     "distill": 1,
     "figures": 1,
 }
