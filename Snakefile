@@ -12,7 +12,7 @@ min_version("9.0")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 sys.path.insert(0, os.path.join(workflow.basedir, "workflow_scripts"))
 
-from modelkin import figures, measures
+from modelkin import figures, kinds, measures
 from modelkin.artifacts import check_writable
 from modelkin.config import Study
 from modelkin.errors import ModelkinError
@@ -32,10 +32,13 @@ except ModelkinError as error:
     sys.exit(f"config: {error}")
 
 GPU = 0 if study.device == "cpu" else 1
+# What stands in paths for the study's own dataset, and for its others.
+ON = ["", *(f".{label}" for label in study.others)]
 
 
 wildcard_constraints:
     model="[^/]+",
+    on=f"({'|'.join(map(re.escape, ON))})",
 
 
 report: "report/workflow.rst"

@@ -2,7 +2,7 @@
 # it on its own probe, and it on the probes of all models before it.
 ACTIVATIONS = expand(
     f"{RESULTS}/activations/{{kind}}/{{model}}.json",
-    kind=["natural", "inverted"],
+    kind=map(kinds.folder, study.kinds),
     model=study.names,
 )
 
@@ -10,13 +10,13 @@ ACTIVATIONS = expand(
 rule activations_natural:
     input:
         model=f"{RESULTS}/models/{{model}}.json",
-        probe=NATURAL,
+        probe=f"{RESULTS}/probes/natural{{on}}.json",
     output:
-        f"{RESULTS}/activations/natural/{{model}}.json",
+        f"{RESULTS}/activations/natural{{on}}/{{model}}.json",
     log:
-        f"{RESULTS}/logs/activations_natural/{{model}}.log",
+        f"{RESULTS}/logs/activations_natural{{on}}/{{model}}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/activations_natural/{{model}}.tsv"
+        f"{RESULTS}/benchmarks/activations_natural{{on}}/{{model}}.tsv"
     conda:
         "../envs/modelkin.yaml"
     resources:
@@ -24,6 +24,7 @@ rule activations_natural:
         mem_mb=2000,
         runtime=60,
     params:
+        resize=study.resizing,
         version=VERSIONS["activations"],
     script:
         "../workflow_scripts/activations_natural.py"
@@ -35,15 +36,15 @@ rule activations_inverted:
             f"{RESULTS}/models/{{model}}.json", model=study.through(wildcards.model)
         ),
         probes=lambda wildcards: expand(
-            f"{RESULTS}/probes/inverted/{{model}}.json",
+            f"{RESULTS}/probes/inverted{wildcards.on}/{{model}}.json",
             model=study.through(wildcards.model),
         ),
     output:
-        f"{RESULTS}/activations/inverted/{{model}}.json",
+        f"{RESULTS}/activations/inverted{{on}}/{{model}}.json",
     log:
-        f"{RESULTS}/logs/activations_inverted/{{model}}.log",
+        f"{RESULTS}/logs/activations_inverted{{on}}/{{model}}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/activations_inverted/{{model}}.tsv"
+        f"{RESULTS}/benchmarks/activations_inverted{{on}}/{{model}}.tsv"
     conda:
         "../envs/modelkin.yaml"
     resources:
@@ -52,6 +53,8 @@ rule activations_inverted:
         runtime=60,
     params:
         models=lambda wildcards: study.through(wildcards.model),
+        other=other,
+        resize=study.resizing,
         version=VERSIONS["activations"],
     script:
         "../workflow_scripts/activations_inverted.py"

@@ -1,5 +1,5 @@
 # What follows from the similarity table: summaries, clusters, ensembles, distillation.
-TABLES = ["models", "similarity", "summary", "asymmetry"]
+TABLES = ["models", "inversions", "similarity", "summary", "asymmetry"]
 if set(study.active) & set(study.of_source("train")):
     TABLES.append("training")
 CLUSTERS = ["clusters", "cluster_stability", "spectra"]
@@ -24,7 +24,12 @@ DIRECTIONS = {m.label: measures.get(m.name).direction for m in study.measures}
 rule tables:
     input:
         models=expand(f"{RESULTS}/models/{{model}}.json", model=study.active),
-        probes=expand(f"{RESULTS}/probes/inverted/{{model}}.json", model=study.active),
+        cards=expand(f"{RESULTS}/cards/{{model}}.json", model=study.active),
+        probes=expand(
+            f"{RESULTS}/probes/inverted{{on}}/{{model}}.json",
+            on=ON,
+            model=study.active,
+        ),
         similarity=expand(f"{RESULTS}/similarity/{{model}}.json", model=study.active),
     output:
         tables(TABLES),
@@ -40,6 +45,7 @@ rule tables:
         runtime=30,
     params:
         models=study.describe(),
+        others=study.others,
         failed_above=study.section("inversion")["failed_above"],
         version=VERSIONS["tables"],
     script:
@@ -124,6 +130,7 @@ if study.distillation:
                 for key in ("repeats", "weight", "shift", "noise")
             },
             student=study.training(study.distillation["student"]),
+            resize=study.resizing,
             seed=study.seed,
             version=VERSIONS["distill"],
         script:

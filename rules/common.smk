@@ -4,6 +4,11 @@ def only(names):
     return "|".join(map(re.escape, names)) or "(?!)"
 
 
+def other(wildcards):
+    """The label of the dataset that is meant, empty for the study's own."""
+    return wildcards.on.removeprefix(".")
+
+
 def inverting(wildcards):
     """The settings that decide the images; what counts as failed is for the tables."""
     return {

@@ -1,25 +1,31 @@
-# The dataset and the probes that are drawn once and shared by all models.
+# The datasets and the probes that are drawn once and shared by all models. {on} is empty for the study's
+# own dataset, and .label for another.
 DATASET = f"{RESULTS}/dataset.json"
 NATURAL = f"{RESULTS}/probes/natural.json"
 PAIRS = f"{RESULTS}/probes/pairs.json"
-DATA = [DATASET, NATURAL, PAIRS]
+DATA = expand(
+    f"{RESULTS}/{{what}}{{on}}.json",
+    what=["dataset", "probes/natural", "probes/pairs"],
+    on=ON,
+)
 
 
 rule dataset:
     output:
-        DATASET,
+        f"{RESULTS}/dataset{{on}}.json",
     log:
-        f"{RESULTS}/logs/dataset.log",
+        f"{RESULTS}/logs/dataset{{on}}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/dataset.tsv"
+        f"{RESULTS}/benchmarks/dataset{{on}}.tsv"
     conda:
         "../envs/modelkin.yaml"
+    threads: 8
     resources:
         gpu=0,
         mem_mb=2000,
-        runtime=10,
+        runtime=120,
     params:
-        dataset=study.section("dataset"),
+        dataset=lambda wildcards: study.settings(other(wildcards) or study.dataset),
         version=VERSIONS["dataset"],
     script:
         "../workflow_scripts/dataset.py"
@@ -27,14 +33,14 @@ rule dataset:
 
 rule probes:
     input:
-        DATASET,
+        f"{RESULTS}/dataset{{on}}.json",
     output:
-        natural=NATURAL,
-        pairs=PAIRS,
+        natural=f"{RESULTS}/probes/natural{{on}}.json",
+        pairs=f"{RESULTS}/probes/pairs{{on}}.json",
     log:
-        f"{RESULTS}/logs/probes.log",
+        f"{RESULTS}/logs/probes{{on}}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/probes.tsv"
+        f"{RESULTS}/benchmarks/probes{{on}}.tsv"
     conda:
         "../envs/modelkin.yaml"
     resources:
@@ -43,6 +49,7 @@ rule probes:
         runtime=10,
     params:
         samples=study.section("probes"),
+        other=other,
         seed=study.seed,
         version=VERSIONS["probes"],
     script:

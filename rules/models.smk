@@ -1,7 +1,7 @@
-# From the config's entries to checkpoints, and from each checkpoint to its inverted probe.
+# From the config's entries to models, and from each model to its card and its inverted probes.
 MODELS = expand(
-    f"{RESULTS}/{{kind}}/{{model}}.json",
-    kind=["models", "probes/inverted"],
+    f"{RESULTS}/{{what}}/{{model}}.json",
+    what=["models", "cards", *(f"probes/inverted{on}" for on in ON)],
     model=study.names,
 )
 
@@ -25,7 +25,6 @@ rule train:
         runtime=60,
     params:
         training=lambda wildcards: study.training(wildcards.model),
-        evaluation=study.section("evaluation"),
         seed=study.seed,
         version=VERSIONS["train"],
     script:
@@ -35,7 +34,7 @@ rule train:
 rule import_model:
     input:
         dataset=DATASET,
-        weights=lambda wildcards: study.models[wildcards.model]["weights"],
+        weights=lambda wildcards: study.weights_file(wildcards.model),
     output:
         f"{RESULTS}/models/{{model}}.json",
     log:
@@ -43,7 +42,7 @@ rule import_model:
     benchmark:
         f"{RESULTS}/benchmarks/import_model/{{model}}.tsv"
     wildcard_constraints:
-        model=only(study.of_source("file")),
+        model=only(study.taken),
     conda:
         "../envs/modelkin.yaml"
     resources:
@@ -51,24 +50,48 @@ rule import_model:
         mem_mb=2000,
         runtime=30,
     params:
-        checkpoint=lambda wildcards: study.checkpoint(wildcards.model),
-        evaluation=study.section("evaluation"),
+        entry=lambda wildcards: study.entry(wildcards.model),
+        resize=study.resizing,
         version=VERSIONS["import"],
     script:
         "../workflow_scripts/import_model.py"
 
 
-rule invert:
+rule evaluate:
     input:
         model=f"{RESULTS}/models/{{model}}.json",
         dataset=DATASET,
-        pairs=PAIRS,
     output:
-        f"{RESULTS}/probes/inverted/{{model}}.json",
+        f"{RESULTS}/cards/{{model}}.json",
     log:
-        f"{RESULTS}/logs/invert/{{model}}.log",
+        f"{RESULTS}/logs/evaluate/{{model}}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/invert/{{model}}.tsv"
+        f"{RESULTS}/benchmarks/evaluate/{{model}}.tsv"
+    conda:
+        "../envs/modelkin.yaml"
+    resources:
+        gpu=GPU,
+        mem_mb=2000,
+        runtime=60,
+    params:
+        evaluation=study.section("evaluation"),
+        seed=study.seed,
+        version=VERSIONS["evaluate"],
+    script:
+        "../workflow_scripts/evaluate.py"
+
+
+rule invert:
+    input:
+        model=f"{RESULTS}/models/{{model}}.json",
+        dataset=f"{RESULTS}/dataset{{on}}.json",
+        pairs=f"{RESULTS}/probes/pairs{{on}}.json",
+    output:
+        f"{RESULTS}/probes/inverted{{on}}/{{model}}.json",
+    log:
+        f"{RESULTS}/logs/invert{{on}}/{{model}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/invert{{on}}/{{model}}.tsv"
     conda:
         "../envs/modelkin.yaml"
     resources:
@@ -77,6 +100,7 @@ rule invert:
         runtime=60,
     params:
         inversion=inverting,
+        resize=study.resizing,
         version=VERSIONS["invert"],
     script:
         "../workflow_scripts/invert.py"

@@ -5,12 +5,9 @@ SIMILARITY = expand(f"{RESULTS}/similarity/{{model}}.json", model=study.names)
 
 rule similarity:
     input:
-        natural=lambda wildcards: expand(
-            f"{RESULTS}/activations/natural/{{model}}.json",
-            model=study.through(wildcards.model),
-        ),
-        inverted=lambda wildcards: expand(
-            f"{RESULTS}/activations/inverted/{{model}}.json",
+        lambda wildcards: expand(
+            f"{RESULTS}/activations/{{kind}}/{{model}}.json",
+            kind=map(kinds.folder, study.kinds),
             model=study.through(wildcards.model),
         ),
     output:
@@ -27,7 +24,8 @@ rule similarity:
         runtime=60,
     params:
         models=lambda wildcards: study.through(wildcards.model),
-        dataset=study.section("dataset")["name"],
+        dataset=study.dataset,
+        others=study.others,
         measures=measured,
         permutations=study.section("chance")["permutations"],
         seed=study.seed,

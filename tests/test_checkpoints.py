@@ -12,15 +12,16 @@ from conftest import ROOT, TINY
 from safetensors.torch import save_file
 from torch import nn
 
-from modelkin import architectures, checkpoints, config, datasets, models, training
+from modelkin import architectures, checkpoints, config, datasets, models, tables, training
 from modelkin.errors import ModelkinError
+from modelkin.images import Images
 
 DATA = ROOT.parent / "shared" / "data"
 IMAGES = {
     "cifar10": ("cifar10_lossless", {}),
     "mnist": ("mnist", {}),
     "fashion_mnist": ("fashion_mnist", {}),
-    "gtsrb32_grey": ("gtsrb32", {"grey": True}),
+    "gtsrb32_grey": ("gtsrb32", {"channels": 1}),
 }
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="needs the collection of real checkpoints")
 
@@ -101,6 +102,14 @@ def saved(networks, name="small", path="weights.pt", wrap=lambda weights: weight
 EXAMPLE = torch.rand(3, 1, 8, 8, generator=torch.manual_seed(1))
 
 
+def taken(path, architecture, example=EXAMPLE, **more):
+    """The model of a file, for images like these."""
+    images = Images(
+        example.numpy(), np.arange(3), np.array(["a", "b", "c"]), [str(number) for number in range(10)]
+    )
+    return models.from_source("file", images, weights=str(path), architecture=architecture, **more)
+
+
 # real ones
 
 
@@ -117,15 +126,16 @@ def test_a_real_checkpoint_scores_what_it_scored(given):
     name, more = IMAGES[given["data"]]
     test = datasets.load("npz", test=str(DATA / "images" / f"{name}.npz"), **more)["test"]
     test = test.select(test.ids[: given["n"]])
-    model = models.from_checkpoint(
-        DATA / given["file"],
-        f"{DATA / 'archs.py'}:ARCH[{given['arch']}]",
-        torch.from_numpy(test.pixels[:2]),
+    model = models.from_source(
+        "file",
+        test,
+        weights=str(DATA / given["file"]),
+        architecture=f"{DATA / 'archs.py'}:ARCH[{given['arch']}]",
         mean=given["mean"],
         std=given["std"],
     )
     assert training.accuracy(model, test) == pytest.approx(given["acc"], abs=0.02)
-    x = torch.from_numpy(test.pixels[:4])
+    x = torch.from_numpy(test.floats(slice(0, 4)))
     representation, logits = model.both(x)
     assert torch.allclose(representation, model.representation(x))
     assert torch.allclose(model.network.get_submodule(model.head)(representation), logits, atol=1e-4)
@@ -176,7 +186,7 @@ def test_safetensors(networks):
 )
 def test_the_head_is_found(networks, name, head, width):
     path, network = saved(networks, name)
-    model = models.from_checkpoint(path, f"{networks}:{name}", EXAMPLE, mean=[0.5], std=[0.25])
+    model = taken(path, f"{networks}:{name}", mean=[0.5], std=[0.25])
     assert model.head == head
     assert model.representation(EXAMPLE).shape == (3, width)
     assert torch.allclose(model(EXAMPLE), network((EXAMPLE - 0.5) / 0.25), atol=1e-6)
@@ -186,15 +196,15 @@ def test_the_head_is_found(networks, name, head, width):
 def test_the_head_can_be_named(networks):
     path, _ = saved(networks, "Beside")
     with pytest.raises(ModelkinError, match="name the layer"):
-        models.from_checkpoint(path, f"{networks}:Beside", EXAMPLE)
-    assert models.from_checkpoint(path, f"{networks}:Beside", EXAMPLE, head="main").head == "main"
+        taken(path, f"{networks}:Beside")
+    assert taken(path, f"{networks}:Beside", head="main").head == "main"
     with pytest.raises(ModelkinError, match="did you mean 'main'"):
-        models.from_checkpoint(path, f"{networks}:Beside", EXAMPLE, head="man")
+        taken(path, f"{networks}:Beside", head="man")
 
 
 def test_a_stored_import_is_the_same_model(networks, tmp_path):
     path, _ = saved(networks)
-    model = models.from_checkpoint(path, f"{networks}:small", EXAMPLE, mean=[0.1], std=[0.3])
+    model = taken(path, f"{networks}:small", mean=[0.1], std=[0.3])
     models.write(tmp_path / "m.json", model, [], stage="import", version=1)
     back = models.load_model(tmp_path / "m.json")
     assert torch.equal(back(EXAMPLE), model(EXAMPLE))
@@ -270,28 +280,28 @@ def test_weights_that_do_not_fit(networks):
     with pytest.raises(
         ModelkinError, match="missing '1.weight', missing '1.bias', missing '4.weight' and 5 more"
     ):
-        models.from_checkpoint(path, f"{networks}:small", EXAMPLE)
+        taken(path, f"{networks}:small")
     transposed, _ = saved(networks, wrap=lambda w: w | {"4.weight": w["4.weight"].T.clone()})
     with pytest.raises(ModelkinError, match=r"'4.weight' is \(12, 10\) and not \(10, 12\)"):
-        models.from_checkpoint(transposed, f"{networks}:small", EXAMPLE)
+        taken(transposed, f"{networks}:small")
 
 
 @pytest.mark.parametrize("bad", [torch.nan, torch.inf])
 def test_nan_and_infinite_weights(networks, bad):
     path, _ = saved(networks, wrap=lambda w: w | {"4.bias": torch.full((10,), bad)})
     with pytest.raises(ModelkinError, match="NaN or infinite values, first in '4.bias'"):
-        models.from_checkpoint(path, f"{networks}:small", EXAMPLE)
+        taken(path, f"{networks}:small")
 
 
 def test_networks_that_do_not_take_or_give_what_they_should(networks):
     path, _ = saved(networks, "Pair")
     with pytest.raises(ModelkinError, match="returns tuple; it must return logits"):
-        models.from_checkpoint(path, f"{networks}:Pair", EXAMPLE)
+        taken(path, f"{networks}:Pair")
     path, _ = saved(networks)
     with pytest.raises(ModelkinError, match=r"does not take images of shape \(3, 8, 8\)"):
-        models.from_checkpoint(path, f"{networks}:small", EXAMPLE.repeat(1, 3, 1, 1))
-    with pytest.raises(ModelkinError, match="mean has 3 and std 1 numbers"):
-        models.from_checkpoint(path, f"{networks}:small", EXAMPLE, mean=[0, 0, 0])
+        taken(path, f"{networks}:small", EXAMPLE.repeat(1, 3, 1, 1))
+    with pytest.raises(ModelkinError, match="takes 3 channels .* `channels: 3`"):
+        taken(path, f"{networks}:small", mean=[0, 0, 0])
 
 
 def test_architectures_that_are_not_there(networks):
@@ -312,8 +322,14 @@ def test_architectures_that_are_not_there(networks):
         ({"architecture": "vgg"}, "source 'file' needs a weights"),
         ({"weights": "no.pt", "architecture": "a.py:b"}, "no.pt, does not exist"),
         ({"weights": str(ROOT / "LICENSE"), "architecture": "vgg"}, "must be path/to/file.py:callable"),
-        ({"weights": "x.pt", "architecture": "a.py:b", "recipe": "trades"}, "'recipe' is for source 'train'"),
-        ({"source": "train", "architecture": "vgg", "weights": "x.pt"}, "'weights' is for source 'file'"),
+        (
+            {"weights": "x.pt", "architecture": "a.py:b", "recipe": "trades"},
+            "'recipe' is not for source 'file'",
+        ),
+        (
+            {"source": "train", "architecture": "vgg", "weights": "x.pt"},
+            "'weights' is not for source 'train'",
+        ),
         ({"weights": "x.pt", "architecture": "a.py:b", "sha256": "12"}, "sha256"),
     ],
 )
@@ -337,4 +353,5 @@ def test_a_checkpoint_joins_a_finished_study(study, networks):
     study.make("--until", "tables")
     made = json.loads((study.results / "models" / "mine.json").read_text())
     assert made["facts"]["build"]["head"] == "4"
-    assert made["facts"]["clean_accuracy"] < 0.5, "it was never trained"
+    card = tables.read(study.results / "cards" / "mine.json").iloc[0]
+    assert card["clean_accuracy"] < 0.5, "it was never trained"

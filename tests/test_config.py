@@ -141,7 +141,10 @@ def test_file_that_is_no_config(tmp_path):
 
 def test_defaults_are_filled_in():
     study = config.Study(TINY)
-    assert study.section("evaluation") == {"norm": "l2", "radius": 0.5, "steps": 2, "step_size": 0.125}
+    assert study.section("evaluation") == {
+        **{"norm": "l2", "radius": 0.5, "steps": 2, "step_size": 0.125},
+        **{"samples": None, "autoattack": 0},
+    }
     assert study.training("vgg-0.5")["recipe"] == "adversarial"
     assert study.training("vgg-0")["recipe"] == "standard"
     assert study.training("vgg-0")["epochs"] == 2

@@ -13,6 +13,7 @@ STAGES = {
     "dataset": "dataset",
     "probes": "probes/natural",
     "train": "models/vgg-0.5",
+    "evaluate": "cards/vgg-0.5",
     "invert": "probes/inverted/vgg-0.5",
     "activations_natural": "activations/natural/vgg-0.5",
     "activations_inverted": "activations/inverted/mlp-0.5",

@@ -426,3 +426,14 @@ def test_reading_a_measure_does_not_import_torch():
 def test_gpu_agrees_with_cpu(name):
     x, y = (torch.as_tensor(part) for part in pair_for(name))
     assert value(name, x.cuda(), y.cuda()) == pytest.approx(value(name, x, y), abs=1e-9)
+
+
+@pytest.mark.parametrize("name", ["linear_cka", "debiased_cka", "procrustes"])
+def test_representations_much_wider_than_samples_are_handled_in_their_span(name):
+    """A 1 x 1 convolution's input can have 100,000 features, of which no square matrix is made."""
+    rng = np.random.default_rng(0)
+    a = rng.normal(size=(20, 30)).astype(np.float32)
+    wide = a @ np.linalg.qr(rng.normal(size=(50_000, 30)))[0].T.astype(np.float32)
+    b = rng.normal(size=(20, 12)).astype(np.float32)
+    assert compare(name, wide, b).value == pytest.approx(compare(name, a[:, :], b).value, abs=1e-4)
+    assert measures.get(name).prepare(torch.from_numpy(wide))["x"].shape == (20, 19)

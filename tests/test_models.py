@@ -97,7 +97,7 @@ def seed_and_target(digits, n=30):
     drawn = probes.pairs(test, n, seeds.generator(0, "pairs"))
     assert (drawn["seed_label"] != drawn["target_label"]).all()
     assert drawn["sample"].is_unique
-    return drawn, *(torch.from_numpy(test.pixels[test.rows(drawn[role])]) for role in ("seed", "target"))
+    return drawn, *(torch.from_numpy(test.floats(test.rows(drawn[role]))) for role in ("seed", "target"))
 
 
 def test_inversion_reaches_the_target(digits, trained):
@@ -128,7 +128,7 @@ def test_inversion_of_a_dead_model_is_an_error(digits):
 def test_activations_by_hand(digits, trained):
     model, test = trained["standard"][0], digits["test"].select(digits["test"].ids[:20])
     found = activations.of(model, test, saliency=True, batch_size=7)
-    x = torch.from_numpy(test.pixels).requires_grad_(True)
+    x = torch.from_numpy(test.floats()).requires_grad_(True)
     logits = model(x)
     for i in range(3):
         loss = torch.nn.functional.cross_entropy(logits[i : i + 1], torch.from_numpy(test.labels[i : i + 1]))

@@ -36,9 +36,10 @@ def numbers(results: Path) -> dict[str, list[float]]:
     natural = images.load(results / "probes" / "natural.json")
     seen = images.open_(artifacts.store(results / "activations" / "natural" / "mlp-0.json"))
     return {
-        "dataset": [len(test), test.pixels.mean(), test.labels[:20].sum()],
-        "probes": [natural.pixels.mean(), natural.labels.sum(), column("probes/pairs", "seed_label").sum()],
-        "train": [facts(f"models/{name}")["clean_accuracy"] for name in ("vgg-0", "mlp-0.5")],
+        "dataset": [len(test), test.floats().mean(), test.labels[:20].sum()],
+        "probes": [natural.floats().mean(), natural.labels.sum(), column("probes/pairs", "seed_label").sum()],
+        "train": [column("tables/training", name).mean() for name in ("loss", "test_accuracy")],
+        "evaluate": [column("tables/models", f"{name}_accuracy").mean() for name in ("clean", "adversarial")],
         "invert": [facts(f"probes/inverted/{name}")["median_distance"] for name in ("vgg-0", "mlp-0.5")],
         "activations": [float(abs(seen[name]).mean()) for name in sorted(seen)],
         "similarity": [column("similarity/mlp-0.5", name).mean() for name in ("value", "stderr", "chance")],

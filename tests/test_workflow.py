@@ -60,7 +60,15 @@ def test_an_appended_model_adds_its_own_jobs_and_touches_nothing(study):
     before = study.stamps()
     study.config["models"].append(NEW_MODEL)
     rules = study.planned()
-    own = {"train", "invert", "activations_natural", "activations_inverted", "similarity", "distill"}
+    own = {
+        "train",
+        "evaluate",
+        "invert",
+        "activations_natural",
+        "activations_inverted",
+        "similarity",
+        "distill",
+    }
     assert {rule: rules[rule] for rule in own} == dict.fromkeys(own, 1)
     assert set(rules) == own | AFTER_TABLES | figures(rules) | {"all", "total"}
     study.make()
@@ -81,6 +89,12 @@ def test_a_retired_model_recomputes_no_shell(study):
     study.make()
     table = pd.read_parquet(study.results / "tables" / "similarity.parquet")
     assert "mlp-0" not in set(table["model_a"]) | set(table["model_b"])
+
+
+def test_another_evaluation_retrains_nothing(study):
+    study.config["evaluation"]["radius"] = 0.3
+    rules = study.planned()
+    assert set(rules) == {"evaluate"} | AFTER_TABLES | figures(rules) | {"all", "total"}
 
 
 def test_a_plot_setting_redraws_only_what_uses_it(study):

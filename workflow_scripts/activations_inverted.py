@@ -1,24 +1,22 @@
 """One shell on inverted probes: this model and all before it on its probe, and it on theirs."""
 
-from modelkin import activations, artifacts, images, jobs, models
+from modelkin import activations, artifacts, images, jobs, kinds, models
 
 with jobs.running(snakemake.log[0], f"activations {snakemake.wildcards.model}") as log:
     device = jobs.device(snakemake.config.get("device", "auto"))
-    names = snakemake.params.models
+    names, resize = snakemake.params.models, snakemake.params.resize
+    kind = kinds.of("inverted", snakemake.params.other)
     manifests = dict(zip(names, snakemake.input.models, strict=True))
     probes = dict(zip(names, snakemake.input.probes, strict=True))
     telling = jobs.Progress(2 * len(names) - 1, "runs")
 
-    def probe(source):
-        return images.load(probes[source])
-
     def save(path):
         for done, (source, observer) in enumerate(activations.shell(names)):
-            found = activations.of(
-                models.load_model(manifests[observer], device), probe(source), device=device
+            model = models.load_model(manifests[observer], device, resize)
+            _, group = activations.where(kind, source, observer, names)
+            images.save_blocks(
+                activations.blocks(model, images.load(probes[source]), device=device), path, group
             )
-            _, group = activations.where("inverted", source, observer, names)
-            images.save(found, path, group=group)
             telling(done + 1)
 
     artifacts.write(
@@ -26,6 +24,7 @@ with jobs.running(snakemake.log[0], f"activations {snakemake.wildcards.model}") 
         save,
         stage="activations",
         version=snakemake.params.version,
+        settings={"resize": resize},
         inputs=[*manifests.values(), *probes.values()],
         device=device.type,
     )

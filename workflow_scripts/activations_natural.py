@@ -1,19 +1,20 @@
-"""One model on the natural probe, with saliency."""
+"""One model on a natural probe, with saliency if that is of the study's own dataset."""
 
 from modelkin import activations, artifacts, images, jobs, models
 
 with jobs.running(snakemake.log[0], f"activations {snakemake.wildcards.model}"):
     device = jobs.device(snakemake.config.get("device", "auto"))
-    model = models.load_model(snakemake.input.model, device)
+    own, resize = not snakemake.wildcards.on, snakemake.params.resize
+    model = models.load_model(snakemake.input.model, device, resize)
     probe = images.load(snakemake.input.probe)
-    models.check_fits(model, probe, snakemake.wildcards.model)
-    found = activations.of(model, probe, saliency=True, device=device)
+    if own:
+        models.check_fits(model, probe, snakemake.wildcards.model)
     artifacts.write(
         snakemake.output[0],
-        lambda path: images.save(found, path),
+        lambda path: images.save_blocks(activations.blocks(model, probe, saliency=own, device=device), path),
         stage="activations",
         version=snakemake.params.version,
+        settings={"resize": resize},
         inputs=[snakemake.input.model, snakemake.input.probe],
-        facts={"shapes": {name: variable.shape for name, variable in found.items()}},
         device=device.type,
     )

@@ -1,21 +1,32 @@
-"""Write the splits of the study's dataset into one store, a group each."""
+"""Write the splits of one dataset into one store, a group each, decoded once."""
 
 from modelkin import artifacts, datasets, images, jobs
+from modelkin.errors import ModelkinError
 
 with jobs.running(snakemake.log[0], "dataset") as log:
     splits = datasets.load(**snakemake.params.dataset)
+    counts, facts = dict.fromkeys(splits, 0), {"classes": splits["test"].classes}
+
+    def stored(name):
+        for block in splits[name].blocks():
+            counts[name] += len(block)
+            facts["shape"] = block.shape
+            telling(sum(counts.values()))
+            yield block.to_dataset()
 
     def save(path):
-        for split, found in splits.items():
-            images.save(found.to_dataset(), path, group=split)
+        for name in splits:
+            images.save_blocks(stored(name), path, group=name)
+            if not counts[name]:
+                raise ModelkinError(f"the {name} split has no images that can be read.")
 
-    counts = {split: len(found) for split, found in splits.items()}
+    telling = jobs.Progress(sum(map(len, splits.values())), "images")
     artifacts.write(
         snakemake.output[0],
         save,
         stage="dataset",
         version=snakemake.params.version,
         settings=snakemake.params.dataset,
-        facts={"images": counts, "classes": splits["test"].classes, "shape": splits["test"].pixels.shape[1:]},
+        facts=lambda: facts | {"images": counts, "modes": getattr(splits["test"], "modes", {})},
     )
     log.info("%s images", counts)

@@ -9,7 +9,7 @@ with jobs.running(snakemake.log[0], f"distill {snakemake.wildcards.teacher}") as
     settings = dict(snakemake.params.distillation)
     repeats = settings.pop("repeats")
     device = jobs.device(snakemake.config.get("device", "auto"))
-    teacher = models.load_model(snakemake.input.teacher, device)
+    teacher = models.load_model(snakemake.input.teacher, device, snakemake.params.resize)
     train, test = (images.load(snakemake.input.dataset, name) for name in ("train", "test"))
     telling = jobs.Progress(repeats, "students")
     rows = []

@@ -14,14 +14,16 @@ with jobs.running(snakemake.log[0], f"figure {snakemake.params.figure}"):
         inverted = dict(zip(snakemake.params.models, map(images.load, probes), strict=True))
         data["images"] = (images.load(dataset, "test"), tables.read(pairs), inverted)
 
+    models = data["models"]
+
     def save(folder):
         folder.mkdir()
         base.style()
         if figure.per_measure:
             for label in snakemake.params.measures:
-                base.save(figure.draw(data, settings, label), folder, label, settings["dpi"])
+                base.save(figure.draw(data, settings, label), folder, label, settings["dpi"], models)
         else:
-            base.save(figure.draw(data, settings), folder, snakemake.params.figure, settings["dpi"])
+            base.save(figure.draw(data, settings), folder, snakemake.params.figure, settings["dpi"], models)
 
     artifacts.write(
         snakemake.output[0],

@@ -1,25 +1,21 @@
-"""Take in one checkpoint of the user's: check it, find its head, measure its accuracies."""
+"""Take in one model that was trained elsewhere: check it, find its head, keep it like one of our own."""
 
-import torch
-
-from modelkin import images, jobs, models, training
+from modelkin import images, jobs, models
 
 with jobs.running(snakemake.log[0], f"import {snakemake.wildcards.model}") as log:
-    checkpoint, evaluation = snakemake.params.checkpoint, snakemake.params.evaluation
+    entry, resize = snakemake.params.entry, snakemake.params.resize
     device = jobs.device(snakemake.config.get("device", "auto"))
     test = images.load(snakemake.input.dataset, "test")
-    model = models.from_checkpoint(example=torch.from_numpy(test.pixels[:2]), **checkpoint).to(device)
+    model = models.from_source(images=test, resize=resize, **entry).to(device)
     models.check_fits(model, test, snakemake.wildcards.model)
-    accuracies = training.evaluate(model, test, device=device, **evaluation)
-    log.info("head '%s', %s", model.head, accuracies)
+    log.info("head '%s', images of %d pixels", model.head, model.size)
     models.write(
         snakemake.output[0],
         model,
         [],
         stage="import",
         version=snakemake.params.version,
-        settings={"checkpoint": checkpoint, "evaluation": evaluation},
+        settings={"entry": entry, "resize": resize},
         inputs=[snakemake.input.dataset],
-        facts=accuracies,
         device=device.type,
     )

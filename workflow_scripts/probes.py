@@ -1,4 +1,4 @@
-"""Draw the natural probe, and the seed/target pairs that all inverted probes share."""
+"""Draw a dataset's natural probe, and the seed/target pairs that all inverted probes of it share."""
 
 from modelkin import artifacts, images, jobs, probes, seeds, tables
 
@@ -7,15 +7,17 @@ with jobs.running(snakemake.log[0], "probes"):
     samples, seed = snakemake.params.samples, snakemake.params.seed
     about = {"stage": "probes", "version": snakemake.params.version, "inputs": [dataset]}
     test = images.load(dataset, "test")
+    # The study's own dataset has no name here, so that calling it otherwise draws the same images.
+    of = [snakemake.params.other] if snakemake.params.other else []
 
-    natural = probes.natural(test, samples["natural"], seeds.generator(seed, "probes", "natural"))
+    natural = probes.natural(test, samples["natural"], seeds.generator(seed, "probes", "natural", *of))
     artifacts.write(
         snakemake.output.natural,
-        lambda path: images.save(natural.to_dataset(), path),
+        lambda path: images.save_blocks((part.to_dataset() for part in natural.blocks()), path),
         settings={"samples": samples["natural"], "seed": seed},
         **about,
     )
-    pairs = probes.pairs(test, samples["inverted"], seeds.generator(seed, "probes", "pairs"))
+    pairs = probes.pairs(test, samples["inverted"], seeds.generator(seed, "probes", "pairs", *of))
     tables.write(
         snakemake.output.pairs, pairs, settings={"samples": samples["inverted"], "seed": seed}, **about
     )

@@ -9,14 +9,14 @@ from modelkin.measures import Measured
 
 with jobs.running(snakemake.log[0], f"similarity {snakemake.wildcards.model}") as log:
     names, params = snakemake.params.models, snakemake.params
-    folder = Path(snakemake.input.natural[0]).parents[1]
-    inputs = [*snakemake.input.natural, *snakemake.input.inverted]
+    inputs = list(snakemake.input)
+    folder = Path(inputs[0]).parents[1]
 
     def read(kind, source, observer):
         manifest, group = activations.where(kind, source, observer, names)
         return images.open_(artifacts.store(folder / f"{manifest}.json"), group)
 
-    wanted = list(similarity.pairs(names[-1], names[:-1], params.dataset))
+    wanted = list(similarity.pairs(names[-1], names[:-1], params.dataset, params.others))
     settings = {"permutations": params.permutations, "seed": params.seed, "dataset": params.dataset}
     about = {"stage": "similarity", "version": params.version, "inputs": inputs}
     output = Path(snakemake.output[0])

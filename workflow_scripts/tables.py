@@ -1,37 +1,45 @@
 """Join the shells into the study's tables."""
 
+import itertools
 from pathlib import Path
 
 import pandas as pd
 
-from modelkin import artifacts, jobs, models, tables
+from modelkin import artifacts, jobs, kinds, models, tables
 
 with jobs.running(snakemake.log[0], "tables") as log:
     described = pd.DataFrame(snakemake.params.models)
     names = described["name"]
     trained = dict(zip(names, snakemake.input.models, strict=True))
-    probes = dict(zip(names, snakemake.input.probes, strict=True))
+    inverted = [kinds.of("inverted", other) for other in (None, *snakemake.params.others)]
+    probes = dict(zip(itertools.product(inverted, names), snakemake.input.probes, strict=True))
+    inversions = tables.inversions(
+        {probe: artifacts.read(manifest)["facts"] for probe, manifest in probes.items()},
+        failed_above=snakemake.params.failed_above,
+    )
     joined = tables.join([tables.read(shell) for shell in snakemake.input.similarity], described)
     made = {
         "models": tables.describe(
             described,
-            {name: artifacts.read(manifest)["facts"] for name, manifest in trained.items()},
-            {name: artifacts.read(manifest)["facts"] for name, manifest in probes.items()},
-            failed_above=snakemake.params.failed_above,
+            dict(zip(names, map(tables.read, snakemake.input.cards), strict=True)),
+            inversions,
         ),
+        "inversions": inversions,
         "similarity": joined,
         "summary": tables.summary(joined, described),
         "asymmetry": tables.asymmetry(joined, described),
     }
     if any(Path(manifest).stem == "training" for manifest in snakemake.output):
         made["training"] = tables.training({name: models.history(path) for name, path in trained.items()})
-    for name in made["models"].query("inversion_failed")["name"]:
-        log.warning("the inversions of '%s' failed: see tables/models.parquet", name)
+    for probe in inversions.query("failed").itertuples():
+        log.warning("the %s images of '%s' failed: see tables/inversions.parquet", probe.kind, probe.model)
+    for row in made["models"].query("same_weights_as.notna()").itertuples():
+        log.warning("'%s' has the same weights as '%s'", row.name, row.same_weights_as)
     tables.write_all(
         snakemake.output,
         made,
         stage="tables",
         version=snakemake.params.version,
         settings={"models": snakemake.params.models, "failed_above": snakemake.params.failed_above},
-        inputs=[*trained.values(), *probes.values(), *snakemake.input.similarity],
+        inputs=list(snakemake.input),
     )

@@ -1,8 +1,8 @@
-"""Train one model and keep its weights, its history and its accuracies."""
+"""Train one model and keep its weights and its history."""
 
 from modelkin import images, jobs, models, seeds, training
 
-with jobs.running(snakemake.log[0], f"train {snakemake.wildcards.model}") as log:
+with jobs.running(snakemake.log[0], f"train {snakemake.wildcards.model}"):
     (dataset,) = snakemake.input
     settings, seed = snakemake.params.training, snakemake.params.seed
     device = jobs.device(snakemake.config.get("device", "auto"))
@@ -17,16 +17,13 @@ with jobs.running(snakemake.log[0], f"train {snakemake.wildcards.model}") as log
         progress=jobs.Progress(settings["epochs"], "epochs"),
     )
     models.check_fits(model, test, snakemake.wildcards.model)
-    accuracies = training.evaluate(model, test, device=device, **snakemake.params.evaluation)
-    log.info("%s", accuracies)
     models.write(
         snakemake.output[0],
         model,
         history,
         stage="train",
         version=snakemake.params.version,
-        settings={"training": settings, "evaluation": snakemake.params.evaluation, "seed": seed},
+        settings={"training": settings, "seed": seed},
         inputs=[dataset],
-        facts=accuracies,
         device=device.type,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -10,8 +11,10 @@ import xarray as xr
 from torch.nn.functional import cross_entropy
 
 from modelkin import images as image_store
+from modelkin import kinds
 from modelkin.errors import ModelkinError
-from modelkin.images import Images
+from modelkin.images import BLOCK_ROWS, Images
+from modelkin.models import batch_rows
 
 DIMENSIONS = {
     "representation": ("sample", "feature"),
@@ -25,18 +28,37 @@ def of(
     images: Images,
     *,
     saliency: bool = False,
-    batch_size: int = 500,
+    batch_size: int | None = None,
     device: torch.device | str = "cpu",
 ) -> xr.Dataset:
     """representation (n, p) and logits (n, C) in float32, with sample ids; saliency (n, c, h, w) if asked.
 
-    Saliency is the gradient of the true label's cross-entropy with respect to the image.
-    Raises ModelkinError if a value is not finite.
+    Saliency is the gradient of the true label's cross-entropy with respect to the image, at the size
+    at which the image is given. Raises ModelkinError if a value is not finite.
     """
+    asked = {"saliency": saliency, "batch_size": batch_size, "device": device}
+    return xr.concat(list(blocks(model, images, **asked)), "sample")
+
+
+def blocks(
+    model,
+    images: Images,
+    *,
+    saliency: bool = False,
+    batch_size: int | None = None,
+    device: torch.device | str = "cpu",
+) -> Iterator[xr.Dataset]:
+    """What :func:`of` returns, some rows at a time: no more is held than has been computed last."""
+    batch_size = batch_size or batch_rows(max(model.size, images.shape[-1]), device)
+    for part in images.blocks(math.ceil(BLOCK_ROWS / batch_size) * batch_size):
+        yield _block(model, part, saliency, batch_size, device)
+
+
+def _block(model, images: Images, saliency: bool, batch_size: int, device) -> xr.Dataset:
     parts = []
     for start in range(0, len(images), batch_size):
         rows = slice(start, start + batch_size)
-        x = torch.from_numpy(images.pixels[rows]).to(device)
+        x = torch.from_numpy(images.floats(rows)).to(device)
         y = torch.from_numpy(images.labels[rows]).to(device)
         parts.append(_batch(model, x, y, saliency))
     data = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
@@ -73,8 +95,9 @@ def where(kind: str, source: str, observer: str, order: list[str]) -> tuple[str,
     The shell of the later of the two models holds them: ``by/<observer>`` on the shell's own probe,
     ``on/<source>`` of the shell's own model.
     """
-    if kind == "natural":
-        return f"natural/{observer}", None
+    folder = kinds.folder(kind)
+    if kinds.drawn(kind) == "natural":
+        return f"{folder}/{observer}", None
     if order.index(observer) <= order.index(source):
-        return f"{kind}/{source}", f"by/{observer}"
-    return f"{kind}/{observer}", f"on/{source}"
+        return f"{folder}/{source}", f"by/{observer}"
+    return f"{folder}/{observer}", f"on/{source}"

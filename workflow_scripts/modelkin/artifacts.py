@@ -92,14 +92,14 @@ def write(
     version: int,
     settings: Mapping[str, Any] | None = None,
     inputs: Iterable[str | Path] = (),
-    facts: Mapping[str, Any] | None = None,
+    facts: Mapping[str, Any] | Callable[[], Mapping[str, Any]] | None = None,
     device: str | None = None,
 ) -> dict[str, Any]:
     """Save a store under a temporary name, move it into place, then write its manifest.
 
     save: writes the store at the path it is given. inputs: manifests of what it was made from.
     facts: what a reader wants to know without opening the store; nothing that changes when the
-    content does not. Returns the manifest.
+    content does not; a function is called when the store has been saved. Returns the manifest.
     """
     manifest = Path(manifest)
     final = manifest.with_suffix(suffix)
@@ -114,7 +114,7 @@ def write(
         content = {
             **_made_from(manifest, stage, version, settings, inputs),
             "digest": digest,
-            "facts": dict(facts or {}),
+            "facts": dict(facts() if callable(facts) else facts or {}),
             "software": software(),
         }
         if device is not None:

@@ -9,6 +9,8 @@ from torch.nn.functional import cross_entropy
 
 from modelkin.optimise import Descent
 
+UNTARGETED = ["apgd-ce", "fab", "square"]
+
 
 def pgd(norm: str, radius: float, steps: int, step_size: float) -> Descent:
     """Projected gradient descent of Madry et al. (2018): the last iterate, no momentum."""
@@ -24,7 +26,27 @@ def untargeted(model, images: torch.Tensor, labels: torch.Tensor, attack: Descen
     return attack.run(losses, images).images
 
 
+def autoattack(
+    model, images: torch.Tensor, labels: torch.Tensor, *, norm: str, radius: float, seed: int = 0
+) -> torch.Tensor:
+    """The standard AutoAttack of Croce and Hein (2020), by its authors' library.
+
+    With fewer than four classes the targeted members of its ensemble are left out: they need more.
+    """
+    from pyautoattack import AutoAttack
+
+    with torch.no_grad():
+        classes = model(images[:1]).shape[1]
+    chosen = {"version": "standard"} if classes > 3 else {"version": "custom", "attacks": UNTARGETED}
+    names = {"l2": "L2", "linf": "Linf"}
+    attack = AutoAttack(model, norm=names[norm], eps=radius, seed=seed, device=images.device, **chosen)
+    attack.verbose = False
+    attack.apgd_targeted.n_target_classes = attack.fab.n_target_classes = min(9, classes - 1)
+    with torch.enable_grad():
+        return attack.run_standard_evaluation(images, labels, batch_size=len(images))[0]
+
+
 @torch.no_grad()
-def accuracy(model, images: torch.Tensor, labels: torch.Tensor) -> float:
-    """Share of images (n, c, h, w) whose top-1 class is the label."""
-    return float((model(images).argmax(1) == labels).double().mean())
+def right(model, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Whether the top-1 class of each image (n, c, h, w) is its label, (n,)."""
+    return model(images).argmax(1) == labels

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import pickle
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -20,23 +21,30 @@ from modelkin.errors import ModelkinError
 # Where training scripts put the weights beside their optimiser and epoch.
 WRAPPERS = ("state_dict", "model_state_dict", "model", "net")
 PREFIX = "module."
+FOREIGN = re.compile(r"GLOBAL ([\w.]+)")
 
 
 def read(
-    path: str | Path, *, sha256: str | None = None, trust_pickle: bool = False
+    path: str | Path,
+    *,
+    sha256: str | None = None,
+    trust_pickle: bool = False,
+    passing_over: bool = False,
 ) -> dict[str, torch.Tensor]:
     """The weights of a file (.safetensors, or what torch.save writes), by parameter name, on the CPU.
 
     Wrappers ('state_dict', 'net', ...) are opened, a 'module.' before every name is removed, and half
     precision becomes float32. sha256: verified before the file is opened. trust_pickle: run the code
-    that a pickle holds. Raises ModelkinError if the file cannot be used, or holds NaN.
+    that a pickle holds. passing_over: objects that stand in the file beside the weights are taken for
+    nothing instead of refused; nothing of theirs is run or kept. Raises ModelkinError if the file
+    cannot be used, or holds NaN.
     """
     path = artifacts.check_file(path, "the checkpoint")
     if sha256 is not None:
         found = hashlib.sha256(path.read_bytes()).hexdigest()
         if found != sha256.lower():
             raise ModelkinError(f"the checkpoint {path} has sha256 {found}, not the one in the config.")
-    weights = _unwrapped(_opened(path, trust_pickle), path)
+    weights = _unwrapped(_opened(path, trust_pickle, passing_over), path)
     if all(name.startswith(PREFIX) for name in weights):
         weights = {name.removeprefix(PREFIX): value for name, value in weights.items()}
     halves = (torch.float16, torch.bfloat16)
@@ -67,7 +75,26 @@ def fit(network: torch.nn.Module, weights: Mapping[str, torch.Tensor], path: str
     network.load_state_dict(weights, strict=False)
 
 
-def _opened(path: Path, trust_pickle: bool) -> object:
+class _PassedOver:
+    """Stands where a checkpoint holds an object that is none of our business; it takes and does nothing."""
+
+    def __init__(self, *args, **keywords):
+        pass
+
+    def __call__(self, *args, **keywords):
+        return self
+
+    def __setstate__(self, state):
+        pass
+
+    # torch calls only what is equal to something allowed; what a passed-over function returns is called too.
+    def __eq__(self, other):
+        return other is type(self)
+
+    __hash__ = object.__hash__
+
+
+def _opened(path: Path, trust_pickle: bool, passing_over: bool) -> object:
     if path.suffix == ".safetensors":
         try:
             return load_file(path)
@@ -80,17 +107,35 @@ def _opened(path: Path, trust_pickle: bool) -> object:
             f"the checkpoint {path} is a web page; the download failed, fetch the file itself."
         )
     try:
-        return torch.load(path, map_location="cpu", weights_only=not trust_pickle)
+        return _unpickled(path, trust_pickle, passing_over)
     except pickle.UnpicklingError as error:
         if "GLOBAL" not in str(error):
             raise ModelkinError(f"the checkpoint {path} is damaged or not a checkpoint.") from None
+        foreign = FOREIGN.search(str(error))
         raise ModelkinError(
-            f"the checkpoint {path} holds more than weights, which would run its code; if you trust "
-            "who made it, give the model `trust_pickle: true`."
+            f"the checkpoint {path} holds more than weights{f' ({foreign[1]})' if foreign else ''}, which "
+            "would run its code; if you trust who made it, give the model `trust_pickle: true`."
         ) from None
     except (RuntimeError, EOFError, ValueError, OSError, KeyError, IndexError, AttributeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ModelkinError(f"the checkpoint {path} is damaged or not a checkpoint ({reason}).") from None
+
+
+def _unpickled(path: Path, trust_pickle: bool, passing_over: bool) -> object:
+    """What torch reads. If objects are passed over, each foreign name that is met is made to mean nothing."""
+    allowed: dict[str, type] = {}
+    while True:
+        with torch.serialization.safe_globals([(stand_in, name) for name, stand_in in allowed.items()]):
+            try:
+                return torch.load(path, map_location="cpu", weights_only=not trust_pickle)
+            except pickle.UnpicklingError as error:
+                foreign = FOREIGN.search(str(error))
+                # torch leaves out the module of builtins when it names them.
+                name = foreign and (foreign[1] if "." in foreign[1] else f"builtins.{foreign[1]}")
+                if not passing_over or name is None or name in allowed:
+                    raise
+        # A class of its own for each name: torch keeps them by class.
+        allowed[name] = type(f"PassedOver{len(allowed)}", (_PassedOver,), {})
 
 
 def _unwrapped(found: object, path: Path) -> dict[str, torch.Tensor]:

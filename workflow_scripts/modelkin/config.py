@@ -14,18 +14,15 @@ from typing import Any
 import jsonschema
 import yaml
 
-from modelkin import architectures, artifacts, datasets, measures
+from modelkin import architectures, datasets, kinds, measures, sources
 from modelkin.errors import ModelkinError, unknown
 from modelkin.measures import Measured
 
 SCHEMA = Path(__file__).parents[2] / "schemas" / "config.schema.json"
-KINDS = ("natural", "inverted")
-# Keys of a model's entry that only one source understands, and those it cannot do without.
-ONLY = {
-    "train": {"recipe", "training"},
-    "file": {"weights", "head", "mean", "std", "sha256", "trust_pickle"},
-}
-NEEDED = {"train": ("architecture",), "file": ("architecture", "weights")}
+# Keys of the entry of a model that is trained here, and those it cannot do without.
+TRAINED, TRAINED_NEEDS = {"architecture", "recipe", "training"}, ("architecture",)
+# What every entry may say: who the model is, and what the user knows of it.
+WHO = {"name", "source", "eps", "norm", "retired"}
 # What a recipe does not look at: changing it must not train the model again.
 UNUSED = {
     "standard": {"norm", "attack_steps", "attack_step", "trades_beta"},
@@ -48,9 +45,15 @@ class Study:
         self.name: str = config["study"]
         self.seed: int = config["seed"]
         self.device: str = config["device"]
+        self.resizing: str = config["resizing"]
         self.models: dict[str, dict[str, Any]] = {entry["name"]: entry for entry in config["models"]}
         self.names: list[str] = list(self.models)
         self.active: list[str] = [name for name in self.names if not self.models[name]["retired"]]
+        main, others = config["dataset"], config["other_datasets"]
+        self.dataset: str = main.get("label") or main.get("dataset") or main["name"]
+        self.others: list[str] = [each["label"] for each in others]
+        self._datasets = dict(zip((self.dataset, *self.others), (main, *others), strict=True))
+        self.kinds: list[str] = kinds.every(self.others)
         self.measures: list[Measured] = [_measured(item) for item in config["measures"]]
         self._training_defaults = _defaults(schema["$defs"]["training"]) | config["training"]
         _check(self, config)
@@ -58,6 +61,10 @@ class Study:
     def section(self, name: str) -> dict[str, Any]:
         """One section of the config, with its defaults."""
         return self._config[name]
+
+    def settings(self, dataset: str) -> dict[str, Any]:
+        """What :func:`modelkin.datasets.load` takes for the dataset of that label."""
+        return {key: value for key, value in self._datasets[dataset].items() if key != "label"}
 
     @property
     def distillation(self) -> dict[str, Any] | None:
@@ -88,10 +95,19 @@ class Study:
         """The models of this source, in order."""
         return [name for name in self.names if self.models[name]["source"] == source]
 
-    def checkpoint(self, name: str) -> dict[str, Any]:
-        """What :func:`modelkin.models.from_checkpoint` takes, for a model of source 'file'."""
-        keys = ("architecture", *sorted(ONLY["file"]))
-        return {key: self.models[name][key] for key in keys if key in self.models[name]}
+    @property
+    def taken(self) -> list[str]:
+        """The models that were not trained here, in order."""
+        return [name for name in self.names if self.models[name]["source"] != "train"]
+
+    def entry(self, name: str) -> dict[str, Any]:
+        """What :func:`modelkin.models.from_source` takes, for a model that was not trained here."""
+        return {key: value for key, value in self.models[name].items() if key not in WHO - {"source"}}
+
+    def weights_file(self, name: str) -> list[str]:
+        """The local checkpoint of a model, none if its weights are downloaded by name."""
+        weights = self.models[name].get("weights")
+        return [weights] if weights and Path(weights).is_file() else []
 
     def recipe(self, name: str) -> str:
         """The recipe of a model of source 'train'; if it names none, eps decides."""
@@ -172,38 +188,46 @@ def _check(study: Study, config: dict[str, Any]) -> None:
 
 def _check_source(name: str, entry: dict[str, Any]) -> None:
     source = entry["source"]
-    for key in NEEDED[source]:
+    if source == "train":
+        keys, needed = TRAINED, TRAINED_NEEDS
+    else:
+        module = sources.get(source)
+        keys, needed = module.KEYS | sources.COMMON, module.NEEDED
+    for key in needed:
         if key not in entry:
             article = "an" if key[0] in "aeiou" else "a"
             raise ModelkinError(f"model '{name}': source '{source}' needs {article} {key}.")
-    for other, keys in ONLY.items():
-        for key in keys & set(entry):
-            if other != source:
-                raise ModelkinError(f"model '{name}': '{key}' is for source '{other}', not '{source}'.")
-    if source == "file":
-        artifacts.check_file(entry["weights"], f"the checkpoint of model '{name}'")
-        architectures.check_custom(entry["architecture"])
+    for key in sorted(set(entry) - WHO - keys):
+        raise ModelkinError(f"model '{name}': '{key}' is not for source '{source}'.")
+    if source != "train":
+        module.check(entry)
 
 
 def _check_samples(study: Study, config: dict[str, Any]) -> None:
-    counts = datasets.counts(**config["dataset"])
-    if study.of_source("train") and not counts["train"]:
-        raise ModelkinError("the dataset has no train split, which models of source 'train' need.")
-    if counts["classes"] < 2:
-        raise ModelkinError("the dataset must have at least two classes.")
-    for kind in KINDS:
-        if config["probes"][kind] > counts["test"]:
-            raise ModelkinError(
-                f"probes: {kind} asks for {config['probes'][kind]} images, "
-                f"but the test split of {config['dataset']['name']} has {counts['test']}."
-            )
+    _unique("dataset", [study.dataset, *study.others])
+    for label in (study.dataset, *study.others):
+        _check_counts(study, config, label, datasets.counts(**study.settings(label)))
+    for made in kinds.MADE:
         for measure in study.measures:
             needed = measure.settings.get("k", 0)
-            if needed >= config["probes"][kind] and kind in measures.get(measure.name).probes:
+            if needed >= config["probes"][made] and measures.get(measure.name).measurable(made):
                 raise ModelkinError(
-                    f"measure {measure.label} asks for more neighbours than the {kind} probe has "
-                    f"other images ({config['probes'][kind] - 1})."
+                    f"measure {measure.label} asks for more neighbours than the {made} probe has "
+                    f"other images ({config['probes'][made] - 1})."
                 )
+
+
+def _check_counts(study: Study, config: dict[str, Any], label: str, counts: dict[str, int]) -> None:
+    if label == study.dataset and study.of_source("train") and not counts["train"]:
+        raise ModelkinError("the dataset has no train split, which models of source 'train' need.")
+    if counts["classes"] < 2:
+        raise ModelkinError(f"the dataset {label} must have at least two classes.")
+    for made in kinds.MADE:
+        if config["probes"][made] > counts["test"]:
+            raise ModelkinError(
+                f"probes: {made} asks for {config['probes'][made]} images, "
+                f"but the test split of {label} has {counts['test']}."
+            )
 
 
 def _check_analyses(study: Study, config: dict[str, Any]) -> None:
@@ -212,7 +236,9 @@ def _check_analyses(study: Study, config: dict[str, Any]) -> None:
     if by["measure"] not in labels:
         raise unknown("measure in ensembles.clusters_by", by["measure"], labels)
     used = {m.label: m.name for m in study.measures}[by["measure"]]
-    if by["kind"] not in measures.get(used).probes:
+    if by["kind"] not in study.kinds:
+        raise unknown("kind of probe in ensembles.clusters_by", by["kind"], study.kinds)
+    if not measures.get(used).measurable(by["kind"]):
         raise ModelkinError(f"ensembles.clusters_by: {by['measure']} is not measured on {by['kind']} probes.")
     number = config["clusters"]["number"]
     if number != "eigengap" and number > len(study.active):

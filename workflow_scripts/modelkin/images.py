@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,15 +14,20 @@ from zarr.codecs import BloscCodec
 from modelkin import artifacts
 from modelkin.errors import ModelkinError
 
-CHUNK_ROWS = 1000
+BLOCK_ROWS = 1000
+CHUNK_BYTES = 2**24
 CODEC = BloscCodec(cname="zstd", clevel=1, shuffle="shuffle")
 
 
 @dataclass(frozen=True)
 class Images:
-    """n images: pixels float32 (n, c, h, w) in [0, 1], labels int64 (n,), ids str (n,), class names."""
+    """n images: pixels (n, c, h, w), labels int64 (n,), ids str (n,), class names.
 
-    pixels: np.ndarray
+    Pixels are uint8, or float32 in [0, 1]. Those of a store are read when they are asked for, so a
+    store may be larger than memory: :meth:`floats` gives what models take.
+    """
+
+    pixels: np.ndarray | xr.DataArray
     labels: np.ndarray
     ids: np.ndarray
     classes: list[str]
@@ -30,10 +37,36 @@ class Images:
             raise ModelkinError("images, labels and sample ids differ in number.")
         if len(set(self.ids.tolist())) != len(self.ids):
             raise ModelkinError("two images have the same sample id.")
-        if not np.isfinite(self.pixels).all() or self.pixels.min() < 0 or self.pixels.max() > 1:
-            raise ModelkinError("pixels must be finite and between 0 and 1.")
+        if isinstance(self.pixels, np.ndarray) and self.pixels.dtype != np.uint8:
+            low, high = self.pixels.min(initial=0), self.pixels.max(initial=0)
+            if not (np.isfinite(low) and np.isfinite(high) and low >= 0 and high <= 1):
+                raise ModelkinError("pixels must be finite and between 0 and 1.")
         if len(self.labels) and not 0 <= self.labels.min() <= self.labels.max() < len(self.classes):
             raise ModelkinError(f"labels must be between 0 and {len(self.classes) - 1}.")
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of each image."""
+        return tuple(self.pixels.shape[1:])
+
+    def floats(self, rows: slice | Sequence[int] = slice(None)) -> np.ndarray:
+        """The pixels of these rows as float32 in [0, 1]."""
+        pixels = np.asarray(self.pixels[rows])
+        return pixels.astype(np.float32) / 255 if pixels.dtype == np.uint8 else pixels
+
+    def pick(self, rows: slice | Sequence[int]) -> Images:
+        """The images of these rows, in that order."""
+        return Images(self.pixels[rows], self.labels[rows], self.ids[rows], self.classes)
+
+    def blocks(self, rows: int = BLOCK_ROWS) -> Iterator[Images]:
+        """All images in order, at most ``rows`` at a time, read from a store in larger portions."""
+        portion = max(1, BLOCK_ROWS // rows) * rows
+        for start in range(0, len(self), portion):
+            part = self.pick(slice(start, start + portion))
+            pixels = np.asarray(part.pixels)
+            for first in range(0, len(part), rows):
+                here = slice(first, first + rows)
+                yield Images(pixels[here], part.labels[here], part.ids[here], part.classes)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -48,22 +81,22 @@ class Images:
 
     def select(self, ids) -> Images:
         """The images of these ids, each given once, in that order."""
-        rows = self.rows(ids)
-        return Images(self.pixels[rows], self.labels[rows], self.ids[rows], self.classes)
+        return self.pick(self.rows(ids))
 
     def to_dataset(self) -> xr.Dataset:
         """images (sample, channel, y, x) and label (sample), with the ids as coordinate."""
+        pixels = np.asarray(self.pixels)
         return xr.Dataset(
-            {"image": (("sample", "channel", "y", "x"), self.pixels), "label": ("sample", self.labels)},
+            {"image": (("sample", "channel", "y", "x"), pixels), "label": ("sample", self.labels)},
             coords={"sample": sample_coordinate(self.ids)},
             attrs={"classes": list(self.classes)},
         )
 
     @classmethod
     def from_dataset(cls, data: xr.Dataset) -> Images:
-        """The inverse of :meth:`to_dataset`."""
+        """The inverse of :meth:`to_dataset`; the pixels of a store stay there until they are asked for."""
         ids = np.array(data["sample"].values.tolist(), dtype=str)
-        return cls(data["image"].values, data["label"].values, ids, list(data.attrs["classes"]))
+        return cls(data["image"], data["label"].values, ids, list(data.attrs["classes"]))
 
 
 def sample_coordinate(ids) -> np.ndarray:
@@ -73,11 +106,29 @@ def sample_coordinate(ids) -> np.ndarray:
 
 def save(data: xr.Dataset, path: Path, group: str | None = None) -> None:
     """Write a dataset (or one group of a store) in row chunks, compressed losslessly."""
+    save_blocks([data], path, group)
+
+
+def save_blocks(blocks: Iterable[xr.Dataset], path: Path, group: str | None = None) -> None:
+    """Write datasets that follow each other along the samples as one, holding one at a time."""
+    about = {"group": group, "consolidated": False, "zarr_format": 3}
+    with warnings.catch_warnings():
+        # Strings of variable length have no final specification in zarr v3; we read them with zarr.
+        warnings.filterwarnings("ignore", message=".*does not have a Zarr V3 specification.*")
+        for number, block in enumerate(blocks):
+            if number:
+                block.to_zarr(path, append_dim="sample", **about)
+            else:
+                block.to_zarr(path, mode="a", encoding=_encoding(block), **about)
+
+
+def _encoding(data: xr.Dataset) -> dict[str, dict]:
     encoding = {}
     for name, variable in data.data_vars.items():
-        rows = min(CHUNK_ROWS, max(1, variable.shape[0]))
+        row_bytes = max(1, variable.dtype.itemsize * int(np.prod(variable.shape[1:])))
+        rows = min(BLOCK_ROWS, max(1, CHUNK_BYTES // row_bytes), max(1, variable.shape[0]))
         encoding[name] = {"chunks": (rows, *variable.shape[1:]), "compressors": CODEC}
-    data.to_zarr(path, group=group, mode="a", encoding=encoding, consolidated=False, zarr_format=3)
+    return encoding
 
 
 def open_(path: Path, group: str | None = None) -> xr.Dataset:

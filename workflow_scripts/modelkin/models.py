@@ -7,8 +7,9 @@ model came to be or what it is used for.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,32 +19,48 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from modelkin import architectures, artifacts, checkpoints
+from modelkin import architectures, artifacts, sources, tracing
 from modelkin.errors import ModelkinError, unknown
 from modelkin.images import Images
+from modelkin.tracing import Reached, SplitPoint, heard
 
 WEIGHTS, HISTORY = "weights.safetensors", "history.json"
+RESIZING = ("nearest", "bilinear", "bicubic")
 
 
 class Classifier(nn.Module):
     """Images (n, c, h, w) in [0, 1] -> logits (n, C), by any network that ends in a head.
 
     network: takes images that have been normalised. head: the name of its module whose input is the
-    representation (see :func:`find_head`). mean, std: per-channel normalisation in units of [0, 1].
+    representation (see :func:`modelkin.tracing.find_head`). mean, std: per-channel normalisation in
+    units of [0, 1]. size: the pixels of its images; others are scaled to it by ``resize``, a method
+    of :data:`RESIZING`.
     """
 
-    def __init__(self, network: nn.Module, head: str, mean: Sequence[float], std: Sequence[float]):
+    def __init__(
+        self,
+        network: nn.Module,
+        head: str,
+        mean: Sequence[float],
+        std: Sequence[float],
+        size: int,
+        resize: str = "bilinear",
+    ):
         super().__init__()
-        self.network, self.head = network, head
+        self.network, self.head, self.size, self.resize = network, head, size, resize
         self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32).view(1, -1, 1, 1))
         self.register_buffer("std", torch.tensor(std, dtype=torch.float32).view(1, -1, 1, 1))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        return self.network((images - self.mean) / self.std)
+        return self.network(self.prepared(images))
+
+    def prepared(self, images: torch.Tensor) -> torch.Tensor:
+        """The images as the network takes them: at its size, normalised."""
+        return (resized(images, self.size, self.resize) - self.mean) / self.std
 
     def representation(self, images: torch.Tensor) -> torch.Tensor:
         """(n, p): the input of the head, flattened; what comes after is not computed."""
-        with heard(self.network, [self.head], stop=True) as seen, contextlib.suppress(_Reached):
+        with heard(self.network, [self.head], stop=True) as seen, contextlib.suppress(Reached):
             self(images)
         return seen[self.head].flatten(1)
 
@@ -53,67 +70,36 @@ class Classifier(nn.Module):
             logits = self(images)
         return seen[self.head].flatten(1), logits
 
+    def split_points(self) -> list[SplitPoint]:
+        """Where the network can be cut in two, in order (see :func:`modelkin.tracing.split_points`)."""
+        return tracing.split_points(self.network, self.prepared(self.blank(1)))
 
-class _Reached(Exception):
-    """The forward pass has come to where it was to stop."""
+    def blank(self, number: int) -> torch.Tensor:
+        """So many black images (n, c, size, size)."""
+        return self.mean.new_zeros(number, self.mean.shape[1], self.size, self.size)
 
 
-@contextlib.contextmanager
-def heard(network: nn.Module, names: Iterable[str], stop: bool = False) -> Iterator[dict[str, torch.Tensor]]:
-    """While it is open, the first input of each module of these names is kept, in order of the calls.
+def batch_rows(size: int, device: torch.device | str = "cpu") -> int:
+    """How many images of that size to give a model at once: enough to be fast, few enough for memory."""
+    pixels = 2**22 if torch.device(device).type == "cuda" else 2**18
+    return min(500, max(1, pixels // size**2))
 
-    stop: the forward pass ends at the first of them.
+
+def resized(images: torch.Tensor, size: int, method: str = "bilinear") -> torch.Tensor:
+    """Images (n, c, h, w) in [0, 1] at size x size pixels; themselves if they are. Differentiable.
+
+    method: one of :data:`RESIZING`. Smoothed before shrinking, and kept within [0, 1].
     """
-    seen: dict[str, torch.Tensor] = {}
-
-    def listen(name: str):
-        def hook(module: nn.Module, inputs: tuple) -> None:
-            seen.setdefault(name, inputs[0])
-            if stop:
-                raise _Reached
-
-        return network.get_submodule(name).register_forward_pre_hook(hook)
-
-    handles = [listen(name) for name in names]
-    try:
-        yield seen
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-@torch.no_grad()
-def find_head(network: nn.Module, example: torch.Tensor) -> str:
-    """The name of the last linear layer or 1 x 1 convolution that makes the logits.
-
-    example: normalised images (n, c, h, w), n at least 2. What is found is checked: with that
-    layer's input put in its place, the logits of blank images must be those of the example.
-    Raises ModelkinError if there is no such layer.
-    """
-    network.eval()
-    names = [name for name, module in network.named_modules() if _is_affine(module)]
-    with heard(network, names) as seen:
-        logits = network(example)
-    for name in reversed(seen):
-        if _follows(network, name, seen[name], example, logits):
-            return name
-    raise ModelkinError(
-        "no linear layer or 1 x 1 convolution makes the logits; name the layer whose input is the "
-        "representation as `head`."
-    )
-
-
-def _is_affine(module: nn.Module) -> bool:
-    return isinstance(module, nn.Linear) or (isinstance(module, nn.Conv2d) and module.kernel_size == (1, 1))
-
-
-def _follows(network: nn.Module, name: str, given: torch.Tensor, example, logits) -> bool:
-    """Whether the logits depend on the images through this module's input alone."""
-    handle = network.get_submodule(name).register_forward_pre_hook(lambda module, inputs: (given,))
-    try:
-        return torch.allclose(network(torch.zeros_like(example)), logits, atol=1e-4, rtol=1e-4)
-    finally:
-        handle.remove()
+    if images.shape[-2:] == (size, size):
+        return images
+    smooth = method != "nearest"
+    return nn.functional.interpolate(
+        images,
+        size=(size, size),
+        mode=method,
+        align_corners=False if smooth else None,
+        antialias=smooth,
+    ).clamp(0, 1)
 
 
 def new(
@@ -123,50 +109,57 @@ def new(
     shape = {"channels": channels, "size": size, "width": width, "representation": representation}
     features = architectures.build(architecture, **shape)
     network = nn.Sequential(features, nn.Linear(representation, classes))
-    model = Classifier(network, "1", [0.0] * channels, [1.0] * channels)
+    model = Classifier(network, "1", [0.0] * channels, [1.0] * channels, size)
     model.build = {"source": "train", "architecture": architecture, "classes": classes, **shape}
     return model
 
 
-def from_checkpoint(
-    weights: str | Path,
-    architecture: str,
-    example: torch.Tensor,
+def from_source(
+    source: str,
+    images: Images,
     *,
     head: str | None = None,
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
-    sha256: str | None = None,
-    trust_pickle: bool = False,
+    size: int | None = None,
+    resize: str = "bilinear",
+    **entry: Any,
 ) -> Classifier:
-    """A classifier from a checkpoint, frozen, on the CPU.
+    """A model that was trained elsewhere, frozen, on the CPU, its head found and its behaviour checked.
 
-    architecture: 'path/to/file.py:callable' (see :func:`modelkin.architectures.custom`). example:
-    images (n, c, h, w) in [0, 1] as the model will be given, from which the head is found unless it
-    is named. mean, std: per-channel normalisation, default none.
+    source: a module of :mod:`modelkin.sources`; entry: what it takes. images: of the dataset that the
+    model is to be used on. head, mean, std and size go before what the source knows and what can be
+    found; without either, images are not normalised and are taken at the dataset's size. resize: a method of
+    :data:`RESIZING` for images of other sizes, or 'own' for the one that the source names.
     """
-    network = architectures.custom(architecture)
-    checkpoints.fit(network, checkpoints.read(weights, sha256=sha256, trust_pickle=trust_pickle), weights)
-    channels = example.shape[1]
-    mean, std = mean or [0.0] * channels, std or [1.0] * channels
+    found = sources.get(source).take(len(images.classes), **entry)
+    channels, own = images.shape[0], found.interpolation
+    mean, std = mean or found.mean or [0.0] * channels, std or found.std or [1.0] * channels
     if not len(mean) == len(std) == channels:
         raise ModelkinError(
-            f"mean has {len(mean)} and std {len(std)} numbers, but the images have {channels} channels."
+            f"the model takes {len(mean)} channels (mean has {len(mean)} numbers, std {len(std)}), but the "
+            f"dataset's images have {channels}; give the dataset `channels: {len(mean)}`."
         )
-    model = frozen(Classifier(network, head or "", mean, std))
+    size = size or found.size or images.shape[-1]
+    resize = (own if own in RESIZING else "bilinear") if resize == "own" else resize
+    model = frozen(Classifier(found.network, head or "", mean, std, size, resize))
+    example = torch.from_numpy(images.floats(slice(0, 4)))
     logits = _tried(model, example)
     if head is None:
-        model.head = find_head(network, (example - model.mean) / model.std)
-    elif head not in dict(network.named_modules()):
-        raise unknown("module as head", head, [name for name, _ in network.named_modules() if name])
+        model.head = tracing.find_head(model.network, model.prepared(example))
+    elif head not in dict(model.network.named_modules()):
+        raise unknown("module as head", head, [name for name, _ in model.network.named_modules() if name])
     model.build = {
-        "source": "file",
-        "architecture": architecture,
+        "source": source,
+        "network": dict(found.build),
         "head": model.head,
         "mean": list(mean),
         "std": list(std),
+        "size": size,
+        "resize": resize,
         "classes": logits.shape[1],
     }
+    model.origin = {"origin": found.origin, "interpolation": own, "crop": found.crop}
     return model
 
 
@@ -175,30 +168,45 @@ def _tried(model: Classifier, example: torch.Tensor) -> torch.Tensor:
     """The logits of an example; ModelkinError if the model does not take or does not give what it should."""
     try:
         logits = model(example)
-    except (RuntimeError, ValueError, TypeError, IndexError) as error:
+        again, alone = model(example), [model(one[None]) for one in example]
+    except (RuntimeError, ValueError, TypeError, IndexError, AssertionError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        shape = tuple(example.shape[1:])
-        raise ModelkinError(f"the model does not take images of shape {shape} ({reason}).") from None
+        shape = (example.shape[1], model.size, model.size)
+        raise ModelkinError(
+            f"the model does not take images of shape {shape} ({reason}); its `size` or the dataset's "
+            "`channels` may be wrong."
+        ) from None
     if not isinstance(logits, torch.Tensor) or logits.ndim != 2:
         what = f"shape {tuple(logits.shape)}" if isinstance(logits, torch.Tensor) else type(logits).__name__
         raise ModelkinError(f"the model returns {what}; it must return logits (images, classes).")
+    close = {"rtol": 1e-3, "atol": 1e-3 * float(logits.abs().max().clamp_min(1e-6))}
+    if not torch.allclose(logits, again, equal_nan=True, **close):
+        raise ModelkinError(
+            "the model gives other logits when asked again; it keeps dropout or other noise on in eval mode."
+        )
+    if not torch.allclose(logits, torch.cat(alone), equal_nan=True, **close):
+        raise ModelkinError(
+            "the model's logits of an image depend on the other images of its batch; it keeps a norm's batch "
+            "statistics on in eval mode."
+        )
     return logits
 
 
 def _rebuilt(build: Mapping[str, Any]) -> Classifier:
     """A classifier of the same build, its weights yet to be loaded."""
-    build = dict(build)
-    if build.pop("source") == "train":
-        return new(**build)
-    network = architectures.custom(build["architecture"])
-    model = Classifier(network, build["head"], build["mean"], build["std"])
-    model.build = {"source": "file", **build}
+    if build["source"] == "train":
+        return new(**{key: value for key, value in build.items() if key != "source"})
+    network = sources.get(build["source"]).network(**build["network"])
+    model = Classifier(
+        network, build["head"], *(build[key] for key in ("mean", "std", "size")), build["resize"]
+    )
+    model.build = dict(build)
     return model
 
 
-def normalise_like(model: Classifier, pixels: np.ndarray) -> None:
-    """Set the model's normalisation to the channel means and deviations of pixels (n, c, h, w)."""
-    wide = pixels.astype(np.float64)
+def normalise_like(model: Classifier, images: Images) -> None:
+    """Set the model's normalisation to the channel means and deviations of these images."""
+    wide = images.floats().astype(np.float64)
     model.mean.copy_(torch.from_numpy(wide.mean((0, 2, 3))).view_as(model.mean))
     model.std.copy_(torch.from_numpy(wide.std((0, 2, 3))).clamp_min(1e-3).view_as(model.std))
 
@@ -212,9 +220,44 @@ def write(manifest: str | Path, model: Classifier, history: list[dict], **about)
         save_file(weights, folder / WEIGHTS)
         (folder / HISTORY).write_text(json.dumps(history, indent=1) + "\n")
 
-    parameters = sum(parameter.numel() for parameter in model.parameters())
-    facts = {"build": model.build, "parameters": parameters, **about.pop("facts", {})}
+    facts = {"build": model.build, **card(model), **about.pop("facts", {})}
     artifacts.write(manifest, save, suffix="", facts=facts, **about)
+
+
+def card(model: Classifier) -> dict[str, Any]:
+    """What a frozen model is made of, found by looking: where it is from, how large it is, what it takes.
+
+    multiply_adds: of one image at the model's own size. width: of the representation. weights: digest of the
+    network's parameters and buffers alone, the same for the same weights under another name.
+    """
+    with torch.no_grad():
+        width = model.representation(model.blank(1)).shape[1]
+    build = model.build
+    return {
+        "source": build["source"],
+        "origin": f"trained here: {build['architecture']}" if build["source"] == "train" else "",
+        "interpolation": None,
+        "crop": None,
+        **getattr(model, "origin", {}),
+        "weights": digest(model.network),
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "multiply_adds": tracing.multiply_adds(model.network, model.prepared(model.blank(1))),
+        "size": model.size,
+        "mean": [round(value, 6) for value in model.mean.flatten().tolist()],
+        "std": [round(value, 6) for value in model.std.flatten().tolist()],
+        "head": model.head,
+        "width": width,
+        "split_points": [point._asdict() for point in model.split_points()],
+    }
+
+
+def digest(network: nn.Module) -> str:
+    """sha256 of a network's weights: names, shapes and values, in the order of the names."""
+    total = hashlib.sha256()
+    for name, value in sorted(network.state_dict().items()):
+        total.update(f"{name}\0{value.dtype}\0{tuple(value.shape)}\n".encode())
+        total.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return total.hexdigest()
 
 
 def history(manifest: str | Path) -> list[dict]:
@@ -222,13 +265,18 @@ def history(manifest: str | Path) -> list[dict]:
     return json.loads((artifacts.store(manifest, "") / HISTORY).read_text())
 
 
-def load_model(manifest: str | Path, device: torch.device | str = "cpu") -> Classifier:
-    """The trained model of a manifest (``results/<study>/models/<model>.json``), frozen, in eval mode.
+def load_model(
+    manifest: str | Path, device: torch.device | str = "cpu", resize: str | None = None
+) -> Classifier:
+    """The model of a manifest (``results/<study>/models/<model>.json``), frozen, in eval mode.
 
-    Raises ModelkinError if the weights are damaged, do not fit or hold NaN.
+    resize: how images of other sizes are scaled to its own, if not as the manifest says. Raises
+    ModelkinError if the weights are damaged, do not fit or hold NaN.
     """
     path = artifacts.store(manifest, "") / WEIGHTS
     model = _rebuilt(artifacts.read(manifest)["facts"]["build"])
+    if resize not in (None, "own"):
+        model.resize = resize
     try:
         weights = load_file(path)
         model.load_state_dict(weights)
@@ -252,7 +300,7 @@ def frozen(model: nn.Module) -> nn.Module:
 def check_fits(model: nn.Module, images: Images, name: str) -> None:
     """ModelkinError unless the model gives one finite logit per class of these images."""
     device = next(model.parameters()).device
-    logits = model(torch.from_numpy(images.pixels[:2]).to(device))
+    logits = model(torch.from_numpy(images.floats(slice(0, 2))).to(device))
     if logits.ndim != 2 or logits.shape[1] != len(images.classes):
         raise ModelkinError(
             f"model '{name}' gives outputs of shape {tuple(logits.shape[1:])}, "

@@ -14,7 +14,7 @@ import pandas as pd
 import torch
 import xarray as xr
 
-from modelkin import measures, seeds
+from modelkin import kinds, measures, seeds
 from modelkin.errors import ModelkinError
 from modelkin.measures import Measured
 
@@ -22,7 +22,7 @@ NORMAL_95 = 1.959964
 
 
 class Pair(NamedTuple):
-    """Two models on one probe; source is a model for inverted probes, a dataset for the natural one."""
+    """Two models on one probe; source is a model for inverted probes, a dataset for natural ones."""
 
     kind: str
     source: str
@@ -33,17 +33,21 @@ class Pair(NamedTuple):
 Read = Callable[[str, str, str], xr.Dataset]
 
 
-def pairs(model: str, earlier: Sequence[str], dataset: str) -> Iterator[Pair]:
+def pairs(model: str, earlier: Sequence[str], dataset: str, others: Sequence[str] = ()) -> Iterator[Pair]:
     """Every pair that ``model`` completes, itself included; on inverted probes a is the source.
 
-    Pairs that share activations follow each other.
+    dataset, others: the study's own dataset and the others of its probes. Pairs that share activations
+    follow each other.
     """
-    for other in (*earlier, model):
-        yield Pair("natural", dataset, other, model)
-    for other in (*earlier, model):
-        yield Pair("inverted", model, model, other)
-    for other in earlier:
-        yield Pair("inverted", other, other, model)
+    for kind in kinds.every(others):
+        if kinds.drawn(kind) == "natural":
+            for other in (*earlier, model):
+                yield Pair(kind, kinds.other(kind) or dataset, other, model)
+            continue
+        for other in (*earlier, model):
+            yield Pair(kind, model, model, other)
+        for other in earlier:
+            yield Pair(kind, other, other, model)
 
 
 def rows(
@@ -76,7 +80,7 @@ def rows(
         n, rng = a.data.sizes["sample"], seeds.generator(seed, "chance", *pair)
         orders = [torch.from_numpy(rng.permutation(n)).to(device) for _ in range(permutations)]
         for measured in chosen:
-            if pair.kind in measures.get(measured.name).probes:
+            if measures.get(measured.name).measurable(pair.kind):
                 table.append({**pair._asdict(), **_measure(measured, a, b, pair, orders), "n": n})
     return pd.DataFrame(table)
 

@@ -15,6 +15,10 @@ import pandas as pd
 from modelkin import artifacts
 
 INVERSION_FACTS = ("median_loss", "loss_90", "median_steps", "median_distance")
+CARD_FACTS = (
+    *("source", "origin", "weights", "parameters", "multiply_adds", "size"),
+    *("interpolation", "crop", "head", "width"),
+)
 
 
 def write(manifest: str | Path, frame: pd.DataFrame, **about: Any) -> dict[str, Any]:
@@ -84,25 +88,41 @@ def _spread(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     return found.assign(stderr=found["stderr"] ** 0.5)
 
 
-def describe(
-    models: pd.DataFrame,
-    trained: Mapping[str, Mapping[str, Any]],
-    inverted: Mapping[str, Mapping[str, Any]],
-    *,
-    failed_above: float,
-) -> pd.DataFrame:
-    """models with what their manifests' facts say of accuracy and inversion.
+def card(facts: Mapping[str, Any], evaluation: Mapping[str, Any]) -> pd.DataFrame:
+    """One row: what :func:`modelkin.models.card` and :func:`modelkin.training.evaluate` say of a model.
 
-    trained, inverted: facts by model name. inversion_failed: the median relative loss is above
-    ``failed_above``.
+    mean and std are written as text, and split_points is their number.
     """
-    rows = []
-    for row in models.to_dict("records"):
-        facts, probe = trained[row["name"]], inverted[row["name"]]
-        row |= {key: facts[key] for key in ("parameters", "clean_accuracy", "adversarial_accuracy")}
-        row |= {f"inversion_{key}": probe[key] for key in INVERSION_FACTS}
-        rows.append(row | {"inversion_failed": probe["median_loss"] > failed_above})
-    return pd.DataFrame(rows)
+    row = {key: facts[key] for key in CARD_FACTS}
+    row |= {key: ", ".join(f"{value:g}" for value in facts[key]) for key in ("mean", "std")}
+    return pd.DataFrame([row | {"split_points": len(facts["split_points"]), **evaluation}])
+
+
+def describe(models: pd.DataFrame, cards: Mapping[str, pd.DataFrame], inverted: pd.DataFrame) -> pd.DataFrame:
+    """models with their cards and how their inversion went.
+
+    cards: of :func:`card`, by model name. inverted: of :func:`inversions`, rows of the study's own dataset.
+    same_weights_as: the first earlier model of the very same weights, if there is one.
+    """
+    facts = pd.concat([cards[name] for name in models["name"]], ignore_index=True)
+    renamed = {key: f"inversion_{key}" for key in (*INVERSION_FACTS, "failed")}
+    probes = inverted.query("kind == 'inverted'").set_index("model")[list(renamed)].rename(columns=renamed)
+    whole = pd.concat([models.reset_index(drop=True), facts], axis=1).join(probes, on="name")
+    first = whole.groupby("weights")["name"].transform("first")
+    return whole.assign(same_weights_as=first.where(first != whole["name"], None))
+
+
+def inversions(facts: Mapping[tuple[str, str], Mapping[str, Any]], *, failed_above: float) -> pd.DataFrame:
+    """How each inverted probe came out: kind, model, median and 90 % quantile of the relative loss, ...
+
+    facts: of the probes' manifests, by kind and model. failed: the median is above ``failed_above``.
+    """
+    rows = [
+        {"kind": kind, "model": model, **{key: found[key] for key in INVERSION_FACTS}}
+        for (kind, model), found in facts.items()
+    ]
+    table = pd.DataFrame(rows)
+    return table.assign(failed=table["median_loss"] > failed_above)
 
 
 def training(histories: Mapping[str, list[dict[str, float]]]) -> pd.DataFrame:

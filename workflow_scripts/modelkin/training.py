@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+import numpy as np
+import scipy.stats
 import torch
 from torch.nn.functional import cross_entropy, kl_div, log_softmax, softmax
 
@@ -103,7 +105,7 @@ def fit(
     parameters returned are frozen. Raises ModelkinError when the loss is no longer finite.
     """
     model.to(device).requires_grad_(True)
-    x, y = _tensors(images, device)
+    x, y = (torch.from_numpy(np.asarray(values)).to(device) for values in (images.pixels, images.labels))
     batches = math.ceil(len(x) / schedule.batch_size)
     optimiser = torch.optim.AdamW(
         model.parameters(), lr=schedule.learning_rate, weight_decay=schedule.weight_decay
@@ -116,7 +118,7 @@ def fit(
         loss_sum = right = seen = 0
         for number, rows in enumerate(torch.randperm(len(x)).to(device).split(schedule.batch_size)):
             share = (epoch + number / batches) / schedule.epochs
-            loss, logits = objective(model, x[rows], y[rows], share)
+            loss, logits = objective(model, _unit(x[rows]), y[rows], share)
             if not torch.isfinite(loss):
                 raise ModelkinError(
                     f"training diverged in epoch {epoch + 1}: the loss is {loss.item()}; "
@@ -155,10 +157,10 @@ def train(
     generator, for weights, shuffling and noise. objective: replaces that of the recipe.
     """
     torch.manual_seed(seed)
-    _, channels, size, _ = images.pixels.shape
+    channels, size, _ = images.shape
     shape = {"channels": channels, "size": size, "classes": len(images.classes)}
     model = models.new(**shape, **{key: settings[key] for key in ("architecture", "width", "representation")})
-    models.normalise_like(model, images.pixels)
+    models.normalise_like(model, images)
     against, schedule = (_from(settings, kind) for kind in (Robustness, Schedule))
     history = []
     for report in fit(model, images, objective or against.objective, schedule, test=test, device=device):
@@ -179,32 +181,79 @@ def evaluate(
     radius: float,
     steps: int,
     step_size: float,
+    samples: int | None = None,
+    autoattack: int = 0,
+    seed: int = 0,
     device: torch.device | str = "cpu",
-) -> dict[str, float]:
-    """Clean accuracy, and accuracy under an untargeted attack, on all of these images."""
-    x, y = _tensors(images, device)
-    attack = attacks.pgd(norm, radius, steps, step_size)
-    return {
-        "clean_accuracy": attacks.accuracy(model, x, y),
-        "adversarial_accuracy": attacks.accuracy(model, attacks.untargeted(model, x, y, attack), y),
+) -> dict[str, Any]:
+    """Clean accuracy on all of these images, and accuracies under attack at the model's own size.
+
+    samples: so many images are attacked by PGD, at equal distances in their order (None: all); autoattack: so
+    many by AutoAttack (Croce and Hein 2020) at the same radius; None is its accuracy without any.
+    at_chance: clean accuracy is not significantly (one-sided 1 %) above that of always naming the
+    commonest class.
+    """
+    pgd = attacks.pgd(norm, radius, steps, step_size)
+    found = {
+        "clean_accuracy": accuracy(model, images, device),
+        "adversarial_accuracy": accuracy(
+            model,
+            _spread(images, samples),
+            device,
+            attack=lambda x, y: attacks.untargeted(model, x, y, pgd),
+        ),
+        "autoattack_accuracy": None,
     }
+    if autoattack:
+        found["autoattack_accuracy"] = accuracy(
+            model,
+            _spread(images, autoattack),
+            device,
+            attack=lambda x, y: attacks.autoattack(model, x, y, norm=norm, radius=radius, seed=seed),
+        )
+    commonest = np.bincount(images.labels).max() / len(images)
+    right = round(found["clean_accuracy"] * len(images))
+    chance = scipy.stats.binomtest(right, len(images), commonest, alternative="greater").pvalue > 0.01
+    return found | {"at_chance": bool(chance), "evaluated": len(images)}
 
 
-def accuracy(model: Classifier, images: Images, device: torch.device | str = "cpu") -> float:
-    """Share of images whose top-1 class is their label."""
-    return attacks.accuracy(model, *_tensors(images, device))
+def accuracy(
+    model: Classifier,
+    images: Images,
+    device: torch.device | str = "cpu",
+    attack: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] | None = None,
+) -> float:
+    """Share of images whose top-1 class is their label, after an attack (x, y) -> x if one is given."""
+    right = 0
+    for x, y in _batches(model, images, device):
+        right += int(attacks.right(model, x if attack is None else attack(x, y), y).sum())
+    return right / len(images)
 
 
 @torch.no_grad()
 def agreement(a: Classifier, b: Classifier, images: Images, device: torch.device | str = "cpu") -> float:
     """Share of images to which two models give the same top-1 class."""
-    x, _ = _tensors(images, device)
-    return attacks.accuracy(a, x, b(x).argmax(1))
+    same = sum(int(attacks.right(a, x, b(x).argmax(1)).sum()) for x, _ in _batches(a, images, device))
+    return same / len(images)
+
+
+def _spread(images: Images, samples: int | None) -> Images:
+    """So many images at equal distances, since neighbours may all be of one class."""
+    if samples is None or samples >= len(images):
+        return images
+    return images.pick(np.arange(samples) * len(images) // samples)
+
+
+def _batches(model: Classifier, images: Images, device) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Images at the model's own size and their labels, as many at a time as memory allows."""
+    for part in images.blocks(models.batch_rows(max(model.size, images.shape[-1]), device)):
+        x = torch.from_numpy(part.floats()).to(device)
+        yield models.resized(x, model.size, model.resize), torch.from_numpy(part.labels).to(device)
+
+
+def _unit(pixels: torch.Tensor) -> torch.Tensor:
+    return pixels.float() / 255 if pixels.dtype == torch.uint8 else pixels
 
 
 def _from(settings: Mapping[str, Any], kind):
     return kind(**{field.name: settings[field.name] for field in fields(kind) if field.name in settings})
-
-
-def _tensors(images: Images, device) -> tuple[torch.Tensor, torch.Tensor]:
-    return torch.from_numpy(images.pixels).to(device), torch.from_numpy(images.labels).to(device)

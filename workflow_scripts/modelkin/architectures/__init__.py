@@ -9,7 +9,9 @@ from __future__ import annotations
 import importlib.util
 import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from modelkin import artifacts, plugins
 from modelkin.errors import ModelkinError, unknown
@@ -38,16 +40,18 @@ def check_custom(place: str) -> re.Match:
 
 
 def short(architecture: str) -> str:
-    """An architecture as it is called in tables and figures: a custom one without its file."""
+    """An architecture as it is called in tables and figures: without its file, library or weights' tag."""
     found = CUSTOM.match(architecture)
-    return (found["key"] or found["name"]) if found else architecture
+    if found:
+        return found["key"] or found["name"]
+    return re.split(r"[:/]", architecture)[-1].split(".")[0]
 
 
-def custom(place: str):
+def custom(place: str, options: Mapping[str, Any] | None = None):
     """The network that a callable of a user's own file returns.
 
     place: 'path/to/file.py:callable', or 'path/to/file.py:TABLE[key]' for a callable in a dictionary.
-    The file is run. Raises ModelkinError if there is no such file or callable.
+    options: keywords for it. The file is run. Raises ModelkinError if there is no such file or callable.
     """
     found = check_custom(place)
     path = Path(found["file"])
@@ -55,7 +59,7 @@ def custom(place: str):
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-        return _callable(module, found["name"], found["key"], path)()
+        return _callable(module, found["name"], found["key"], path)(**(options or {}))
     except ModelkinError:
         raise
     except Exception as error:

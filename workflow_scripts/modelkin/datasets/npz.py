@@ -13,9 +13,7 @@ from modelkin.errors import ModelkinError
 images = lazy_loader.load("modelkin.images", suppress_warning=True)
 
 
-def counts(
-    test: str, train: str | None = None, classes: list[str] | None = None, grey: bool = False
-) -> dict[str, int]:
+def counts(test: str, train: str | None = None, classes: list[str] | None = None, **more) -> dict[str, int]:
     """What :func:`load` will return; reads the labels only."""
     labels = {split: _arrays(path, ["y"])["y"] for split, path in _paths(train, test).items()}
     found = len(np.unique(np.concatenate(list(labels.values()))))
@@ -24,21 +22,27 @@ def counts(
 
 
 def load(
-    test: str, train: str | None = None, classes: list[str] | None = None, grey: bool = False
+    test: str,
+    train: str | None = None,
+    classes: list[str] | None = None,
+    channels: int | None = None,
+    size: int | None = None,
 ) -> dict[str, images.Images]:
     """Images from two files: x uint8 (n, h, w), (n, h, w, c) or (n, c, h, w), or float in [0, 1]; y (n,).
 
     train: leave it out when no model is trained. classes: their names in the order of the labels;
-    the labels themselves if not given. grey: colour becomes luminance (ITU-R BT.601), one channel.
+    the labels themselves if not given. channels: 1 turns colour into luminance (ITU-R BT.601), 3
+    repeats grey. size: scales bilinearly, with antialiasing, to size x size pixels. A file may hold
+    sample ids as an array ``id`` of strings; otherwise they are made of split and row.
     """
-    arrays = {split: _arrays(path, ["x", "y"]) for split, path in _paths(train, test).items()}
+    arrays = {split: _arrays(path, ["x", "y", "id"]) for split, path in _paths(train, test).items()}
     highest = max(int(found["y"].max()) for found in arrays.values())
     names = list(classes or map(str, range(highest + 1)))
     return {
         split: images.Images(
-            _grey(_pixels(found["x"], found["y"], split)) if grey else _pixels(found["x"], found["y"], split),
+            _converted(_pixels(found["x"], found["y"], split), channels, size),
             found["y"].astype(np.int64),
-            np.array([f"{split}-{i:06d}" for i in range(len(found["y"]))]),
+            found.get("id", np.array([f"{split}-{i:06d}" for i in range(len(found["y"]))])),
             names,
         )
         for split, found in arrays.items()
@@ -49,11 +53,35 @@ def _paths(train: str | None, test: str) -> dict[str, str]:
     return {"test": test} if train is None else {"train": train, "test": test}
 
 
-def _grey(pixels: np.ndarray) -> np.ndarray:
-    if pixels.shape[1] == 1:
+def _converted(pixels: np.ndarray, channels: int | None, size: int | None) -> np.ndarray:
+    """pixels (n, c, h, w) with so many channels and so large, in float32 if anything changed."""
+    if channels not in (None, 1, 3):
+        raise ModelkinError(f"dataset npz: channels must be 1 or 3, not {channels}.")
+    if channels not in (None, pixels.shape[1]):
+        pixels = _grey(pixels) if channels == 1 else np.repeat(pixels, 3, axis=1)
+    if size in (None, pixels.shape[2]) and pixels.shape[2] == pixels.shape[3]:
         return pixels
+    height, width = pixels.shape[2:]
+    if size is None:
+        raise ModelkinError(f"dataset npz: images of {height} x {width} pixels are not square; give a size.")
+    return _scaled(_floats(pixels), size)
+
+
+def _grey(pixels: np.ndarray) -> np.ndarray:
     weights = np.array([0.299, 0.587, 0.114], np.float32)
-    return np.einsum("nchw,c->nhw", pixels, weights)[:, None].clip(0, 1)
+    return np.einsum("nchw,c->nhw", _floats(pixels), weights)[:, None].clip(0, 1)
+
+
+def _scaled(pixels: np.ndarray, size: int) -> np.ndarray:
+    import torch
+
+    return torch.nn.functional.interpolate(
+        torch.from_numpy(pixels), size=(size, size), mode="bilinear", align_corners=False, antialias=True
+    ).numpy()
+
+
+def _floats(pixels: np.ndarray) -> np.ndarray:
+    return pixels.astype(np.float32) / 255 if pixels.dtype == np.uint8 else pixels
 
 
 def _arrays(path: str, names: list[str]) -> dict[str, np.ndarray]:
@@ -65,7 +93,7 @@ def _arrays(path: str, names: list[str]) -> dict[str, np.ndarray]:
             missing = [name for name in ("x", "y") if name not in found.files]
             if missing:
                 raise ModelkinError(f"{path} must hold arrays x and y; {missing[0]} is missing.")
-            arrays = {name: found[name] for name in names}
+            arrays = {name: found[name] for name in names if name in found.files}
     except (ValueError, OSError, AttributeError, zipfile.BadZipFile) as error:
         raise ModelkinError(f"{path} is not a readable .npz file of plain arrays ({error}).") from None
     if arrays["y"].ndim != 1 or arrays["y"].dtype.kind not in "iu" or not len(arrays["y"]):
@@ -74,8 +102,8 @@ def _arrays(path: str, names: list[str]) -> dict[str, np.ndarray]:
 
 
 def _pixels(x: np.ndarray, y: np.ndarray, split: str) -> np.ndarray:
-    """x as float32 (n, c, h, w) in [0, 1]."""
-    x = x.astype(np.float32) / 255 if x.dtype == np.uint8 else x.astype(np.float32)
+    """x as (n, c, h, w), uint8 or float32 in [0, 1]."""
+    x = x if x.dtype == np.uint8 else x.astype(np.float32)
     if x.ndim == 3:
         x = x[:, None]
     elif x.ndim == 4 and x.shape[1] not in (1, 3) and x.shape[3] in (1, 3):

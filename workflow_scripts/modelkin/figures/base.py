@@ -10,14 +10,13 @@ from typing import Any
 import lazy_loader
 import numpy as np
 
-from modelkin import measures
+from modelkin import kinds, measures
 
 pd = lazy_loader.load("pandas")
 plt = lazy_loader.load("matplotlib.pyplot", suppress_warning=True)
 sns = lazy_loader.load("seaborn")
 tables = lazy_loader.load("modelkin.tables", suppress_warning=True)
 
-KINDS = ("natural", "inverted")
 MARKERS = "osD^vPX*<>ph"
 STYLE = {
     "figure.constrained_layout.use": True,
@@ -53,10 +52,21 @@ class Figure:
     measure: str | None = None
 
 
-def save(figure, folder: Path, stem: str, dpi: int) -> None:
-    """Write PNG and PDF without dates, so that the same figure gives the same bytes."""
-    figure.savefig(folder / f"{stem}.png", dpi=dpi, metadata={"Software": None})
-    figure.savefig(folder / f"{stem}.pdf", metadata={"CreationDate": None, "Creator": None, "Producer": None})
+def save(figure, folder: Path, stem: str, dpi: int, models: pd.DataFrame) -> None:
+    """Write PNG and PDF without dates, so that the same figure gives the same bytes.
+
+    Models that know nothing are named on every figure: their similarities say nothing either.
+    """
+    at_chance = [f"{name}\N{DAGGER}" for name in models.loc[models["at_chance"], "name"]]
+    if at_chance:
+        more = f" and {len(at_chance) - 4} more" if len(at_chance) > 4 else ""
+        text = f"\N{DAGGER} accuracy at chance level: {', '.join(at_chance[:4])}{more}"
+        figure.text(0, 1, text, color="tab:red", fontsize=8, va="bottom")
+    # Tight, for a small study's figure may be narrower than its title.
+    whole = {"bbox_inches": "tight", "pad_inches": 0.1}
+    undated = {"CreationDate": None, "Creator": None, "Producer": None}
+    figure.savefig(folder / f"{stem}.png", dpi=dpi, metadata={"Software": None}, **whole)
+    figure.savefig(folder / f"{stem}.pdf", metadata=undated, **whole)
     plt.close(figure)
 
 
@@ -74,13 +84,30 @@ def in_order(similarity: pd.DataFrame) -> list[str]:
 
 
 def kinds_in(rows: pd.DataFrame) -> list[str]:
-    """The kinds of probe that a table has, natural first."""
-    return [kind for kind in KINDS if kind in set(rows["kind"])]
+    """The kinds of probe that a table has: the study's own dataset first, natural before inverted."""
+    return sorted(
+        rows["kind"].unique(), key=lambda kind: (kinds.other(kind) or "", kinds.MADE.index(kinds.drawn(kind)))
+    )
 
 
-def kind_colours(palette: str) -> dict[str, Any]:
-    """A colour for each kind of probe."""
-    return dict(zip(KINDS, sns.color_palette(palette), strict=False))
+def kind_looks(rows: pd.DataFrame, palette: str) -> dict[str, dict[str, Any]]:
+    """A colour for each kind of probe in a table, and a marker for how it was made."""
+    every = [*dict.fromkeys((*kinds.MADE, *kinds_in(rows)))]
+    markers = dict(zip(kinds.MADE, "os", strict=True))
+    colours = sns.color_palette(palette, max(len(every), len(sns.color_palette(palette))))
+    return {
+        kind: {"color": colour, "marker": markers[kinds.drawn(kind)]}
+        for kind, colour in zip(every, colours, strict=False)
+    }
+
+
+def kind_legend(figure, axis) -> None:
+    """The kinds of probe that are drawn in an axis: in it if there are two, beside the figure if more."""
+    handles, labels = axis.get_legend_handles_labels()
+    if len(handles) > 2:
+        figure.legend(handles, labels, title="probe", loc="outside right upper")
+    else:
+        axis.legend(handles, labels, title="probe")
 
 
 def architecture_looks(models: pd.DataFrame, palette: str) -> dict[str, dict[str, Any]]:
@@ -101,9 +128,11 @@ def levels(models: pd.DataFrame) -> list[float]:
 
 
 def names_of(models: pd.DataFrame) -> dict[str, str]:
-    """How each model is written in a figure: a failed inversion is marked with an asterisk."""
-    failed = models.set_index("name")["inversion_failed"]
-    return {name: f"{name}*" if failed[name] else name for name in models["name"]}
+    """How each model is written in a figure: an asterisk marks a failed inversion, a dagger chance level."""
+    return {
+        row.name: row.name + "*" * row.inversion_failed + "\N{DAGGER}" * row.at_chance
+        for row in models[["name", "inversion_failed", "at_chance"]].itertuples(index=False)
+    }
 
 
 def facets(count: int, width: float = 3.0, height: float = 2.6, columns: int = 3):
@@ -154,7 +183,7 @@ def outcome_panels(
     Each kind of probe has its colour and marker, and its correlations in the legend.
     """
     names = in_order(similarity)
-    colours = kind_colours(palette)
+    looks = kind_looks(similarity, palette)
     figure, axes = facets(len(names), width=3.2, height=3.0)
     values = tables.both_directions(similarity)
     for axis, measure in zip(axes, names, strict=True):
@@ -168,8 +197,7 @@ def outcome_panels(
                 s=9 if len(points) > 50 else 22,
                 alpha=0.7,
                 lw=0,
-                marker="o" if row.Index == "natural" else "s",
-                color=colours[row.Index],
+                **looks[row.Index],
                 label=f"{row.Index}: r {row.pearson:.2f} (p {_p(row.pearson_p)}), rho {row.spearman:.2f}",
             )
         title, direction = describe(measure)

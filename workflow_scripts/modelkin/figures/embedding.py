@@ -14,6 +14,7 @@ def draw(data, settings, measure: str):
     kinds = base.kinds_in(rows)
     models = data["models"].set_index("name")
     looks = base.architecture_looks(data["models"], settings["palette"])
+    names = base.names_of(data["models"])
     title, _ = base.describe(measure)
     figure, axes = plt.subplots(
         2, len(kinds), figsize=(4.6 * len(kinds), 6), height_ratios=(3, 1), squeeze=False
@@ -35,7 +36,12 @@ def draw(data, settings, measure: str):
         if len(part) <= NAMED:
             for row in part.itertuples():
                 top.annotate(
-                    row.model, (row.x, row.y), (4, 3), textcoords="offset points", fontsize=6, color="0.3"
+                    names[row.model],
+                    (row.x, row.y),
+                    (4, 3),
+                    textcoords="offset points",
+                    fontsize=6,
+                    color="0.3",
                 )
         top.locator_params(nbins=5)
         stable = data["cluster_stability"].query("measure == @measure and kind == @kind").iloc[0]

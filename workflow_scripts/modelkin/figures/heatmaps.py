@@ -1,5 +1,6 @@
 """Every pair of models, on natural and on inverted images, side by side."""
 
+from modelkin import kinds
 from modelkin.figures import base
 from modelkin.figures.base import Figure, plt
 
@@ -19,20 +20,20 @@ def ordered(data, settings, measure: str, kind: str) -> tuple[list[str], list[in
 def draw(data, settings, measure: str):
     """One square for each kind of probe, on one colour scale."""
     rows = data["similarity"].query("measure == @measure")
-    kinds = base.kinds_in(rows)
+    found = base.kinds_in(rows)
     title, direction = base.describe(measure)
     low, high = rows["value"].min(), rows["value"].max()
     if direction == "similarity":
         low, high = min(0.0, low), 1.0
     side = 0.24 * len(data["models"]) + 1.2
-    figure, axes = plt.subplots(1, len(kinds), figsize=(side * len(kinds) + 1, side + 0.6), squeeze=False)
-    for axis, kind in zip(axes[0], kinds, strict=True):
+    figure, axes = plt.subplots(1, len(found), figsize=(side * len(found) + 1, side + 0.6), squeeze=False)
+    for axis, kind in zip(axes[0], found, strict=True):
         part = rows[rows["kind"] == kind]
         order, changes = ordered(data, settings, measure, kind)
         labels = [base.names_of(data["models"])[name] for name in order]
         image = base.square(axis, whole(part).loc[order, order], labels, changes, vmin=low, vmax=high)
-        axis.set_title(f"{kind} images, n = {part['n'].iloc[0]}, chance {part['chance'].mean():.2f}")
-        if kind == "inverted":
+        axis.set_title(f"{kind} images\nn = {part['n'].iloc[0]}, chance {part['chance'].mean():.2f}")
+        if kinds.drawn(kind) == "inverted":
             axis.set(ylabel="source: images made with", xlabel="observer: compared with the source")
     figure.colorbar(image, ax=axes[0], shrink=0.8, label=f"{title} ({direction})")
     figure.suptitle(f"{title} of all pairs, ordered by {settings['order']}")

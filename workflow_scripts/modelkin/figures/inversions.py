@@ -12,9 +12,9 @@ def draw(data, settings):
     names = base.names_of(models)
     test, pairs, inverted = data["images"]
     pairs = pairs.head(settings["gallery"])
-    columns = {role: test.pixels[test.rows(pairs[role])] for role in ("seed", "target")}
+    columns = {role: test.floats(test.rows(pairs[role])) for role in ("seed", "target")}
     columns |= {
-        names[name]: inverted[name].pixels[inverted[name].rows(pairs["sample"])] for name in models["name"]
+        names[name]: inverted[name].floats(inverted[name].rows(pairs["sample"])) for name in models["name"]
     }
     size = (0.62 * len(columns) + 0.4, 0.62 * len(pairs) + 1.4)
     figure, axes = plt.subplots(len(pairs), len(columns), figsize=size, squeeze=False)

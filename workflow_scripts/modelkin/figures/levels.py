@@ -10,6 +10,7 @@ def draw(data, settings):
     rows = rows.assign(eps=rows["eps_a"].map("{:g}".format))
     order = [f"{eps:g}" for eps in base.levels(data["models"])]
     names = base.in_order(data["similarity"])
+    looks = base.kind_looks(rows, settings["palette"])
     figure, axes = base.facets(len(names))
     for axis, measure in zip(axes, names, strict=True):
         part = rows[rows["measure"] == measure]
@@ -21,7 +22,7 @@ def draw(data, settings):
             hue="kind",
             order=order,
             hue_order=kinds,
-            palette=base.kind_colours(settings["palette"]),
+            palette={kind: look["color"] for kind, look in looks.items()},
             fliersize=2,
             linewidth=0.8,
             legend=axis is axes[0],
@@ -29,7 +30,7 @@ def draw(data, settings):
         )
         title, direction = base.describe(measure)
         axis.set(title=title, ylabel=direction, xlabel="robustness level eps")
-    axes[0].legend(title="probe")
+    base.kind_legend(figure, axes[0])
     figure.suptitle("Pairs of different models of one robustness level")
     pairs = rows.groupby(["kind", "measure", "eps"]).size().groupby("kind").max()
     counted = ", ".join(f"{count} {kind}" for kind, count in pairs.items())

@@ -9,7 +9,7 @@ def draw(data, settings):
     summary = data["summary"]
     names = base.in_order(data["similarity"])
     found = base.levels(data["models"])
-    colours = base.kind_colours(settings["palette"])
+    looks = base.kind_looks(summary, settings["palette"])
     figure, axes = base.facets(len(names))
     for axis, measure in zip(axes, names, strict=True):
         where = dict(zip(found, base.eps_axis(axis, found), strict=True))
@@ -21,15 +21,14 @@ def draw(data, settings):
                 x,
                 rows["mean"],
                 rows["sd"],
-                color=colours[kind],
-                marker="o" if kind == "natural" else "s",
+                **looks[kind],
                 capsize=3,
                 label=kind,
             )
-            axis.plot(x, rows["chance"], color=colours[kind], ls=":", lw=1.2)
+            axis.plot(x, rows["chance"], color=looks[kind]["color"], ls=":", lw=1.2)
         title, direction = base.describe(measure)
         axis.set(title=title, ylabel=direction)
-    axes[0].legend(title="probe")
+    base.kind_legend(figure, axes[0])
     figure.suptitle("Similarity of different models of one robustness level")
     counts = summary.groupby("kind")["n"].first()
     samples = ", ".join(f"{count} {kind} images" for kind, count in counts.items())

@@ -8,13 +8,13 @@ def draw(data, settings):
     """A panel for each robustness level, a line for each of its models."""
     models = data["models"].set_index("name")
     looks = base.architecture_looks(data["models"], settings["palette"])
-    found = base.levels(data["models"])
+    found, names = base.levels(data["models"]), base.names_of(data["models"])
     figure, axes = base.facets(len(found), height=3.0)
     for axis, eps in zip(axes, found, strict=True):
         for name in models.index[models["eps"] == eps]:
             rows = data["training"].query("model == @name")
             look = looks[models.loc[name, "architecture"]]
-            axis.plot(rows["epoch"], rows["test_accuracy"], label=name, ms=4, lw=1.2, **look)
+            axis.plot(rows["epoch"], rows["test_accuracy"], label=names[name], ms=4, lw=1.2, **look)
         axis.set(
             title=f"eps {eps:g}", xlabel="epoch", ylabel="accuracy, natural test images", ylim=(None, 1.02)
         )

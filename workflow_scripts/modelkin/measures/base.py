@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import lazy_loader
 
+from modelkin import kinds
 from modelkin.errors import ModelkinError
 
 np = lazy_loader.load("numpy")
@@ -45,6 +46,11 @@ class Measure:
     probes: tuple[str, ...] = ("natural", "inverted")
     settings: dict[str, int] = field(default_factory=dict)
     permute: Callable[[dict, Any], dict] | None = None
+
+    def measurable(self, kind: str) -> bool:
+        """Whether it can be taken on a kind of probe. Saliency needs labels that all models know, so
+        it is only that of the study's own dataset."""
+        return kinds.drawn(kind) in self.probes and not (self.needs == "saliency" and kinds.other(kind))
 
     def permuted(self, prepared: dict, order) -> dict:
         """The prepared part of the same model with its samples in another order.
@@ -124,6 +130,17 @@ def centred(x):
         raise ModelkinError("representations are the same for all samples; no similarity is defined.")
     # Scaled to unit size so that squares neither overflow nor vanish in float32.
     return (wide / scale).to(x.dtype)
+
+
+def narrowed(x):
+    """Centred x (n, p) rotated into the n - 1 dimensions that its samples span, if p is larger: (n, n - 1).
+
+    Nothing that rotations of the features leave alone changes but by rounding.
+    """
+    n, p = x.shape
+    if p < n:
+        return x
+    return torch.linalg.qr(x.double().T, mode="r").R.T[:, : n - 1].to(x.dtype)
 
 
 def same_outputs(a, b) -> int:

@@ -12,6 +12,7 @@ from modelkin.measures.base import (
     centred,
     frobenius2,
     jackknife,
+    narrowed,
     quadratic,
     repeated,
     same_samples,
@@ -27,7 +28,7 @@ def prepare(x) -> dict:
     samples that are all at the same distance). It is a sum of squares of the U-centred Gram matrix
     (Szekely and Rizzo 2014), so never negative but for rounding.
     """
-    x = centred(x)
+    x = narrowed(centred(x))
     if len(x) < 4:
         raise ModelkinError(f"debiased CKA needs at least four samples, not {len(x)}.")
     part = {"x": x, "weight": frobenius2(x, dim=1)}
@@ -97,7 +98,7 @@ MEASURE = Measure(
     needs="representation",
     prepare=prepare,
     compare=compare,
-    version=1,
+    version=2,  # 2: representations wider than samples are rotated into their span
     source="Song et al. (2012), equation (5); Nguyen et al. (2021), equation (3)",
     bounds=(-1.0, 1.0),
 )

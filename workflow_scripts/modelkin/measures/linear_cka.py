@@ -11,6 +11,7 @@ from modelkin.measures.base import (
     centred,
     frobenius2,
     jackknife,
+    narrowed,
     quadratic,
     repeated,
     same_samples,
@@ -21,7 +22,7 @@ torch = lazy_loader.load("torch")
 
 def prepare(x) -> dict:
     """x (n, p) -> the centred matrix, and for each sample the quantities that its removal needs."""
-    x = centred(x)
+    x = narrowed(centred(x))
     gram = x.T @ x
     return {"x": x, "own": quadratic(x, x, gram), "total": repeated(frobenius2(gram), x)}
 
@@ -56,6 +57,6 @@ MEASURE = Measure(
     needs="representation",
     prepare=prepare,
     compare=compare,
-    version=1,
+    version=2,  # 2: representations wider than samples are rotated into their span
     source="jones2022, equation (1); revisiting, equation (4)",
 )

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import lazy_loader
 
-from modelkin.measures.base import ROUNDING, Estimate, Measure, centred, frobenius2, jackknife, same_samples
+from modelkin.measures.base import (
+    ROUNDING,
+    Estimate,
+    Measure,
+    centred,
+    frobenius2,
+    jackknife,
+    narrowed,
+    same_samples,
+)
 
 torch = lazy_loader.load("torch")
 
@@ -16,10 +25,7 @@ def prepare(x) -> dict:
     So would be the root of rounding in place of singular values that are zero; hence wide matrices are
     rotated into the n - 1 dimensions that n centred samples span.
     """
-    x = centred(x).double()
-    n, p = x.shape
-    if p >= n:
-        x = torch.linalg.qr(x.T, mode="r").R.T[:, : n - 1]
+    x = narrowed(centred(x).double())
     return {"x": x / torch.linalg.vector_norm(x)}
 
 

@@ -1,0 +1,27 @@
+"""One model's card: what it is made of, and how accurate it is on clean and on attacked images."""
+
+from modelkin import artifacts, images, jobs, models, seeds, tables, training
+
+with jobs.running(snakemake.log[0], f"evaluate {snakemake.wildcards.model}") as log:
+    evaluation, seed = snakemake.params.evaluation, snakemake.params.seed
+    device = jobs.device(snakemake.config.get("device", "auto"))
+    found = training.evaluate(
+        models.load_model(snakemake.input.model, device),
+        images.load(snakemake.input.dataset, "test"),
+        **evaluation,
+        seed=seeds.derive(seed, "evaluate", snakemake.wildcards.model) % 2**32,
+        device=device,
+    )
+    if found["at_chance"]:
+        log.warning(
+            "its accuracy, %.3f, is no better than always naming the commonest class", found["clean_accuracy"]
+        )
+    tables.write(
+        snakemake.output[0],
+        tables.card(artifacts.read(snakemake.input.model)["facts"], found),
+        stage="evaluate",
+        version=snakemake.params.version,
+        settings={"evaluation": evaluation, "seed": seed},
+        inputs=[snakemake.input.model, snakemake.input.dataset],
+        device=device.type,
+    )

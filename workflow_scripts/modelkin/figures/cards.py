@@ -1,0 +1,60 @@
+"""The models' cards: what each is made of and what it can do."""
+
+from modelkin.figures.base import Figure, footnote, names_of, plt
+
+COLUMNS = {
+    "model": "model",
+    "architecture": "architecture",
+    "source": "source",
+    "eps": "eps",
+    "parameters": "parameters",
+    "multiply_adds": "multiply-adds",
+    "size": "image size",
+    "head": "representation\nis input of",
+    "width": "its width",
+    "clean_accuracy": "accuracy",
+    "adversarial_accuracy": "under PGD",
+    "autoattack_accuracy": "under\nAutoAttack",
+}
+LEFT = {"model", "architecture", "source", "head"}
+
+
+def draw(data, settings):
+    """A table with a row for each model; AutoAttack has a column only where it was run."""
+    models = data["models"].assign(model=list(names_of(data["models"]).values()))
+    columns = [name for name in COLUMNS if models[name].notna().any()]
+    text = models[columns].map(_written)
+    widths = [max([max(map(len, COLUMNS[name].split("\n"))), *text[name].str.len()]) + 2 for name in columns]
+    figure, axis = plt.subplots(figsize=(0.085 * sum(widths), 0.22 * len(models) + 1.0))
+    axis.set(xlim=(0, sum(widths)), ylim=(len(models), -1.8))
+    axis.axis("off")
+    left = 0
+    for name, width in zip(columns, widths, strict=True):
+        place, side = (left + 1, "left") if name in LEFT else (left + width - 1, "right")
+        axis.text(place, -0.7, COLUMNS[name], ha=side, va="center", weight="bold", fontsize=8)
+        for row, value in enumerate(text[name]):
+            axis.text(place, row + 0.5, value, ha=side, va="center", fontsize=8)
+        left += width
+    axis.hlines([0, len(models)], 0, left, color="0.3", lw=0.8)
+    figure.suptitle("The models")
+    footnote(
+        figure,
+        f"accuracies on {models['evaluated'].iloc[0]} test images or as many as the config asks for; "
+        "tables/models.parquet has more columns",
+    )
+    return figure
+
+
+def _written(value) -> str:
+    if value is None or value != value:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    if isinstance(value, int) and value >= 10_000:
+        return next(f"{value / unit:.3g} {name}" for unit, name in UNITS if value >= unit)
+    return str(value)
+
+
+UNITS = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
+
+FIGURE = Figure(title="Model cards", section="models", needs=("models",), draw=draw, settings=())

@@ -1,0 +1,45 @@
+"""A checkpoint of the user's own, for an architecture of their own, of timm or of torchvision."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from modelkin import architectures, artifacts, sources
+
+KEYS = frozenset({"architecture", "weights", "sha256", "trust_pickle", "options"})
+NEEDED = ("architecture", "weights")
+LIBRARY = re.compile(r"(?P<source>timm|torchvision):(?P<name>[^/\\]+)$")
+
+
+def check(entry: Mapping[str, Any]) -> None:
+    """ModelkinError unless the checkpoint and, for an own architecture, its file are there."""
+    artifacts.check_file(entry["weights"], f"the checkpoint of model '{entry['name']}'")
+    if not LIBRARY.match(entry["architecture"]):
+        architectures.check_custom(entry["architecture"])
+
+
+def take(classes: int, architecture: str, weights: str, **more) -> sources.Taken:
+    """architecture: 'timm:name', 'torchvision:name', 'path/to/file.py:callable' or '...:TABLE[key]'.
+
+    options: keywords for the callable. sha256, trust_pickle: see :func:`modelkin.checkpoints.read`.
+    """
+    from modelkin import checkpoints
+
+    library = LIBRARY.match(architecture)
+    if library:
+        taken = sources.get(library["source"]).take(classes, library["name"], weights, **more)
+        return replace(taken, build={"library": library["source"], **taken.build})
+    options = more.pop("options", {})
+    found = network(architecture, options)
+    checkpoints.fit(found, checkpoints.read(weights, **more), weights)
+    return sources.Taken(found, str(weights), {"architecture": architecture, "options": options})
+
+
+def network(architecture: str, options: Mapping[str, Any], library: str | None = None, **more):
+    """The network of a user's own callable, or of a library."""
+    if library:
+        return sources.get(library).network(architecture=architecture, options=options, **more)
+    return architectures.custom(architecture, options)
