@@ -25,6 +25,7 @@ rule activations_natural:
         runtime=60,
     params:
         resize=study.resizing,
+        saliency=study.section("probes")["saliency"],
         version=VERSIONS["activations"],
     script:
         "../workflow_scripts/activations_natural.py"

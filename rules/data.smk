@@ -48,7 +48,7 @@ rule probes:
         mem_mb=2000,
         runtime=10,
     params:
-        samples=study.section("probes"),
+        samples={made: study.section("probes")[made] for made in kinds.MADE},
         other=other,
         seed=study.seed,
         version=VERSIONS["probes"],

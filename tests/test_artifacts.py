@@ -240,7 +240,7 @@ def test_activations_of_different_samples_are_never_compared(ids):
     with pytest.raises(ModelkinError, match="'m' and 'o' on the natural probe of 'digits' are of different"):
         similarity.rows(
             [similarity.Pair("natural", "digits", "m", "o")],
-            lambda kind, source, observer: held[observer],
+            lambda kind, source, observer, what: held[observer][what],
             [measures.Measured("linear_cka")],
             permutations=1,
             seed=0,

@@ -178,6 +178,13 @@ def test_pixels_of_a_store_are_read_when_asked_for(tmp_path):
     assert np.array_equal(np.concatenate([b.pixels for b in back.blocks(7)]), whole.pixels)
 
 
+def test_images_at_equal_distances():
+    whole = of_ten([0] * 10)
+    assert whole.spread(5).ids.tolist() == ["0", "2", "4", "6", "8"]
+    assert whole.spread(3).ids.tolist() == ["0", "3", "6"]
+    assert whole.spread(None) is whole.spread(10) is whole
+
+
 # subsets
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+import xarray as xr
 from safetensors.torch import load_file, save_file
 
 from modelkin import activations, architectures, datasets, inversion, models, probes, seeds, training
@@ -125,18 +126,38 @@ def test_inversion_of_a_dead_model_is_an_error(digits):
         inversion.invert(models.frozen(dead), start, target)
 
 
+def test_inversions_in_parts_are_those_of_each_part(digits, trained, monkeypatch):
+    """Parts keep large probes out of memory; each is inverted as if it stood alone."""
+    model, test = trained["standard"][0], digits["test"]
+    drawn = probes.pairs(test, 10, np.random.default_rng(0))
+    descent = inversion.settings(steps=5, step_size=0.4)
+    told = []
+    monkeypatch.setattr(inversion, "PART_BYTES", 4 * 64 * 4)
+    parts = list(inversion.parts(model, test, drawn, descent, progress=lambda *said: told.append(said)))
+    assert [len(part) for part, _ in parts] == [4, 4, 2]
+    assert parts[1][0]["sample"].tolist() == drawn["sample"].tolist()[4:8]
+    x = [torch.from_numpy(test.floats(test.rows(drawn[role]))) for role in ("seed", "target")]
+    alone = inversion.invert(model, *(images[4:8] for images in x), descent)
+    assert torch.equal(parts[1][1].images, alone.images)
+    whole = inversion.Inverted.joined([found.without_images() for _, found in parts])
+    assert len(whole.loss) == whole.facts()["images"] == 10
+    assert told[-1][0] == 10
+    assert told[-1][1] == 10 * 6, "five steps and a last look for each image"
+
+
 def test_activations_by_hand(digits, trained):
     model, test = trained["standard"][0], digits["test"].select(digits["test"].ids[:20])
-    found = activations.of(model, test, saliency=True, batch_size=7)
+    found = activations.of(model, test, batch_size=7)
+    maps = xr.concat(list(activations.saliency(model, test, batch_size=7)), "sample")["saliency"]
     x = torch.from_numpy(test.floats()).requires_grad_(True)
     logits = model(x)
     for i in range(3):
         loss = torch.nn.functional.cross_entropy(logits[i : i + 1], torch.from_numpy(test.labels[i : i + 1]))
         (gradient,) = torch.autograd.grad(loss, x, retain_graph=True)
-        assert found["saliency"].to_numpy()[i] == pytest.approx(gradient[i].numpy(), abs=1e-6)
+        assert maps.to_numpy()[i] == pytest.approx(gradient[i].numpy(), abs=1e-6)
     assert found["logits"].to_numpy() == pytest.approx(logits.detach().numpy(), abs=1e-5)
     assert found["representation"].shape == (20, 16)
-    assert found["sample"].to_numpy().tolist() == test.ids.tolist()
+    assert found["sample"].to_numpy().tolist() == maps["sample"].to_numpy().tolist() == test.ids.tolist()
 
 
 def test_distillation_weighs_the_two_labels(trained, digits):
@@ -229,8 +250,8 @@ def test_a_wrong_number_of_classes_is_refused(trained, digits):
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_gpu_agrees_with_cpu(digits, trained):
     model, test = trained["standard"][0], digits["test"]
-    cpu = activations.of(model, test, saliency=True)
-    gpu = activations.of(model.cuda(), test, saliency=True, device="cuda")
+    cpu = activations.of(model, test)
+    gpu = activations.of(model.cuda(), test, device="cuda")
     model.cpu()
     for name in cpu:
         assert gpu[name].to_numpy() == pytest.approx(cpu[name].to_numpy(), abs=1e-3)

@@ -32,6 +32,7 @@ def mixed(tmp_path_factory):
         "study": "mixed",
         "models": [*TINY["models"][:2], {"name": "untaught", **own}, {"name": "twin", **own}],
         "other_datasets": [{"label": "big", "name": "digits", "size": 10, "test": 80, "seed": 3}],
+        "probes": {**TINY["probes"], "saliency": 20},
         "evaluation": {"steps": 2, "samples": 30, "autoattack": 4},
         "ensembles": {
             "sizes": [2, 3],
@@ -86,6 +87,17 @@ def test_what_was_computed_is_what_the_definition_says(mixed, monkeypatch):
     x = nn.functional.interpolate(torch.from_numpy(probe.floats()), (12, 12), mode="bilinear", antialias=True)
     logits = images.open_(mixed.results / "activations" / "inverted" / "untaught.zarr", "on/vgg-0")["logits"]
     assert logits.to_numpy() == pytest.approx(observer.network(x.clamp(0, 1)).numpy(), abs=1e-5)
+
+
+def test_saliency_is_of_so_many_images_at_equal_distances(mixed):
+    from modelkin import images
+
+    probe = images.load(mixed.results / "probes" / "natural.json")
+    maps = images.open_(mixed.results / "activations" / "natural" / "twin.zarr", "saliency")["saliency"]
+    assert maps.shape == (20, 1, 8, 8)
+    assert maps["sample"].to_numpy().tolist() == probe.ids[::3].tolist()
+    rows = table(mixed, "similarity").query("kind == 'natural'").groupby("measure")["n"].first()
+    assert rows.to_dict() == {"agreement": 60, "linear_cka": 60, "saliency_cosine": 20}
 
 
 def test_the_card_says_what_each_model_is(mixed):

@@ -34,7 +34,8 @@ def numbers(results: Path) -> dict[str, list[float]]:
 
     test = images.load(results / "dataset.json", "test")
     natural = images.load(results / "probes" / "natural.json")
-    seen = images.open_(artifacts.store(results / "activations" / "natural" / "mlp-0.json"))
+    store = artifacts.store(results / "activations" / "natural" / "mlp-0.json")
+    seen = images.open_(store).merge(images.open_(store, "saliency"))
     return {
         "dataset": [len(test), test.floats().mean(), test.labels[:20].sum()],
         "probes": [natural.floats().mean(), natural.labels.sum(), column("probes/pairs", "seed_label").sum()],

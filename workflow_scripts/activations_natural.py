@@ -9,12 +9,19 @@ with jobs.running(snakemake.log[0], f"activations {snakemake.wildcards.model}"):
     probe = images.load(snakemake.input.probe)
     if own:
         models.check_fits(model, probe, snakemake.wildcards.model)
+
+    def save(path):
+        images.save_blocks(activations.blocks(model, probe, device=device), path)
+        if own:
+            few = probe.spread(snakemake.params.saliency)
+            images.save_blocks(activations.saliency(model, few, device=device), path, group="saliency")
+
     artifacts.write(
         snakemake.output[0],
-        lambda path: images.save_blocks(activations.blocks(model, probe, saliency=own, device=device), path),
+        save,
         stage="activations",
         version=snakemake.params.version,
-        settings={"resize": resize},
+        settings={"resize": resize, "saliency": snakemake.params.saliency if own else None},
         inputs=[snakemake.input.model, snakemake.input.probe],
         device=device.type,
     )

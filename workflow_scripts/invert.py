@@ -1,6 +1,4 @@
-"""Make one model's inverted probe."""
-
-import torch
+"""Make one model's inverted probe of one dataset's images."""
 
 from modelkin import artifacts, images, inversion, jobs, models, tables
 
@@ -10,35 +8,35 @@ with jobs.running(snakemake.log[0], f"invert {snakemake.wildcards.model}") as lo
     model = models.load_model(snakemake.input.model, device, snakemake.params.resize)
     test = images.load(snakemake.input.dataset, "test")
     pairs = tables.read(snakemake.input.pairs)
-    seeds, targets = (
-        models.resized(
-            torch.from_numpy(test.floats(test.rows(pairs[role]))).to(device), model.size, model.resize
-        )
-        for role in ("seed", "target")
-    )
 
-    batch_size = settings.pop("batch_size") or models.batch_rows(model.size, device)
-    descent = inversion.settings(**settings)
+    batch_size = settings.pop("batch_size")
     telling = jobs.Progress(len(pairs) * settings["steps"], "image steps")
-    found = inversion.invert(
+    parts = inversion.parts(
         model,
-        seeds,
-        targets,
-        descent,
+        test,
+        pairs,
+        inversion.settings(**settings),
         batch_size=batch_size,
+        device=device,
         progress=lambda done, evaluations, loss: telling(
             evaluations, f"{done} images done, median loss {loss:.3f}"
         ),
     )
-    facts = found.facts()
-    log.info("%s", facts)
+    said = []
+
+    def stored():
+        for part, found in parts:
+            said.append(found.without_images())
+            yield found.to_dataset(part, test.classes)
+
     artifacts.write(
         snakemake.output[0],
-        lambda path: images.save(found.to_dataset(pairs, test.classes), path),
+        lambda path: images.save_blocks(stored(), path),
         stage="invert",
         version=snakemake.params.version,
         settings={**snakemake.params.inversion, "resize": snakemake.params.resize},
         inputs=[snakemake.input.model, snakemake.input.dataset, snakemake.input.pairs],
-        facts=facts,
+        facts=lambda: inversion.Inverted.joined(said).facts(),
         device=device.type,
     )
+    log.info("%s", inversion.Inverted.joined(said).facts())

@@ -12,9 +12,10 @@ with jobs.running(snakemake.log[0], f"similarity {snakemake.wildcards.model}") a
     inputs = list(snakemake.input)
     folder = Path(inputs[0]).parents[1]
 
-    def read(kind, source, observer):
+    def read(kind, source, observer, what):
         manifest, group = activations.where(kind, source, observer, names)
-        return images.open_(artifacts.store(folder / f"{manifest}.json"), group)
+        group = "saliency" if what == "saliency" else group
+        return images.open_(artifacts.store(folder / f"{manifest}.json"), group)[what]
 
     wanted = list(similarity.pairs(names[-1], names[:-1], params.dataset, params.others))
     settings = {"permutations": params.permutations, "seed": params.seed, "dataset": params.dataset}

@@ -13,9 +13,10 @@ from torch.nn.functional import cross_entropy
 from modelkin import images as image_store
 from modelkin import kinds
 from modelkin.errors import ModelkinError
-from modelkin.images import BLOCK_ROWS, Images
+from modelkin.images import Images
 from modelkin.models import batch_rows
 
+PART_ROWS = 500  # computed before they are written
 DIMENSIONS = {
     "representation": ("sample", "feature"),
     "logits": ("sample", "class"),
@@ -23,63 +24,62 @@ DIMENSIONS = {
 }
 
 
-def of(
-    model,
-    images: Images,
-    *,
-    saliency: bool = False,
-    batch_size: int | None = None,
-    device: torch.device | str = "cpu",
-) -> xr.Dataset:
-    """representation (n, p) and logits (n, C) in float32, with sample ids; saliency (n, c, h, w) if asked.
-
-    Saliency is the gradient of the true label's cross-entropy with respect to the image, at the size
-    at which the image is given. Raises ModelkinError if a value is not finite.
-    """
-    asked = {"saliency": saliency, "batch_size": batch_size, "device": device}
-    return xr.concat(list(blocks(model, images, **asked)), "sample")
+def of(model, images: Images, **how) -> xr.Dataset:
+    """representation (n, p) and logits (n, C) in float32, with sample ids; how: as in :func:`blocks`."""
+    return xr.concat(list(blocks(model, images, **how)), "sample")
 
 
 def blocks(
-    model,
-    images: Images,
-    *,
-    saliency: bool = False,
-    batch_size: int | None = None,
-    device: torch.device | str = "cpu",
+    model, images: Images, *, batch_size: int | None = None, device: torch.device | str = "cpu"
 ) -> Iterator[xr.Dataset]:
-    """What :func:`of` returns, some rows at a time: no more is held than has been computed last."""
+    """What :func:`of` returns, some rows at a time: no more is held than has been computed last.
+
+    Raises ModelkinError if a value is not finite.
+    """
+
+    def compute(x: torch.Tensor, y: torch.Tensor) -> dict[str, torch.Tensor]:
+        with torch.no_grad():
+            return dict(zip(("representation", "logits"), model.both(x), strict=True))
+
+    yield from _computed(compute, model, images, batch_size, device)
+
+
+def saliency(
+    model, images: Images, *, batch_size: int | None = None, device: torch.device | str = "cpu"
+) -> Iterator[xr.Dataset]:
+    """saliency (n, c, h, w) in float32, some rows at a time: the gradient of the true label's cross-entropy
+    with respect to the image, at the size at which the image is given.
+    """
+
+    def compute(x: torch.Tensor, y: torch.Tensor) -> dict[str, torch.Tensor]:
+        x.requires_grad_(True)
+        with torch.enable_grad():
+            # The sum over samples: each image's gradient depends on its own loss alone.
+            total = cross_entropy(model(x), y, reduction="sum")
+            return {"saliency": torch.autograd.grad(total, x)[0]}
+
+    yield from _computed(compute, model, images, batch_size, device)
+
+
+def _computed(compute, model, images: Images, batch_size: int | None, device) -> Iterator[xr.Dataset]:
     batch_size = batch_size or batch_rows(max(model.size, images.shape[-1]), device)
-    for part in images.blocks(math.ceil(BLOCK_ROWS / batch_size) * batch_size):
-        yield _block(model, part, saliency, batch_size, device)
+    for part in images.blocks(math.ceil(PART_ROWS / batch_size) * batch_size):
+        found = []
+        for batch in part.blocks(batch_size):
+            x, y = (torch.from_numpy(values).to(device) for values in (batch.floats(), batch.labels))
+            found.append(compute(x, y))
+        yield _dataset({name: torch.cat([values[name] for values in found]) for name in found[0]}, part.ids)
 
 
-def _block(model, images: Images, saliency: bool, batch_size: int, device) -> xr.Dataset:
-    parts = []
-    for start in range(0, len(images), batch_size):
-        rows = slice(start, start + batch_size)
-        x = torch.from_numpy(images.floats(rows)).to(device)
-        y = torch.from_numpy(images.labels[rows]).to(device)
-        parts.append(_batch(model, x, y, saliency))
-    data = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+def _dataset(computed: dict[str, torch.Tensor], ids: np.ndarray) -> xr.Dataset:
+    data = {name: values.detach().float().cpu().numpy() for name, values in computed.items()}
     for name, values in data.items():
         if not np.isfinite(values).all():
             raise ModelkinError(f"the model's {name} contains NaN or infinite values.")
     return xr.Dataset(
         {name: (DIMENSIONS[name], values) for name, values in data.items()},
-        coords={"sample": image_store.sample_coordinate(images.ids)},
+        coords={"sample": image_store.sample_coordinate(ids)},
     )
-
-
-def _batch(model, x: torch.Tensor, y: torch.Tensor, saliency: bool) -> dict[str, np.ndarray]:
-    with torch.set_grad_enabled(saliency):
-        x.requires_grad_(saliency)
-        found = dict(zip(("representation", "logits"), model.both(x), strict=True))
-        if saliency:
-            # The sum over samples: each image's gradient depends on its own loss alone.
-            total = cross_entropy(found["logits"], y, reduction="sum")
-            (found["saliency"],) = torch.autograd.grad(total, x)
-    return {name: value.detach().float().cpu().numpy() for name, value in found.items()}
 
 
 def shell(order: list[str]) -> Iterator[tuple[str, str]]:

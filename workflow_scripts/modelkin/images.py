@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from zarr.codecs import BloscCodec
 from modelkin import artifacts
 from modelkin.errors import ModelkinError
 
-BLOCK_ROWS = 1000
+BLOCK_ROWS, BLOCK_BYTES = 1000, 2**28
 CHUNK_BYTES = 2**24
 CODEC = BloscCodec(cname="zstd", clevel=1, shuffle="shuffle")
 
@@ -58,9 +59,16 @@ class Images:
         """The images of these rows, in that order."""
         return Images(self.pixels[rows], self.labels[rows], self.ids[rows], self.classes)
 
+    def spread(self, samples: int | None) -> Images:
+        """So many of the images at equal distances, since neighbours may be of one class; all if None."""
+        if samples is None or samples >= len(self):
+            return self
+        return self.pick(np.arange(samples) * len(self) // samples)
+
     def blocks(self, rows: int = BLOCK_ROWS) -> Iterator[Images]:
         """All images in order, at most ``rows`` at a time, read from a store in larger portions."""
-        portion = max(1, BLOCK_ROWS // rows) * rows
+        held = min(BLOCK_ROWS, BLOCK_BYTES // max(1, self.pixels.dtype.itemsize * math.prod(self.shape)))
+        portion = max(1, held // rows) * rows
         for start in range(0, len(self), portion):
             part = self.pick(slice(start, start + portion))
             pixels = np.asarray(part.pixels)
@@ -134,7 +142,8 @@ def _encoding(data: xr.Dataset) -> dict[str, dict]:
 def open_(path: Path, group: str | None = None) -> xr.Dataset:
     """A stored dataset (or one group of it), read lazily."""
     try:
-        return xr.open_zarr(path, group=group, consolidated=False, chunks=None)
+        # Not cached: what is read stays in memory only as long as it is used.
+        return xr.open_dataset(path, engine="zarr", group=group, consolidated=False, chunks=None, cache=False)
     except (FileNotFoundError, KeyError, ValueError) as error:
         raise ModelkinError(f"{path} cannot be read ({error}); delete its manifest and run again.") from None
 

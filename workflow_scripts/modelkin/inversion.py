@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,10 @@ import xarray as xr
 
 from modelkin.errors import ModelkinError
 from modelkin.images import Images
+from modelkin.models import batch_rows, resized
 from modelkin.optimise import Descent
+
+PART_BYTES = 2**27  # of images that are inverted before any is written
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,15 @@ class Inverted:
     loss: torch.Tensor
     steps: torch.Tensor
     distance: torch.Tensor
+
+    @classmethod
+    def joined(cls, parts: Sequence[Inverted]) -> Inverted:
+        """Several, one after the other."""
+        return cls(*(torch.cat([getattr(part, field.name) for part in parts]) for field in fields(cls)))
+
+    def without_images(self) -> Inverted:
+        """The same with images (n, 0), for what is said of them."""
+        return Inverted(self.images.flatten(1)[:, :0], self.loss, self.steps, self.distance)
 
     def facts(self) -> dict[str, float]:
         """Medians and 90th percentile: what tells whether the inversion worked."""
@@ -90,3 +102,40 @@ def invert(
     found = (descent or settings()).run(losses, seeds, batch_size=batch_size, progress=progress)
     distance = torch.linalg.vector_norm((found.images - seeds).flatten(1), dim=1)
     return Inverted(found.images, found.losses, found.steps, distance)
+
+
+def parts(
+    model,
+    images: Images,
+    pairs: pd.DataFrame,
+    descent: Descent,
+    *,
+    batch_size: int | None = None,
+    device: torch.device | str = "cpu",
+    progress: Callable[[int, int, float], None] | None = None,
+) -> Iterator[tuple[pd.DataFrame, Inverted]]:
+    """Inversions of a model at its own size, some pairs at a time, so that all need not be in memory.
+
+    pairs: ids of ``images``, as :func:`modelkin.probes.pairs` draws them. progress: as in
+    :meth:`modelkin.optimise.Descent.run`, counted over all pairs.
+    """
+    rows = max(1, PART_BYTES // (4 * images.shape[0] * model.size**2))
+    batch_size = batch_size or batch_rows(model.size, device)
+    before = 0
+
+    def telling(done: int, evaluations: int, loss: float) -> None:
+        nonlocal now
+        now = evaluations
+        if progress is not None:
+            progress(start + done, before + evaluations, loss)
+
+    for start in range(0, len(pairs), rows):
+        part, now = pairs.iloc[start : start + rows], 0
+        seeds, targets = (
+            resized(
+                torch.from_numpy(images.floats(images.rows(part[role]))).to(device), model.size, model.resize
+            )
+            for role in ("seed", "target")
+        )
+        yield part, invert(model, seeds, targets, descent, batch_size=batch_size, progress=telling)
+        before += now

@@ -30,7 +30,8 @@ class Pair(NamedTuple):
     model_b: str
 
 
-Read = Callable[[str, str, str], xr.Dataset]
+# (kind, source, observer, what): the named activations, with a sample coordinate.
+Read = Callable[[str, str, str, str], xr.DataArray]
 
 
 def pairs(model: str, earlier: Sequence[str], dataset: str, others: Sequence[str] = ()) -> Iterator[Pair]:
@@ -62,34 +63,35 @@ def rows(
 ) -> pd.DataFrame:
     """One row for each pair and measure.
 
-    read(kind, source, observer): activations with a sample coordinate. Columns: kind, source,
-    model_a, model_b, measure, value, stderr, ci_low, ci_high (95 %), chance (mean over seeded
-    permutations of b's samples), n (samples).
+    read(kind, source, observer, what): what a model computed on a probe, 'representation', 'logits' or
+    'saliency'. Columns: kind, source, model_a, model_b, measure, value, stderr, ci_low, ci_high (95 %),
+    chance (mean over seeded permutations of b's samples), n (samples).
     """
 
     @functools.lru_cache(maxsize=3)
     def observed(kind: str, source: str, observer: str) -> _Observed:
-        return _Observed(read(kind, source, observer), device)
+        return _Observed(functools.partial(read, kind, source, observer), device)
 
     table = []
     for done, pair in enumerate(wanted):
         if progress is not None:
             progress(done)
         a, b = (observed(pair.kind, pair.source, model) for model in (pair.model_a, pair.model_b))
-        same_samples(a.data, b.data, pair)
-        n, rng = a.data.sizes["sample"], seeds.generator(seed, "chance", *pair)
-        orders = [torch.from_numpy(rng.permutation(n)).to(device) for _ in range(permutations)]
         for measured in chosen:
-            if measures.get(measured.name).measurable(pair.kind):
-                table.append({**pair._asdict(), **_measure(measured, a, b, pair, orders), "n": n})
+            measure = measures.get(measured.name)
+            if not measure.measurable(pair.kind):
+                continue
+            n = same_samples(a.samples(measure.needs), b.samples(measure.needs), pair)
+            rng = seeds.generator(seed, "chance", *pair)
+            orders = [torch.from_numpy(rng.permutation(n)).to(device) for _ in range(permutations)]
+            table.append({**pair._asdict(), **_measure(measured, a, b, pair, orders), "n": n})
     return pd.DataFrame(table)
 
 
-def same_samples(a: xr.Dataset, b: xr.Dataset, pair: Pair) -> None:
-    """ModelkinError unless both were computed on the same samples in the same order."""
-    ids_a, ids_b = (data["sample"].to_numpy() for data in (a, b))
+def same_samples(ids_a: np.ndarray, ids_b: np.ndarray, pair: Pair) -> int:
+    """The number of samples; ModelkinError unless both are the same ones in the same order."""
     if len(ids_a) == len(ids_b) and (ids_a == ids_b).all():
-        return
+        return len(ids_a)
     raise ModelkinError(
         f"activations of '{pair.model_a}' and '{pair.model_b}' on the {pair.kind} probe of '{pair.source}' "
         f"are of different samples ({len(ids_a)} and {len(ids_b)}); delete their manifests and run again."
@@ -99,14 +101,17 @@ def same_samples(a: xr.Dataset, b: xr.Dataset, pair: Pair) -> None:
 class _Observed:
     """One model's activations on one probe, and what each measure has prepared of them."""
 
-    def __init__(self, data: xr.Dataset, device: torch.device | str):
-        self.data, self._device = data, device
+    def __init__(self, read: Callable[[str], xr.DataArray], device: torch.device | str):
+        self._read, self._device = functools.cache(read), device
         self._parts: dict[str, dict] = {}
+
+    def samples(self, what: str) -> np.ndarray:
+        return self._read(what)["sample"].to_numpy()
 
     def part(self, measured: Measured) -> dict:
         if measured.label not in self._parts:
             measure = measures.get(measured.name)
-            values = torch.from_numpy(self.data[measure.needs].values).to(self._device)
+            values = torch.from_numpy(self._read(measure.needs).values).to(self._device)
             self._parts[measured.label] = measure.prepare(values, **measured.settings)
         return self._parts[measured.label]
 

@@ -11,7 +11,7 @@ VERSIONS = {
     "import": 2,
     "evaluate": 1,
     "invert": 1,
-    "activations": 1,
+    "activations": 2,
     "similarity": 1,
     "tables": 1,
     "clusters": 2,

@@ -198,7 +198,7 @@ def evaluate(
         "clean_accuracy": accuracy(model, images, device),
         "adversarial_accuracy": accuracy(
             model,
-            _spread(images, samples),
+            images.spread(samples),
             device,
             attack=lambda x, y: attacks.untargeted(model, x, y, pgd),
         ),
@@ -207,7 +207,7 @@ def evaluate(
     if autoattack:
         found["autoattack_accuracy"] = accuracy(
             model,
-            _spread(images, autoattack),
+            images.spread(autoattack),
             device,
             attack=lambda x, y: attacks.autoattack(model, x, y, norm=norm, radius=radius, seed=seed),
         )
@@ -235,13 +235,6 @@ def agreement(a: Classifier, b: Classifier, images: Images, device: torch.device
     """Share of images to which two models give the same top-1 class."""
     same = sum(int(attacks.right(a, x, b(x).argmax(1)).sum()) for x, _ in _batches(a, images, device))
     return same / len(images)
-
-
-def _spread(images: Images, samples: int | None) -> Images:
-    """So many images at equal distances, since neighbours may all be of one class."""
-    if samples is None or samples >= len(images):
-        return images
-    return images.pick(np.arange(samples) * len(images) // samples)
 
 
 def _batches(model: Classifier, images: Images, device) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:

@@ -16,9 +16,18 @@ def prepare(maps) -> dict:
     The paper does not say that it takes absolute values, so the sign counts. Two samples at least.
     """
     maps = checked(maps, "saliency maps")
+    return {"unit": _in_rows(_unit, maps)}
+
+
+def _unit(maps):
     length = torch.linalg.vector_norm(maps, dim=1, keepdim=True, dtype=torch.float64)
     unit = maps.double() / torch.where(length > 0, length, torch.ones_like(length))
-    return {"unit": unit.to(maps.dtype)}
+    return unit.to(maps.dtype)
+
+
+def _in_rows(function, *tensors):
+    """The function of some rows at a time, for float64 copies of whole maps would fill the memory."""
+    return torch.cat([function(*rows) for rows in zip(*(x.split(64) for x in tensors), strict=True)])
 
 
 def compare(a: dict, b: dict) -> Estimate:
@@ -27,7 +36,7 @@ def compare(a: dict, b: dict) -> Estimate:
     same_samples(a, b)
     if a.shape[1] != b.shape[1]:
         raise ModelkinError(f"the two models' saliency maps have {a.shape[1]} and {b.shape[1]} values.")
-    return mean_of((a.double() * b.double()).sum(1))
+    return mean_of(_in_rows(lambda x, y: (x.double() * y.double()).sum(1), a, b))
 
 
 MEASURE = Measure(
