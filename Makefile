@@ -1,5 +1,6 @@
 # make run    environment, installation, the default study and its report
 # make test   environment, installation, tests
+# make bench  speed against peers and limits, in some minutes on an otherwise idle machine
 # make lint   formatting and lint, as the tests of a change begin
 PYTHON ?= python3.11
 VENV := .venv
@@ -8,7 +9,7 @@ STAMP := $(VENV)/.installed
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 REPORT := results/digits/report.html
 
-.PHONY: run install test lint clean-env
+.PHONY: run install test lint bench clean-env
 
 run: install
 	$(BIN)/snakemake --cores $(CORES)
@@ -31,6 +32,11 @@ lint: install
 	$(BIN)/ruff check .
 	$(BIN)/snakefmt --check Snakefile rules
 	$(BIN)/snakemake --lint
+
+# torchattacks pins an old requests, which the attacks do not need.
+bench: install
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps torchattacks==3.5.1
+	$(BIN)/python -m benchmarks
 
 clean-env:
 	rm -rf $(VENV)

@@ -75,6 +75,7 @@ rule evaluate:
         runtime=60,
     params:
         evaluation=study.section("evaluation"),
+        resize=study.resizing,
         seed=study.seed,
         version=VERSIONS["evaluate"],
     script:

@@ -566,3 +566,64 @@ def test_entries_that_name_downloads_need_no_file():
         "weights": "IMAGENET1K_V1",
     }
     assert [row["architecture"] for row in study.describe()][-2:] == ["resnet18", "resnet18"]
+
+
+# folding
+
+
+def with_statistics(network):
+    """The network with batch norms that do something."""
+    torch.manual_seed(0)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_mean.normal_()
+            module.running_var.uniform_(0.5, 2)
+            nn.init.uniform_(module.weight, 0.5, 1.5)
+            nn.init.normal_(module.bias)
+    return models.frozen(network)
+
+
+def norms(network):
+    return sum(isinstance(module, nn.BatchNorm2d) for module in network.modules())
+
+
+@pytest.mark.parametrize(
+    ("make", "left"),
+    [
+        (torchvision_("resnet18"), 0),
+        (timm_("mobilenetv2_100"), 0),
+        (torchvision_("densenet121"), 62),  # norms that stand before their convolutions stay
+    ],
+)
+def test_folding_gives_the_same_function_with_fewer_norms(make, left):
+    network = with_statistics(make())
+    x = torch.rand(4, 3, 64, 64)
+    there, folded = norms(network), tracing.folded(network, x)
+    assert norms(network) == there > left == norms(folded)
+    assert torch.allclose(folded(x), network(x), rtol=1e-3, atol=1e-4 * float(network(x).abs().max()))
+    assert tracing.find_head(folded, x) == tracing.find_head(network, x)
+
+
+class Shared(nn.Module):
+    """One convolution's output is used beside the norm too, and one norm is used twice."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.norm, self.twice = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.BatchNorm2d(4)
+        self.plain, self.good = nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4)
+        self.fc = nn.Linear(4, 7)
+
+    def forward(self, x):
+        x = self.first(x)
+        x = self.twice(self.twice(x + self.norm(x)))
+        return self.fc(self.good(self.plain(x)).mean((2, 3)))
+
+
+def test_what_is_used_elsewhere_is_not_folded():
+    network = with_statistics(Shared())
+    x = torch.rand(4, 3, 10, 10)
+    folded = tracing.folded(network, x)
+    assert torch.allclose(folded(x), network(x), rtol=1e-3, atol=1e-4)
+    kinds = {name: type(module).__name__ for name, module in folded.named_children()}
+    assert kinds["norm"] == kinds["twice"] == "BatchNorm2d"
+    assert kinds["good"] == "Identity"

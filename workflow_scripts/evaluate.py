@@ -6,7 +6,7 @@ with jobs.running(snakemake.log[0], f"evaluate {snakemake.wildcards.model}") as 
     evaluation, seed = snakemake.params.evaluation, snakemake.params.seed
     device = jobs.device(snakemake.config.get("device", "auto"))
     found = training.evaluate(
-        models.load_model(snakemake.input.model, device),
+        models.load_model(snakemake.input.model, device, snakemake.params.resize).folded(),
         images.load(snakemake.input.dataset, "test"),
         **evaluation,
         seed=seeds.derive(seed, "evaluate", snakemake.wildcards.model) % 2**32,
@@ -21,7 +21,7 @@ with jobs.running(snakemake.log[0], f"evaluate {snakemake.wildcards.model}") as 
         tables.card(artifacts.read(snakemake.input.model)["facts"], found),
         stage="evaluate",
         version=snakemake.params.version,
-        settings={"evaluation": evaluation, "seed": seed},
+        settings={"evaluation": evaluation, "resize": snakemake.params.resize, "seed": seed},
         inputs=[snakemake.input.model, snakemake.input.dataset],
         device=device.type,
     )

@@ -5,7 +5,7 @@ from modelkin import artifacts, images, inversion, jobs, models, tables
 with jobs.running(snakemake.log[0], f"invert {snakemake.wildcards.model}") as log:
     settings = dict(snakemake.params.inversion)
     device = jobs.device(snakemake.config.get("device", "auto"))
-    model = models.load_model(snakemake.input.model, device, snakemake.params.resize)
+    model = models.load_model(snakemake.input.model, device, snakemake.params.resize).folded()
     test = images.load(snakemake.input.dataset, "test")
     pairs = tables.read(snakemake.input.pairs)
 

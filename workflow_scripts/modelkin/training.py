@@ -12,7 +12,6 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
-import scipy.stats
 import torch
 from torch.nn.functional import cross_entropy, kl_div, log_softmax, softmax
 
@@ -193,6 +192,8 @@ def evaluate(
     at_chance: clean accuracy is not significantly (one-sided 1 %) above that of always naming the
     commonest class.
     """
+    from scipy.stats import binomtest  # slow to import, and seldom needed
+
     pgd = attacks.pgd(norm, radius, steps, step_size)
     found = {
         "clean_accuracy": accuracy(model, images, device),
@@ -213,7 +214,7 @@ def evaluate(
         )
     commonest = np.bincount(images.labels).max() / len(images)
     right = round(found["clean_accuracy"] * len(images))
-    chance = scipy.stats.binomtest(right, len(images), commonest, alternative="greater").pvalue > 0.01
+    chance = binomtest(right, len(images), commonest, alternative="greater").pvalue > 0.01
     return found | {"at_chance": bool(chance), "evaluated": len(images)}
 
 

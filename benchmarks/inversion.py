@@ -1,0 +1,189 @@
+"""Inversion against the robustness library's attacker, and against nothing but the model's own passes."""
+
+from __future__ import annotations
+
+import copy
+import sys
+import time
+import types
+
+import numpy as np
+import torch
+from torch import nn
+from torch.hub import load_state_dict_from_url
+
+from benchmarks.base import Row, in_turn
+from benchmarks.networks import NETWORKS, classifier
+from modelkin import datasets, inversion, models, training
+from modelkin.optimise import Descent
+
+STEPS, STEP, BATCH = 8, 1 / 8, 32
+PUBLISHED = Descent(steps=2000, step_size=STEP, momentum=0.9)
+
+
+class Latent(nn.Module):
+    """A classifier in the form that the library takes: with_latent gives the representation too."""
+
+    def __init__(self, model: models.Classifier):
+        super().__init__()
+        self.network, self.kept = model.network, None
+        head = self.network.get_submodule(model.head)
+        head.register_forward_pre_hook(lambda module, inputs: setattr(self, "kept", inputs[0]))
+
+    def forward(self, x, with_latent=False):
+        logits = self.network(x)
+        return (logits, self.kept.flatten(1)) if with_latent else logits
+
+
+def attacker(model: models.Classifier):
+    """The library's attacker for a model, on a CPU: it asks for CUDA, and for a module that is gone."""
+    lent = types.ModuleType("torchvision.models.utils")
+    lent.load_state_dict_from_url = load_state_dict_from_url
+    sys.modules.setdefault(lent.__name__, lent)
+    torch.Tensor.cuda = lambda self, *args, **keywords: self
+    from robustness.attacker import Attacker
+
+    mean, std = (value.flatten() for value in (model.mean, model.std))
+    whole = Attacker(Latent(copy.deepcopy(model)), types.SimpleNamespace(mean=mean, std=std))
+    return whole.to(model.mean.dtype).eval()
+
+
+def library(attack, seeds, wanted, steps: int):
+    """Inversions by the library: normalised-gradient steps, the best iterate kept, no momentum."""
+
+    def loss(model, x, target):
+        _, latent = model(x, with_latent=True)
+        return (latent - target).norm(dim=1) / target.norm(dim=1), None
+
+    return attack(
+        seeds,
+        wanted,
+        constraint="2",
+        eps=1000,
+        step_size=STEP,
+        iterations=steps,
+        targeted=True,
+        do_tqdm=False,
+        custom_loss=loss,
+        use_best=True,
+    )
+
+
+def pairs(model: models.Classifier, dtype=torch.float32):
+    generator = torch.Generator().manual_seed(1)
+    shape = model.blank(BATCH).shape
+    return (torch.rand(shape, generator=generator).to(dtype) for _ in range(2))
+
+
+def same_steps(name: str) -> float:
+    """The largest difference of any pixel after five steps in float64."""
+    model = classifier(name).double()
+    seeds, targets = pairs(model, torch.float64)
+    theirs = library(attacker(model), seeds, model.representation(targets), 5)
+    ours = inversion.invert(model.folded().double(), seeds, targets, Descent(steps=5, step_size=STEP))
+    return float((ours.images - theirs).abs().max())
+
+
+def equal_settings(name: str) -> Row:
+    model = classifier(name)
+    seeds, targets = pairs(model)
+    attack, wanted, fast = attacker(model), model.representation(targets), model.folded()
+    descent = Descent(steps=STEPS, step_size=STEP)
+    ours, theirs = in_turn(
+        lambda: inversion.invert(fast, seeds, targets, descent),
+        lambda: library(attack, seeds, wanted, STEPS),
+        repeats=3,
+    )
+    return Row(
+        f"inversion, steps per second, {name}",
+        "robustness library's attacker, equal settings",
+        theirs / ours,
+        1.8,
+        checked=f"five float64 steps differ by {same_steps(name):.0e}",
+    )
+
+
+def one_step(name: str) -> Row:
+    model = classifier(name).folded()
+    seeds, targets = pairs(model)
+    descent = Descent(steps=STEPS, step_size=STEP, momentum=0.9)
+
+    def bare():
+        for _ in range(STEPS + 2):  # the first look, every step's, and the targets
+            x = seeds.clone().requires_grad_(True)
+            torch.autograd.grad(model.representation(x).sum(), x)
+
+    ours, bare_seconds = in_turn(lambda: inversion.invert(model, seeds, targets, descent), bare, repeats=5)
+    return Row(
+        f"one inversion step, {name}",
+        "bare forward and gradient",
+        ours / bare_seconds,
+        1.10,
+        "x the time",
+    )
+
+
+def trained() -> tuple[models.Classifier, torch.Tensor, torch.Tensor]:
+    """A residual network trained on digits, and pairs of different classes from its test images."""
+    digits = datasets.load("digits", size=16)
+    settings = {
+        **{"architecture": "residual", "recipe": "standard", "eps": 0.0, "width": 8, "representation": 48},
+        **{"epochs": 4, "batch_size": 64, "learning_rate": 6e-3, "weight_decay": 1e-4},
+    }
+    model, _ = training.train(digits["train"], digits["test"], settings, seed=0)
+    x, y = digits["test"].floats(), digits["test"].labels
+    rows = np.arange(128)
+    others = np.array([next(r for r in range(row + 1, len(y)) if y[r] != y[row]) for row in rows])
+    return model, torch.from_numpy(x[rows]), torch.from_numpy(x[others])
+
+
+def until(run, target: float, counts) -> tuple[int, float]:
+    """The first of these numbers of steps with which a run's median loss is below target, and its seconds."""
+    for steps in counts:
+        start = time.perf_counter()
+        loss = run(steps)
+        taken = time.perf_counter() - start
+        if loss <= target:
+            return steps, taken
+    raise RuntimeError(f"a median loss of {target} was not reached in {steps} steps")
+
+
+def to_a_residual() -> list[Row]:
+    model, seeds, targets = trained()
+    attack, wanted = attacker(model), model.representation(targets)
+    fast = model.folded()
+
+    def median(images):
+        offset = model.representation(images) - wanted
+        return float((offset.norm(dim=1) / wanted.norm(dim=1)).median())
+
+    final = median(library(attack, seeds, wanted, 2000))
+    rows = []
+    for target, name in ((0.05, "0.05"), (final, f"the library's after 2,000 steps, {final:.3f}")):
+        counts = [2**k for k in range(3, 12)]
+        their_steps, theirs = until(lambda n: median(library(attack, seeds, wanted, n)), target, counts)
+        our_steps, ours = until(
+            lambda n: median(
+                inversion.invert(fast, seeds, targets, inversion.settings(steps=n, step_size=0.4)).images
+            ),
+            target,
+            counts,
+        )
+        rows.append(
+            Row(
+                f"inversion to a median loss of {name}",
+                "robustness library, published step",
+                theirs / ours,
+                5,
+                checked=f"{our_steps} steps of ours, {their_steps} of theirs, both in powers of two",
+            )
+        )
+    return rows
+
+
+def rows() -> list[Row]:
+    return [
+        *(equal_settings(name) for name in NETWORKS),
+        *(one_step(name) for name in NETWORKS),
+        *to_a_residual(),
+    ]
