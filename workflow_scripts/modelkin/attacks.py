@@ -7,7 +7,7 @@ from __future__ import annotations
 import torch
 from torch.nn.functional import cross_entropy
 
-from modelkin.optimise import Descent
+from modelkin.optimise import Descent, around
 
 UNTARGETED = ["apgd-ce", "fab", "square"]
 
@@ -17,13 +17,68 @@ def pgd(norm: str, radius: float, steps: int, step_size: float) -> Descent:
     return Descent(steps=steps, step_size=step_size, norm=norm, radius=radius, keep="last")
 
 
-def untargeted(model, images: torch.Tensor, labels: torch.Tensor, attack: Descent) -> torch.Tensor:
-    """Images (n, c, h, w) on which the cross-entropy of their labels (n,) is driven up."""
+def mi_fgsm(radius: float, steps: int, step_size: float, decay: float = 1.0) -> Descent:
+    """The momentum iterative attack of Dong et al. (2018) under Linf."""
+    return Descent(
+        steps=steps,
+        step_size=step_size,
+        norm="linf",
+        radius=radius,
+        keep="last",
+        momentum=decay,
+        of="gradient",
+    )
 
+
+def untargeted(
+    model,
+    images: torch.Tensor,
+    labels: torch.Tensor,
+    attack: Descent,
+    *,
+    starts: int = 0,
+    generator: torch.Generator | None = None,
+) -> torch.Tensor:
+    """Images (n, c, h, w) on which the cross-entropy of their labels (n,) is driven up.
+
+    starts: random starts in the ball, of which each image keeps that of the highest loss; with 0 the only
+    start is the image itself.
+    """
+    return _attacked(model, images, labels, attack, -1, starts, generator)
+
+
+def targeted(
+    model,
+    images: torch.Tensor,
+    targets: torch.Tensor,
+    attack: Descent,
+    *,
+    starts: int = 0,
+    generator: torch.Generator | None = None,
+) -> torch.Tensor:
+    """Images (n, c, h, w) on which the cross-entropy of other classes (n,) is driven down.
+
+    starts: as in :func:`untargeted`.
+    """
+    return _attacked(model, images, targets, attack, 1, starts, generator)
+
+
+def _attacked(model, images, labels, attack, sign: int, starts: int, generator) -> torch.Tensor:
     def losses(x: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
-        return -cross_entropy(model(x), labels[index], reduction="none")
+        return sign * cross_entropy(model(x), labels[index], reduction="none")
 
-    return attack.run(losses, images).images
+    if not starts:
+        return attack.run(losses, images).images
+    index, best, lowest = torch.arange(len(images), device=images.device), images, None
+    for _ in range(starts):
+        start = around(images, attack.norm, attack.radius, generator)
+        found = attack.run(losses, start, centre=images).images
+        with torch.no_grad():
+            loss = losses(found, index)
+        better = torch.ones_like(loss, dtype=torch.bool) if lowest is None else loss < lowest
+        best = torch.where(better.view(-1, 1, 1, 1), found, best)
+        lowest = loss if lowest is None else torch.where(better, loss, lowest)
+    return best
 
 
 def autoattack(

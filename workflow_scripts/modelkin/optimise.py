@@ -32,6 +32,8 @@ class Descent:
 
     norm: 'l2' steps along g/||g||, 'linf' along sign(g); a zero gradient makes no step.
     momentum: m <- momentum * m + (1 - momentum) * direction (jones2022); 0 for plain PGD.
+    of: 'direction' as above, or 'gradient' for m <- momentum * m + g / ||g||_1 and a step along the steepest
+    direction of m, as MI-FGSM has it (Dong et al. 2018, equation 6).
     schedule: 'constant' or 'cosine' (step_size falls to zero over ``steps``).
     radius: distance from the start, in ``norm``, that is never exceeded; None for no limit.
     stop_below: a sample whose loss falls below leaves the batch and the next one takes its place.
@@ -42,6 +44,7 @@ class Descent:
     step_size: float
     norm: str = "l2"
     momentum: float = 0.0
+    of: str = "direction"
     schedule: str = "constant"
     radius: float | None = None
     stop_below: float | None = None
@@ -116,9 +119,13 @@ class Descent:
         size = torch.full_like(batch.loss, self.step_size)
         if self.schedule == "cosine":
             size = size * (1 + torch.cos(math.pi * batch.step.to(size) / self.steps)) / 2
-        direction = steepest(gradient, self.norm)
-        batch.momentum = self.momentum * batch.momentum + (1 - self.momentum) * direction
-        move = batch.momentum if self.norm == "l2" else batch.momentum.sign()
+        if self.of == "gradient":
+            batch.momentum = self.momentum * batch.momentum + of_unit_l1(gradient)
+            move = steepest(batch.momentum, self.norm)
+        else:
+            direction = steepest(gradient, self.norm)
+            batch.momentum = self.momentum * batch.momentum + (1 - self.momentum) * direction
+            move = batch.momentum if self.norm == "l2" else batch.momentum.sign()
         x = batch.x - _like(size, batch.x) * move
         if self.radius is not None:
             origin = centre[batch.index]
@@ -136,6 +143,28 @@ def steepest(gradient: torch.Tensor, norm: str) -> torch.Tensor:
     scaled = gradient / _like(torch.where(largest > 0, largest, torch.ones_like(largest)), gradient)
     length = torch.linalg.vector_norm(scaled.flatten(1), dim=1)
     return scaled / _like(torch.where(length > 0, length, torch.ones_like(length)), gradient)
+
+
+def of_unit_l1(gradient: torch.Tensor) -> torch.Tensor:
+    """Each sample's gradient divided by the sum of its absolute values; zero where it is zero."""
+    largest = gradient.abs().flatten(1).amax(1)
+    scaled = gradient / _like(torch.where(largest > 0, largest, torch.ones_like(largest)), gradient)
+    total = scaled.abs().flatten(1).sum(1)
+    return scaled / _like(torch.where(total > 0, total, torch.ones_like(total)), gradient)
+
+
+def around(
+    centre: torch.Tensor, norm: str, radius: float, generator: torch.Generator | None = None
+) -> torch.Tensor:
+    """Random starts: a point of each image's ball (n, c, h, w), uniform in it, with pixels in [0, 1]."""
+    shape = {"size": centre.shape, "generator": generator, "dtype": centre.dtype, "device": centre.device}
+    if norm == "linf":
+        offset = (2 * torch.rand(**shape) - 1) * radius
+    else:
+        dimension = centre[0].numel()
+        length = torch.rand(len(centre), generator=generator, dtype=centre.dtype, device=centre.device)
+        offset = steepest(torch.randn(**shape), norm) * _like(radius * length ** (1 / dimension), centre)
+    return (centre + offset).clamp(0, 1)
 
 
 def project(offset: torch.Tensor, norm: str, radius: float) -> torch.Tensor:
