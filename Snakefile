@@ -53,6 +53,20 @@ include: "rules/analyses.smk"
 include: "rules/figures.smk"
 
 
+# What the study will cost: `snakemake plan --cores 1`.
+rule plan:
+    log:
+        f"{RESULTS}/logs/plan.log",
+    conda:
+        "envs/modelkin.yaml"
+    resources:
+        gpu=GPU,
+        mem_mb=3000,
+        runtime=30,
+    script:
+        "workflow_scripts/plan.py"
+
+
 rule all:
     default_target: True
     input:

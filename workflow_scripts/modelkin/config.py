@@ -66,6 +66,12 @@ class Study:
         """What :func:`modelkin.datasets.load` takes for the dataset of that label."""
         return {key: value for key, value in self._datasets[dataset].items() if key != "label"}
 
+    def with_one_more(self, name: str) -> Study:
+        """The same study with one model more at its end, like the last one."""
+        last = {**self.models[self.names[-1]], "name": name}
+        config = {**self._config, "models": [*self._config["models"], last]}
+        return Study(config)
+
     @property
     def distillation(self) -> dict[str, Any] | None:
         """The section of that name, or None for a study without distillation."""

@@ -40,6 +40,14 @@ class Taken:
     crop: float | None = None
 
 
+def blank(source: str, classes: int, *, architecture: str, options: Mapping[str, Any] | None = None, **_):
+    """The network of an entry with random weights, and the size that its source knows of, if any.
+
+    Nothing is downloaded and no checkpoint is opened. Raises ModelkinError for a source that cannot do that.
+    """
+    return get(source).blank(classes, architecture, dict(options or {}))
+
+
 def names() -> list[str]:
     """The names of all sources but 'train', sorted."""
     return plugins.names(sys.modules[__name__])

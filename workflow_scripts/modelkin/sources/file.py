@@ -38,6 +38,14 @@ def take(classes: int, architecture: str, weights: str, **more) -> sources.Taken
     return sources.Taken(found, str(weights), {"architecture": architecture, "options": options})
 
 
+def blank(classes: int, architecture: str, options: Mapping[str, Any]):
+    """The network with random weights, and its image size if it is a library's."""
+    library = LIBRARY.match(architecture)
+    if library:
+        return sources.get(library["source"]).blank(classes, library["name"], options)
+    return network(architecture, options), None
+
+
 def network(architecture: str, options: Mapping[str, Any], library: str | None = None, **more):
     """The network of a user's own callable, or of a library."""
     if library:

@@ -46,6 +46,11 @@ def take(classes: int, architecture: str, *, options: Mapping[str, Any] | None =
     )
 
 
+def blank(classes: int, architecture: str, options: Mapping[str, Any]):
+    """The zoo builds no network without its weights."""
+    raise ModelkinError(f"what RobustBench's '{architecture}' costs is not known before it is downloaded.")
+
+
 def network(architecture: str, options: Mapping[str, Any]):
     """The network of that name; its weights are read once more, for the zoo builds none without."""
     return take(0, architecture, options=options).network

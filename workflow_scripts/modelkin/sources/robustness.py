@@ -47,6 +47,11 @@ def take(classes: int, architecture: str, weights: str, *, sha256: str | None = 
     )
 
 
+def blank(classes: int, architecture: str, options: Mapping[str, Any]):
+    """The network with random weights, and its image size."""
+    return network(architecture, classes), SIZES[_family(architecture)[0]]
+
+
 def network(architecture: str, classes: int):
     """torchvision's network where it is the same as the library's, else the library's own."""
     from torchvision import models

@@ -56,6 +56,15 @@ def take(
     )
 
 
+def blank(classes: int, architecture: str, options: Mapping[str, Any]):
+    """The network with random weights, and its image size; hub names need the network for their config."""
+    import timm
+
+    name, more = _resolved(architecture)
+    found = _created(name, num_classes=classes, **more | dict(options))
+    return found, timm.data.resolve_model_data_config(found)["input_size"][-1]
+
+
 def network(architecture: str, classes: int, options: Mapping[str, Any]):
     """The network of that name, its weights random."""
     return _created(architecture, num_classes=classes, **options)

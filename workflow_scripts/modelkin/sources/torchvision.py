@@ -67,6 +67,15 @@ def take(
     )
 
 
+def blank(classes: int, architecture: str, options: Mapping[str, Any]):
+    """The network with random weights, and its image size."""
+    from torchvision import models
+
+    _check_name(architecture)
+    size = models.get_model_weights(architecture).DEFAULT.transforms().crop_size[0]
+    return network(architecture, classes, options), size
+
+
 def network(architecture: str, classes: int, options: Mapping[str, Any]):
     """The network of that name, its weights random."""
     return _built(architecture, num_classes=classes, **options)
