@@ -61,7 +61,7 @@ rule plan:
         "envs/modelkin.yaml"
     resources:
         gpu=GPU,
-        mem_mb=3000,
+        mem_mb=memory(3),
         runtime=30,
     script:
         "workflow_scripts/plan.py"

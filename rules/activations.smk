@@ -21,7 +21,7 @@ rule activations_natural:
         "../envs/modelkin.yaml"
     resources:
         gpu=GPU,
-        mem_mb=2000,
+        mem_mb=memory(3),
         runtime=60,
     params:
         resize=study.resizing,
@@ -50,7 +50,7 @@ rule activations_inverted:
         "../envs/modelkin.yaml"
     resources:
         gpu=GPU,
-        mem_mb=2000,
+        mem_mb=memory(3),
         runtime=60,
     params:
         models=lambda wildcards: study.through(wildcards.model),

@@ -41,7 +41,7 @@ rule tables:
         "../envs/modelkin.yaml"
     resources:
         gpu=0,
-        mem_mb=2000,
+        mem_mb=memory(2),
         runtime=30,
     params:
         models=study.describe(),
@@ -66,7 +66,7 @@ rule clusters:
         "../envs/modelkin.yaml"
     resources:
         gpu=0,
-        mem_mb=2000,
+        mem_mb=memory(2),
         runtime=30,
     params:
         clusters=study.section("clusters"),
@@ -95,7 +95,7 @@ rule ensembles:
         "../envs/modelkin.yaml"
     resources:
         gpu=0,
-        mem_mb=2000,
+        mem_mb=memory(2),
         runtime=30,
     params:
         ensembles=study.section("ensembles"),
@@ -122,7 +122,7 @@ if study.distillation:
             "../envs/modelkin.yaml"
         resources:
             gpu=GPU,
-            mem_mb=2000,
+            mem_mb=memory(3),
             runtime=60,
         params:
             distillation={
@@ -153,7 +153,7 @@ if study.distillation:
             "../envs/modelkin.yaml"
         resources:
             gpu=0,
-            mem_mb=2000,
+            mem_mb=memory(2),
             runtime=30,
         params:
             student=study.distillation["student"],

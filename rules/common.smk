@@ -1,4 +1,9 @@
 # What the rules ask of the study.
+def memory(gigabytes):
+    """So much, and as much again for each time that a job had to be started once more."""
+    return lambda wildcards, attempt: 1000 * gigabytes * attempt
+
+
 def only(names):
     """A pattern that these names match and no others."""
     return "|".join(map(re.escape, names)) or "(?!)"

@@ -22,7 +22,7 @@ rule dataset:
     threads: 8
     resources:
         gpu=0,
-        mem_mb=2000,
+        mem_mb=memory(2),
         runtime=120,
     params:
         dataset=lambda wildcards: study.settings(other(wildcards) or study.dataset),
@@ -45,7 +45,7 @@ rule probes:
         "../envs/modelkin.yaml"
     resources:
         gpu=0,
-        mem_mb=2000,
+        mem_mb=memory(2),
         runtime=10,
     params:
         samples={made: study.section("probes")[made] for made in kinds.MADE},

@@ -55,7 +55,7 @@ for name, figure in DRAWN.items():
             "../envs/modelkin.yaml"
         resources:
             gpu=0,
-            mem_mb=2000,
+            mem_mb=memory(2),
             runtime=30,
         params:
             figure=name,

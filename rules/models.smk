@@ -21,7 +21,7 @@ rule train:
         "../envs/modelkin.yaml"
     resources:
         gpu=GPU,
-        mem_mb=2000,
+        mem_mb=memory(3),
         runtime=60,
     params:
         training=lambda wildcards: study.training(wildcards.model),
@@ -47,7 +47,7 @@ rule import_model:
         "../envs/modelkin.yaml"
     resources:
         gpu=GPU,
-        mem_mb=2000,
+        mem_mb=memory(3),
         runtime=30,
     params:
         entry=lambda wildcards: study.entry(wildcards.model),
@@ -71,7 +71,7 @@ rule evaluate:
         "../envs/modelkin.yaml"
     resources:
         gpu=GPU,
-        mem_mb=2000,
+        mem_mb=memory(3),
         runtime=60,
     params:
         evaluation=study.section("evaluation"),
@@ -97,7 +97,7 @@ rule invert:
         "../envs/modelkin.yaml"
     resources:
         gpu=GPU,
-        mem_mb=2000,
+        mem_mb=memory(3),
         runtime=60,
     params:
         inversion=inverting,

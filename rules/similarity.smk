@@ -20,7 +20,7 @@ rule similarity:
         "../envs/modelkin.yaml"
     resources:
         gpu=GPU,
-        mem_mb=2000,
+        mem_mb=memory(3),
         runtime=60,
     params:
         models=lambda wildcards: study.through(wildcards.model),
