@@ -54,8 +54,32 @@ rule activations_inverted:
         runtime=60,
     params:
         models=lambda wildcards: study.through(wildcards.model),
+        made="inverted",
         other=other,
         resize=study.resizing,
         version=VERSIONS["activations"],
     script:
         "../workflow_scripts/activations_inverted.py"
+
+
+use rule activations_inverted as activations_adversarial with:
+    input:
+        models=lambda wildcards: expand(
+            f"{RESULTS}/models/{{model}}.json", model=study.through(wildcards.model)
+        ),
+        probes=lambda wildcards: expand(
+            f"{RESULTS}/probes/adversarial/{{model}}.json",
+            model=study.through(wildcards.model),
+        ),
+    output:
+        f"{RESULTS}/activations/adversarial/{{model}}.json",
+    log:
+        f"{RESULTS}/logs/activations_adversarial/{{model}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/activations_adversarial/{{model}}.tsv"
+    params:
+        models=lambda wildcards: study.through(wildcards.model),
+        made="adversarial",
+        other="",
+        resize=study.resizing,
+        version=VERSIONS["activations"],

@@ -30,6 +30,9 @@ rule tables:
             on=ON,
             model=study.active,
         ),
+        attacks=expand(
+            f"{RESULTS}/{{what}}/{{model}}.json", what=ATTACKED, model=study.active
+        ),
         similarity=expand(f"{RESULTS}/similarity/{{model}}.json", model=study.active),
     output:
         tables(TABLES),

@@ -1,7 +1,9 @@
+ATTACKED = ["probes/adversarial"] if study.adversarial else []
+
 # From the config's entries to models, and from each model to its card and its inverted probes.
 MODELS = expand(
     f"{RESULTS}/{{what}}/{{model}}.json",
-    what=["models", "cards", *(f"probes/inverted{on}" for on in ON)],
+    what=["models", "cards", *(f"probes/inverted{on}" for on in ON), *ATTACKED],
     model=study.names,
 )
 
@@ -80,6 +82,31 @@ rule evaluate:
         version=VERSIONS["evaluate"],
     script:
         "../workflow_scripts/evaluate.py"
+
+
+rule attack:
+    input:
+        model=f"{RESULTS}/models/{{model}}.json",
+        probe=NATURAL,
+    output:
+        f"{RESULTS}/probes/adversarial/{{model}}.json",
+    log:
+        f"{RESULTS}/logs/attack/{{model}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/attack/{{model}}.tsv"
+    conda:
+        "../envs/modelkin.yaml"
+    resources:
+        gpu=GPU,
+        mem_mb=memory(3),
+        runtime=60,
+    params:
+        adversarial=study.adversarial,
+        resize=study.resizing,
+        seed=study.seed,
+        version=VERSIONS["attack"],
+    script:
+        "../workflow_scripts/attack.py"
 
 
 rule invert:

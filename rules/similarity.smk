@@ -25,7 +25,7 @@ rule similarity:
     params:
         models=lambda wildcards: study.through(wildcards.model),
         dataset=study.dataset,
-        others=study.others,
+        kinds=study.kinds,
         measures=measured,
         permutations=study.section("chance")["permutations"],
         seed=study.seed,

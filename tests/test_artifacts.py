@@ -11,7 +11,18 @@ import xarray as xr
 import yaml
 from conftest import ROOT
 
-from modelkin import activations, artifacts, datasets, images, jobs, measures, probes, seeds, similarity
+from modelkin import (
+    activations,
+    artifacts,
+    datasets,
+    images,
+    jobs,
+    kinds,
+    measures,
+    probes,
+    seeds,
+    similarity,
+)
 from modelkin.errors import ModelkinError
 from modelkin.images import Images
 
@@ -227,6 +238,10 @@ def test_pairs_of_all_shells_are_all_pairs():
     order = list("abcd")
     found = [pair for i, name in enumerate(order) for pair in similarity.pairs(name, order[:i], "digits")]
     assert len(found) == len(set(found)) == 4 * 5 // 2 + 4 * 4
+    every = kinds.every(["other"], adversarial=True)
+    assert every == ["natural", "inverted", "adversarial", "natural:other", "inverted:other"]
+    more = [p for i, name in enumerate(order) for p in similarity.pairs(name, order[:i], "digits", every)]
+    assert len(more) == len(set(more)) == 3 * 10 + 2 * 16
 
 
 def observed(ids):

@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from modelkin import architectures, checkpoints, config, datasets, models, tables, training
+from modelkin.datasets import base
 from modelkin.errors import ModelkinError
 from modelkin.images import Images
 
@@ -139,6 +140,20 @@ def test_a_real_checkpoint_scores_what_it_scored(given):
     representation, logits = model.both(x)
     assert torch.allclose(representation, model.representation(x))
     assert torch.allclose(model.network.get_submodule(model.head)(representation), logits, atol=1e-4)
+
+
+@needs_data
+def test_the_imagenet_models_score_what_they_scored(monkeypatch):
+    """By timm, torchvision and an own file, at 224 and 160 pixels, from a folder of JPEGs."""
+    monkeypatch.chdir(ROOT)
+    study = config.read(ROOT / "tests" / "studies" / "imagenet.yaml")
+    test = base.joined(datasets.load(**study.settings(study.dataset))["test"])
+    given = {Path(each["file"]).name: each for each in json.loads((DATA / "manifest.json").read_text())}
+    assert len(study.names) == 4
+    for name in study.names:
+        model = models.from_source(images=test, **study.entry(name))
+        wanted = given[Path(study.models[name]["weights"]).name]["acc"]
+        assert training.accuracy(model, test) == pytest.approx(wanted, abs=0.02), name
 
 
 @needs_data

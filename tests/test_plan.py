@@ -25,6 +25,8 @@ def test_jobs_are_those_of_a_dry_run(tiny, tmp_path):
         "invert": ["invert"],
         "activations, natural": ["activations_natural"],
         "activations, inverted": ["activations_inverted"],
+        "attack": ["attack"],
+        "activations, adversarial": ["activations_adversarial"],
         "similarity": ["similarity"],
         "distill": ["distill"],
         "dataset and probes": ["dataset", "probes"],
@@ -40,6 +42,8 @@ def test_passes_and_hours_are_counted_by_hand(tiny):
     assert table.loc["invert", "hours"] == pytest.approx((inverted * 10 + 4 * 7) / 3600)
     assert table.loc["activations, inverted", "passes"] == 40 * 4**2
     assert table.loc["activations, natural", "passes"] == 4 * (60 + 60)
+    assert table.loc["attack", "passes"] == 4 * 60 * 5
+    assert table.loc["activations, adversarial", "passes"] == 60 * 4**2
     standard, robust = 2 * 1697, 2 * 1697
     assert table.loc["train", "passes"] == 2 * standard + 2 * robust * (1 + 3)
     seconds = 2 * standard * 100 + 2 * robust * (100 + 3 * 10)
@@ -55,7 +59,7 @@ def test_one_model_more_is_counted(tiny):
     costs = dict.fromkeys(larger.names, COST)
     more = plan.plan(larger, costs, (1, 8, 8), start=7.0)
     text = plan.written(table.reset_index(), more)
-    assert "One more model like the last: 7 jobs beside tables and figures" in text
+    assert "One more model like the last: 9 jobs beside tables and figures" in text
     assert "in all" in text
 
 

@@ -42,6 +42,7 @@ def numbers(results: Path) -> dict[str, list[float]]:
         "train": [column("tables/training", name).mean() for name in ("loss", "test_accuracy")],
         "evaluate": [column("tables/models", f"{name}_accuracy").mean() for name in ("clean", "adversarial")],
         "invert": [facts(f"probes/inverted/{name}")["median_distance"] for name in ("vgg-0", "mlp-0.5")],
+        "attack": [facts(f"probes/adversarial/{name}")["median_distance"] for name in ("vgg-0", "mlp-0.5")],
         "activations": [float(abs(seen[name]).mean()) for name in sorted(seen)],
         "similarity": [column("similarity/mlp-0.5", name).mean() for name in ("value", "stderr", "chance")],
         "tables": [column("tables/summary", "mean").mean(), column("tables/asymmetry", "mean").mean()],

@@ -39,8 +39,9 @@ def test_similarity_has_every_pair_in_every_direction(finished):
         ("agreement", "natural"): natural,
         ("agreement", "inverted"): inverted,
         ("saliency_cosine", "natural"): natural,
+        ("sat", "adversarial"): natural,
     }
-    own = table[table["model_a"] == table["model_b"]]
+    own = table[(table["model_a"] == table["model_b"]) & (table["measure"] != "sat")]
     assert own["value"].to_numpy() == pytest.approx(1)
     inside = table["ci_low"].le(table["value"]) & table["value"].le(table["ci_high"])
     assert inside.all()
@@ -60,15 +61,8 @@ def test_an_appended_model_adds_its_own_jobs_and_touches_nothing(study):
     before = study.stamps()
     study.config["models"].append(NEW_MODEL)
     rules = study.planned()
-    own = {
-        "train",
-        "evaluate",
-        "invert",
-        "activations_natural",
-        "activations_inverted",
-        "similarity",
-        "distill",
-    }
+    activations = {f"activations_{made}" for made in ("natural", "inverted", "adversarial")}
+    own = activations | {"train", "evaluate", "invert", "attack", "similarity", "distill"}
     assert {rule: rules[rule] for rule in own} == dict.fromkeys(own, 1)
     assert set(rules) == own | AFTER_TABLES | figures(rules) | {"all", "total"}
     study.make()

@@ -1,11 +1,11 @@
-"""One shell on inverted probes: this model and all before it on its probe, and it on theirs."""
+"""One shell on inverted or adversarial probes: this model and all before on its own, and it on theirs."""
 
 from modelkin import activations, artifacts, images, jobs, kinds, models
 
 with jobs.running(snakemake.log[0], f"activations {snakemake.wildcards.model}") as log:
     device = jobs.device(snakemake.config.get("device", "auto"))
     names, resize = snakemake.params.models, snakemake.params.resize
-    kind = kinds.of("inverted", snakemake.params.other)
+    kind = kinds.of(snakemake.params.made, snakemake.params.other)
     manifests = dict(zip(names, snakemake.input.models, strict=True))
     probes = dict(zip(names, snakemake.input.probes, strict=True))
     telling = jobs.Progress(2 * len(names) - 1, "runs")

@@ -13,11 +13,17 @@ with jobs.running(snakemake.log[0], f"similarity {snakemake.wildcards.model}") a
     folder = Path(inputs[0]).parents[1]
 
     def read(kind, source, observer, what):
+        if what == "outcomes":
+            clean, attacked = (opened(k, source, observer, "logits") for k in ("natural", kind))
+            return activations.outcomes(clean, attacked)
+        return opened(kind, source, observer, what)[what]
+
+    def opened(kind, source, observer, what):
         manifest, group = activations.where(kind, source, observer, names)
         group = "saliency" if what == "saliency" else group
-        return images.open_(artifacts.store(folder / f"{manifest}.json"), group)[what]
+        return images.open_(artifacts.store(folder / f"{manifest}.json"), group)
 
-    wanted = list(similarity.pairs(names[-1], names[:-1], params.dataset, params.others))
+    wanted = list(similarity.pairs(names[-1], names[:-1], params.dataset, params.kinds))
     settings = {"permutations": params.permutations, "seed": params.seed, "dataset": params.dataset}
     about = {"stage": "similarity", "version": params.version, "inputs": inputs}
     output = Path(snakemake.output[0])

@@ -23,6 +23,7 @@ with jobs.running(snakemake.log[0], "tables") as log:
             described,
             dict(zip(names, map(tables.read, snakemake.input.cards), strict=True)),
             inversions,
+            {Path(manifest).stem: artifacts.read(manifest)["facts"] for manifest in snakemake.input.attacks},
         ),
         "inversions": inversions,
         "similarity": joined,

@@ -20,12 +20,16 @@ PART_ROWS = 500  # computed before they are written
 DIMENSIONS = {
     "representation": ("sample", "feature"),
     "logits": ("sample", "class"),
+    "label": ("sample",),
     "saliency": ("sample", "channel", "y", "x"),
 }
 
 
 def of(model, images: Images, **how) -> xr.Dataset:
-    """representation (n, p) and logits (n, C) in float32, with sample ids; how: as in :func:`blocks`."""
+    """representation (n, p), logits (n, C) and the images' label (n,), with sample ids.
+
+    how: as in :func:`blocks`.
+    """
     return xr.concat(list(blocks(model, images, **how)), "sample")
 
 
@@ -39,7 +43,7 @@ def blocks(
 
     def compute(x: torch.Tensor, y: torch.Tensor) -> dict[str, torch.Tensor]:
         with torch.no_grad():
-            return dict(zip(("representation", "logits"), model.both(x), strict=True))
+            return {**dict(zip(("representation", "logits"), model.both(x), strict=True)), "label": y}
 
     yield from _computed(compute, model, images, batch_size, device)
 
@@ -72,7 +76,7 @@ def _computed(compute, model, images: Images, batch_size: int | None, device) ->
 
 
 def _dataset(computed: dict[str, torch.Tensor], ids: np.ndarray) -> xr.Dataset:
-    data = {name: values.detach().float().cpu().numpy() for name, values in computed.items()}
+    data = {name: _stored(values) for name, values in computed.items()}
     for name, values in data.items():
         if not np.isfinite(values).all():
             raise ModelkinError(f"the model's {name} contains NaN or infinite values.")
@@ -80,6 +84,24 @@ def _dataset(computed: dict[str, torch.Tensor], ids: np.ndarray) -> xr.Dataset:
         {name: (DIMENSIONS[name], values) for name, values in data.items()},
         coords={"sample": image_store.sample_coordinate(ids)},
     )
+
+
+def _stored(values: torch.Tensor) -> np.ndarray:
+    values = values.detach().cpu()
+    return (values.float() if values.is_floating_point() else values).numpy()
+
+
+def outcomes(clean: xr.Dataset, attacked: xr.Dataset) -> xr.DataArray:
+    """(n, 2): whether a model is right on each image, and wrong on an adversarial image made of it.
+
+    clean, attacked: what it computed on both, of the same samples. Raises ModelkinError if they differ.
+    """
+    if clean["sample"].to_numpy().tolist() != attacked["sample"].to_numpy().tolist():
+        raise ModelkinError("the adversarial probe is of other images than the natural one; make both again.")
+    label = clean["label"].to_numpy()
+    right, named = (data["logits"].to_numpy().argmax(1) for data in (clean, attacked))
+    values = np.stack([right == label, named != label], axis=1).astype(np.float32)
+    return xr.DataArray(values, dims=("sample", "outcome"), coords={"sample": clean["sample"]})
 
 
 def shell(order: list[str]) -> Iterator[tuple[str, str]]:

@@ -4,9 +4,13 @@ the steps are the optimisation engine's.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import pandas as pd
 import torch
 from torch.nn.functional import cross_entropy
 
+from modelkin.errors import ModelkinError
 from modelkin.optimise import Descent, around
 
 UNTARGETED = ["apgd-ce", "fab", "square"]
@@ -15,6 +19,19 @@ UNTARGETED = ["apgd-ce", "fab", "square"]
 def pgd(norm: str, radius: float, steps: int, step_size: float) -> Descent:
     """Projected gradient descent of Madry et al. (2018): the last iterate, no momentum."""
     return Descent(steps=steps, step_size=step_size, norm=norm, radius=radius, keep="last")
+
+
+def described(
+    norm: str, radius: float, steps: int, step_size: float, momentum: float | None = None
+) -> Descent:
+    """The attack that a config describes: PGD, or MI-FGSM if it has momentum (Linf). step_size is in units of
+    the radius.
+    """
+    if momentum is None:
+        return pgd(norm, radius, steps, step_size * radius)
+    if norm != "linf":
+        raise ModelkinError("adversarial: momentum is that of MI-FGSM, which is an attack under linf.")
+    return mi_fgsm(radius, steps, step_size * radius, momentum)
 
 
 def mi_fgsm(radius: float, steps: int, step_size: float, decay: float = 1.0) -> Descent:
@@ -105,3 +122,29 @@ def autoattack(
 def right(model, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """Whether the top-1 class of each image (n, c, h, w) is its label, (n,)."""
     return model(images).argmax(1) == labels
+
+
+@torch.no_grad()
+def outcome(
+    model, images: torch.Tensor, attacked: torch.Tensor, labels: torch.Tensor, norm: str
+) -> pd.DataFrame:
+    """A row for each image: right before, fooled after, and the distance moved in the attack's norm."""
+    offset = (attacked - images).flatten(1)
+    moved = offset.abs().amax(1) if norm == "linf" else torch.linalg.vector_norm(offset, dim=1)
+    found = {
+        "right": right(model, images, labels),
+        "fooled": ~right(model, attacked, labels),
+        "distance": moved,
+    }
+    return pd.DataFrame({name: values.cpu().numpy() for name, values in found.items()})
+
+
+def facts(outcomes: Sequence[pd.DataFrame]) -> dict[str, float]:
+    """right: share of images; success: share of these that are fooled, NaN if none; median distance moved."""
+    whole = pd.concat(outcomes)
+    return {
+        "images": len(whole),
+        "right": float(whole["right"].mean()),
+        "success": float(whole.loc[whole["right"], "fooled"].mean()),
+        "median_distance": float(whole["distance"].median()),
+    }

@@ -23,6 +23,7 @@ SCHEMA = Path(__file__).parents[2] / "schemas" / "config.schema.json"
 TRAINED, TRAINED_NEEDS = {"architecture", "recipe", "training"}, ("architecture",)
 # What every entry may say: who the model is, and what the user knows of it.
 WHO = {"name", "source", "eps", "norm", "retired"}
+SIZED = ("natural", "inverted")  # kinds of probe that the config gives a number of images
 # What a recipe does not look at: changing it must not train the model again.
 UNUSED = {
     "standard": {"norm", "attack_steps", "attack_step", "trades_beta"},
@@ -53,7 +54,7 @@ class Study:
         self.dataset: str = main.get("label") or main.get("dataset") or main["name"]
         self.others: list[str] = [each["label"] for each in others]
         self._datasets = dict(zip((self.dataset, *self.others), (main, *others), strict=True))
-        self.kinds: list[str] = kinds.every(self.others)
+        self.kinds: list[str] = kinds.every(self.others, adversarial="adversarial" in config)
         self.measures: list[Measured] = [_measured(item) for item in config["measures"]]
         self._training_defaults = _defaults(schema["$defs"]["training"]) | config["training"]
         _check(self, config)
@@ -76,6 +77,11 @@ class Study:
     def distillation(self) -> dict[str, Any] | None:
         """The section of that name, or None for a study without distillation."""
         return self._config.get("distillation")
+
+    @property
+    def adversarial(self) -> dict[str, Any] | None:
+        """The section of that name, or None for a study without adversarial probes."""
+        return self._config.get("adversarial")
 
     @property
     def teachers(self) -> list[str]:
@@ -213,7 +219,10 @@ def _check_samples(study: Study, config: dict[str, Any]) -> None:
     _unique("dataset", [study.dataset, *study.others])
     for label in (study.dataset, *study.others):
         _check_counts(study, config, label, datasets.counts(**study.settings(label)))
-    for made in kinds.MADE:
+    for measure in study.measures:
+        if measures.get(measure.name).needs == "outcomes" and not study.adversarial:
+            raise ModelkinError(f"measure {measure.label} needs adversarial probes; add `adversarial: {{}}`.")
+    for made in SIZED:
         for measure in study.measures:
             needed = measure.settings.get("k", 0)
             if needed >= config["probes"][made] and measures.get(measure.name).measurable(made):
@@ -228,7 +237,7 @@ def _check_counts(study: Study, config: dict[str, Any], label: str, counts: dict
         raise ModelkinError("the dataset has no train split, which models of source 'train' need.")
     if counts["classes"] < 2:
         raise ModelkinError(f"the dataset {label} must have at least two classes.")
-    for made in kinds.MADE:
+    for made in SIZED:
         if config["probes"][made] > counts["test"]:
             raise ModelkinError(
                 f"probes: {made} asks for {config['probes'][made]} images, "

@@ -1,14 +1,15 @@
 """The kinds of probe: how their images were made, and of which dataset.
 
-'natural' and 'inverted' are of the study's own dataset, 'natural:svhn' and 'inverted:svhn' of another
-one that the config calls svhn. Imports nothing.
+'natural', 'inverted' and 'adversarial' are of the study's own dataset, 'natural:svhn' and 'inverted:svhn'
+of another one that the config calls svhn. Imports nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-MADE = ("natural", "inverted")
+MADE = ("natural", "inverted", "adversarial")
+PAIRED = ("natural", "adversarial")  # kinds on which a pair has one value, not one for each direction
 
 
 def of(made: str, other: str | None = None) -> str:
@@ -16,13 +17,14 @@ def of(made: str, other: str | None = None) -> str:
     return f"{made}:{other}" if other else made
 
 
-def every(others: Iterable[str]) -> list[str]:
+def every(others: Iterable[str] = (), adversarial: bool = False) -> list[str]:
     """All kinds of a study with these other datasets, its own first."""
-    return [of(made, other) for other in (None, *others) for made in MADE]
+    own = MADE if adversarial else MADE[:2]
+    return [*own, *(of(made, other) for other in others for made in MADE[:2])]
 
 
 def drawn(kind: str) -> str:
-    """How the images of a kind were made: 'natural' or 'inverted'."""
+    """How the images of a kind were made: 'natural', 'inverted' or 'adversarial'."""
     return kind.split(":")[0]
 
 

@@ -177,7 +177,11 @@ def _stages(study: Study, costs: Mapping[str, Cost], shape, device) -> list[tupl
             ],
         )
     )
-    rows.append(_shells(study, costs, ways))
+    inverted, natural = (study.section("probes")[made] for made in ("inverted", "natural"))
+    rows.append(_shells("activations, inverted", study, costs, inverted, ways))
+    if study.adversarial:
+        rows.append(_summed("attack", [_attack(study, costs[name]) for name in study.names]))
+        rows.append(_shells("activations, adversarial", study, costs, natural))
     rows.append(_similarity(study, costs, device))
     if study.distillation:
         student = study.distillation["student"]
@@ -237,12 +241,18 @@ def _natural(study: Study, cost: Cost, shape, own: bool) -> tuple:
     return 1, images + maps, seconds, size
 
 
-def _shells(study: Study, costs: Mapping[str, Cost], ways: int) -> tuple:
-    """Every model on every model's inverted images."""
-    images, count = study.section("probes")["inverted"], len(study.names)
+def _attack(study: Study, cost: Cost) -> tuple:
+    images, settings = study.section("probes")["natural"], study.adversarial
+    passes = images * settings["steps"] * max(1, settings["starts"])
+    return 1, passes, passes * cost.gradient + 3 * images * cost.forward, 4 * images * cost.pixels
+
+
+def _shells(stage: str, study: Study, costs: Mapping[str, Cost], images: int, ways: int = 1) -> tuple:
+    """Every model on so many images of every model."""
+    count = len(study.names)
     seconds = sum(images * count * costs[name].forward for name in study.names)
     size = sum(4 * images * count * costs[name].width for name in study.names)
-    return ("activations, inverted", count * ways, images * count**2 * ways, seconds * ways, size * ways)
+    return (stage, count * ways, images * count**2 * ways, seconds * ways, size * ways)
 
 
 def _similarity(study: Study, costs: Mapping[str, Cost], device) -> tuple:
@@ -250,8 +260,8 @@ def _similarity(study: Study, costs: Mapping[str, Cost], device) -> tuple:
     width = sorted(cost.width for cost in costs.values())[count // 2]
     for kind in study.kinds:
         made = kinds.drawn(kind)
-        pairs = count * (count + 1) // 2 if made == "natural" else count**2
-        samples = study.section("probes")[made]
+        pairs = count * (count + 1) // 2 if made in kinds.PAIRED else count**2
+        samples = study.section("probes")["inverted" if made == "inverted" else "natural"]
         for measured in study.measures:
             if measures.get(measured.name).measurable(kind):
                 seconds += pairs * _comparing(measured, samples, width, study, device)
@@ -262,7 +272,7 @@ def _comparing(measured: measures.Measured, samples: int, width: int, study: Stu
     """Seconds of one pair by one measure with its chance level, on random values of the study's sizes."""
     if measures.get(measured.name).needs == "saliency":
         samples = min(samples, study.section("probes")["saliency"])
-    if measures.get(measured.name).needs == "logits":
+    if measures.get(measured.name).needs in ("logits", "outcomes"):
         width = 10
     times = 1 + study.section("chance")["permutations"]
     return _paired(measured.label, samples, width, times, str(device))
@@ -272,7 +282,7 @@ def _comparing(measured: measures.Measured, samples: int, width: int, study: Stu
 def _paired(label: str, samples: int, width: int, times: int, device: str) -> float:
     measured = measures.Measured.of(label)
     measure = measures.get(measured.name)
-    x = torch.randn(2, samples, width, device=device)
+    x = torch.rand(2, samples, width, device=device) + 0.1
     start = time.perf_counter()
     a, b = (measure.prepare(values, **measured.settings) for values in x)
     prepared = time.perf_counter()
@@ -284,10 +294,10 @@ def written(table: pd.DataFrame, more: pd.DataFrame | None = None) -> str:
     """The plan as text, with its sum and what dominates; more: that of the same study with one model more."""
     total = table[["jobs", "passes", "hours", "gigabytes"]].sum()
     shown = pd.concat([table, pd.DataFrame([{"stage": "in all", **total}])], ignore_index=True)
-    lines = [f"{'stage':<24}{'jobs':>8}{'passes':>12}{'time':>12}{'GB':>9}"]
+    lines = [f"{'stage':<26}{'jobs':>8}{'passes':>12}{'time':>12}{'GB':>9}"]
     for row in shown.itertuples():
         lines.append(
-            f"{row.stage:<24}{row.jobs:>8.0f}{row.passes:>12.3g}{_time(row.hours):>12}{row.gigabytes:>9.2g}"
+            f"{row.stage:<26}{row.jobs:>8.0f}{row.passes:>12.3g}{_time(row.hours):>12}{row.gigabytes:>9.2g}"
         )
     longest = table.loc[table["hours"].idxmax()]
     lines.append(f"Longest: {longest['stage']}, {longest['hours'] / total['hours']:.0%} of the time.")

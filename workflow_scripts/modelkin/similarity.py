@@ -34,14 +34,16 @@ class Pair(NamedTuple):
 Read = Callable[[str, str, str, str], xr.DataArray]
 
 
-def pairs(model: str, earlier: Sequence[str], dataset: str, others: Sequence[str] = ()) -> Iterator[Pair]:
+def pairs(
+    model: str, earlier: Sequence[str], dataset: str, among: Sequence[str] = ("natural", "inverted")
+) -> Iterator[Pair]:
     """Every pair that ``model`` completes, itself included; on inverted probes a is the source.
 
-    dataset, others: the study's own dataset and the others of its probes. Pairs that share activations
-    follow each other.
+    dataset: the name of the study's own; among: the kinds of probe. Pairs that share activations follow each
+    other. On adversarial probes each model of a pair sees the other's images.
     """
-    for kind in kinds.every(others):
-        if kinds.drawn(kind) == "natural":
+    for kind in among:
+        if kinds.drawn(kind) in kinds.PAIRED:
             for other in (*earlier, model):
                 yield Pair(kind, kinds.other(kind) or dataset, other, model)
             continue
@@ -63,9 +65,9 @@ def rows(
 ) -> pd.DataFrame:
     """One row for each pair and measure.
 
-    read(kind, source, observer, what): what a model computed on a probe, 'representation', 'logits' or
-    'saliency'. Columns: kind, source, model_a, model_b, measure, value, stderr, ci_low, ci_high (95 %),
-    chance (mean over seeded permutations of b's samples), n (samples).
+    read(kind, source, observer, what): what a model computed on a probe, 'representation', 'logits',
+    'saliency' or 'outcomes'. Columns: kind, source, model_a, model_b, measure, value, stderr, ci_low,
+    ci_high (95 %), chance (mean over seeded permutations of b's samples), n (samples).
     """
 
     @functools.lru_cache(maxsize=3)
@@ -76,7 +78,7 @@ def rows(
     for done, pair in enumerate(wanted):
         if progress is not None:
             progress(done)
-        a, b = (observed(pair.kind, pair.source, model) for model in (pair.model_a, pair.model_b))
+        a, b = (observed(*run) for run in _runs(pair))
         for measured in chosen:
             measure = measures.get(measured.name)
             if not measure.measurable(pair.kind):
@@ -84,8 +86,16 @@ def rows(
             n = same_samples(a.samples(measure.needs), b.samples(measure.needs), pair)
             rng = seeds.generator(seed, "chance", *pair)
             orders = [torch.from_numpy(rng.permutation(n)).to(device) for _ in range(permutations)]
-            table.append({**pair._asdict(), **_measure(measured, a, b, pair, orders), "n": n})
+            table.append({**pair._asdict(), "n": n, **_measure(measured, a, b, pair, orders)})
     return pd.DataFrame(table)
+
+
+def _runs(pair: Pair) -> list[tuple[str, str, str]]:
+    """(kind, source, observer) of what model_a and model_b computed for this pair."""
+    a, b = pair.model_a, pair.model_b
+    if kinds.drawn(pair.kind) == "adversarial":
+        return [(pair.kind, b, a), (pair.kind, a, b)]
+    return [(pair.kind, pair.source, a), (pair.kind, pair.source, b)]
 
 
 def same_samples(ids_a: np.ndarray, ids_b: np.ndarray, pair: Pair) -> int:
@@ -119,7 +129,7 @@ class _Observed:
 def _measure(measured: Measured, a: _Observed, b: _Observed, pair: Pair, orders: list) -> dict[str, object]:
     measure = measures.get(measured.name)
     try:
-        value, stderr = measure.compare(a.part(measured), b.part(measured))
+        value, stderr, n = measure.compare(a.part(measured), b.part(measured))
         shuffled = (measure.permuted(b.part(measured), order) for order in orders)
         chance = [measure.compare(a.part(measured), part).value for part in shuffled]
     except ModelkinError as error:
@@ -135,4 +145,5 @@ def _measure(measured: Measured, a: _Observed, b: _Observed, pair: Pair, orders:
         "ci_low": float(np.clip(value - half, low, high)),
         "ci_high": float(np.clip(value + half, low, high)),
         "chance": float(np.mean(chance)),
+        **({} if n is None else {"n": n}),
     }

@@ -98,16 +98,25 @@ def card(facts: Mapping[str, Any], evaluation: Mapping[str, Any]) -> pd.DataFram
     return pd.DataFrame([row | {"split_points": len(facts["split_points"]), **evaluation}])
 
 
-def describe(models: pd.DataFrame, cards: Mapping[str, pd.DataFrame], inverted: pd.DataFrame) -> pd.DataFrame:
-    """models with their cards and how their inversion went.
+def describe(
+    models: pd.DataFrame,
+    cards: Mapping[str, pd.DataFrame],
+    inverted: pd.DataFrame,
+    attacks: Mapping[str, Mapping[str, Any]],
+) -> pd.DataFrame:
+    """models with their cards, how their inversion went, and how the attack on them.
 
     cards: of :func:`card`, by model name. inverted: of :func:`inversions`, rows of the study's own dataset.
-    same_weights_as: the first earlier model of the very same weights, if there is one.
+    attacks: facts of the adversarial probes by model name, empty for a study without. same_weights_as: the
+    first earlier model of the very same weights, if there is one.
     """
     facts = pd.concat([cards[name] for name in models["name"]], ignore_index=True)
     renamed = {key: f"inversion_{key}" for key in (*INVERSION_FACTS, "failed")}
     probes = inverted.query("kind == 'inverted'").set_index("model")[list(renamed)].rename(columns=renamed)
     whole = pd.concat([models.reset_index(drop=True), facts], axis=1).join(probes, on="name")
+    for key in ("success", "median_distance"):
+        known = {name: found[key] for name, found in attacks.items()}
+        whole[f"attack_{key}"] = whole["name"].map(known).astype(float)
     first = whole.groupby("weights")["name"].transform("first")
     return whole.assign(same_weights_as=first.where(first != whole["name"], None))
 

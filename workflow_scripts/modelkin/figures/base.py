@@ -92,8 +92,8 @@ def kinds_in(rows: pd.DataFrame) -> list[str]:
 
 def kind_looks(rows: pd.DataFrame, palette: str) -> dict[str, dict[str, Any]]:
     """A colour for each kind of probe in a table, and a marker for how it was made."""
-    every = [*dict.fromkeys((*kinds.MADE, *kinds_in(rows)))]
-    markers = dict(zip(kinds.MADE, "os", strict=True))
+    every = [*dict.fromkeys((*kinds.MADE[:2], *kinds_in(rows)))]
+    markers = dict(zip(kinds.MADE, "os^", strict=True))
     colours = sns.color_palette(palette, max(len(every), len(sns.color_palette(palette))))
     return {
         kind: {"color": colour, "marker": markers[kinds.drawn(kind)]}

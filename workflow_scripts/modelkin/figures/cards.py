@@ -15,6 +15,7 @@ COLUMNS = {
     "clean_accuracy": "accuracy",
     "adversarial_accuracy": "under PGD",
     "autoattack_accuracy": "under\nAutoAttack",
+    "attack_success": "adversarial\nprobe fools",
 }
 LEFT = {"model", "architecture", "source", "head"}
 

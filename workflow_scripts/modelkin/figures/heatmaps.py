@@ -24,7 +24,7 @@ def draw(data, settings, measure: str):
     title, direction = base.describe(measure)
     low, high = rows["value"].min(), rows["value"].max()
     if direction == "similarity":
-        low, high = min(0.0, low), 1.0
+        low, high = min(0.0, low), max(1.0, high)
     side = 0.24 * len(data["models"]) + 1.2
     figure, axes = plt.subplots(1, len(found), figsize=(side * len(found) + 1, side + 0.6), squeeze=False)
     for axis, kind in zip(axes[0], found, strict=True):

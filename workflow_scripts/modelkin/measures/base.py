@@ -20,10 +20,14 @@ LABELLED = re.compile(r"([a-z_]+)([0-9]+)$")
 
 
 class Estimate(NamedTuple):
-    """A measure's value on one pair and its standard error over samples (NaN if undefined)."""
+    """A measure's value on one pair and its standard error over samples (NaN if undefined).
+
+    n: the samples that it rests on, None if these are all.
+    """
 
     value: float
     stderr: float
+    n: int | None = None
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,7 @@ class Measure:
     """
 
     title: str
-    needs: str  # representation, logits or saliency
+    needs: str  # representation, logits, saliency or outcomes
     prepare: Callable[..., dict[str, Any]]
     compare: Callable[[dict, dict], Estimate]
     version: int

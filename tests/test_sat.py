@@ -1,0 +1,153 @@
+"""Similarity by attack transferability: equation (1), the attack that it rests on, and a study with it."""
+
+import json
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import xarray as xr
+from conftest import TINY, Study
+
+from modelkin import activations, attacks, compare, config, images, measures, models
+from modelkin.errors import ModelkinError
+
+
+def outcomes(seed, n=60, right=0.8, fooled=0.3):
+    return (np.random.default_rng(seed).random((n, 2)) < [right, fooled]).astype(np.float32)
+
+
+def equation_1(a, b, floor=0.01):
+    """hwang2024, equation (1), image by image."""
+    fooled = [float(p[1]) + float(q[1]) for p, q in zip(a, b, strict=True) if p[0] and q[0]]
+    return math.log(max(floor, 100 * sum(fooled) / (2 * len(fooled)))), len(fooled)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_it_is_equation_1(seed):
+    a, b = outcomes(seed), outcomes(seed + 100)
+    value, n = equation_1(a, b)
+    found = compare("sat", a, b)
+    assert found.value == pytest.approx(value, abs=1e-12)
+    assert found.n == n
+    without = [
+        equation_1(np.delete(a, i, 0), np.delete(b, i, 0))[0] for i in range(60) if a[i, 0] and b[i, 0]
+    ]
+    spread = (n - 1) / n * sum((v - np.mean(without)) ** 2 for v in without)
+    assert found.stderr == pytest.approx(spread**0.5, abs=1e-9)
+
+
+def test_its_ends():
+    a = outcomes(0)
+    always, never = a.copy(), a.copy()
+    always[:, 1], never[:, 1] = 1, 0
+    assert compare("sat", always, always).value == pytest.approx(math.log(100))
+    assert compare("sat", never, never).value == pytest.approx(math.log(0.01))
+    assert compare("sat", always, never).value == pytest.approx(math.log(50))
+    assert measures.get("sat").bounds == (math.log(0.01), math.log(100))
+
+
+def test_without_a_common_image_there_is_no_answer():
+    a, b = outcomes(0), outcomes(1)
+    a[:30, 0], b[30:, 0] = 0, 0
+    with pytest.raises(ModelkinError, match="no image is classified correctly by both"):
+        compare("sat", a, b)
+    b[40, 0] = 1
+    a[40, 0] = 1
+    assert compare("sat", a, b).n == 1
+    assert math.isnan(compare("sat", a, b).stderr)
+
+
+def dataset(logits, ids, label):
+    rows = {
+        "logits": (("sample", "class"), np.asarray(logits, np.float32)),
+        "label": ("sample", np.asarray(label)),
+    }
+    return xr.Dataset(rows, coords={"sample": np.asarray(ids, object)})
+
+
+def test_outcomes_are_of_the_same_images():
+    clean = dataset([[1, 0], [0, 1], [1, 0]], ["a", "b", "c"], [0, 1, 1])
+    attacked = dataset([[1, 0], [1, 0], [0, 1]], ["a", "b", "c"], [0, 1, 1])
+    found = activations.outcomes(clean, attacked)
+    assert found.to_numpy().tolist() == [[1, 0], [1, 1], [0, 0]]
+    with pytest.raises(ModelkinError, match="other images"):
+        activations.outcomes(clean, attacked.isel(sample=[1, 0, 2]))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"measures": ["sat"]}, "measure sat needs adversarial probes; add `adversarial: {}`"),
+        ({"adversarial": {"norn": "l2"}}, "did you mean 'norm'"),
+        ({"adversarial": {"steps": 0}}, "at least 1"),
+    ],
+)
+def test_wrong_configs(change, said):
+    with pytest.raises(ModelkinError, match=said):
+        config.Study({**TINY, **change})
+
+
+def test_published_settings_are_the_default():
+    study = config.Study({**TINY, "adversarial": {}, "measures": ["sat", "linear_cka"]})
+    found = dict(study.adversarial)
+    assert found.pop("starts") == 0
+    descent = attacks.described(**found)
+    assert (descent.norm, descent.steps) == ("linf", 50)
+    assert descent.radius == pytest.approx(8 / 255)
+    assert descent.step_size == pytest.approx(0.1 * 8 / 255)
+    assert attacks.described(**{**found, "momentum": 1.0}).of == "gradient"
+    with pytest.raises(ModelkinError, match="under linf"):
+        attacks.described(**{**found, "norm": "l2", "momentum": 1.0})
+
+
+@pytest.fixture(scope="module")
+def attacked(tmp_path_factory):
+    changed = {key: value for key, value in TINY.items() if key != "distillation"}
+    changed |= {
+        "study": "attacked",
+        "adversarial": {"radius": 0.3, "steps": 20},
+        "measures": ["linear_cka", "agreement", "sat"],
+    }
+    study = Study(tmp_path_factory.mktemp("attacked"), changed)
+    study.make()
+    return study
+
+
+def test_every_value_is_the_definition_from_the_stores(attacked):
+    """Both models are run on each other's images anew, and the formula is applied by hand."""
+    table = pd.read_parquet(attacked.results / "tables" / "similarity.parquet").query("measure == 'sat'")
+    assert len(table) == 4 * 5 // 2
+    assert set(table["kind"]) == {"adversarial"}
+    natural = images.load(attacked.results / "probes" / "natural.json")
+    names = [entry["name"] for entry in TINY["models"]]
+    loaded = {name: models.load_model(attacked.results / "models" / f"{name}.json") for name in names}
+    probes = {
+        name: images.load(attacked.results / "probes" / "adversarial" / f"{name}.json") for name in names
+    }
+
+    def named(model, probe):
+        with torch.no_grad():
+            return loaded[model](torch.from_numpy(probe.floats())).argmax(1).numpy()
+
+    for row in table.itertuples():
+        a, b, y = row.model_a, row.model_b, natural.labels
+        both = (named(a, natural) == y) & (named(b, natural) == y)
+        fooled = ((named(a, probes[b]) != y)[both].mean() + (named(b, probes[a]) != y)[both].mean()) / 2
+        assert row.n == both.sum()
+        assert row.value == pytest.approx(math.log(max(0.01, 100 * fooled)), abs=1e-9)
+    assert probes["vgg-0"].ids.tolist() == natural.ids.tolist()
+    moved = np.abs(probes["vgg-0"].floats() - natural.floats()).max()
+    assert 0.2 < moved <= 0.3 + 1e-6
+
+
+def test_the_attack_is_reported(attacked):
+    cards = pd.read_parquet(attacked.results / "tables" / "models.parquet").set_index("name")
+    own = pd.read_parquet(attacked.results / "tables" / "similarity.parquet")
+    own = own.query("measure == 'sat' and model_a == model_b").set_index("model_a")["value"]
+    for name, row in cards.iterrows():
+        said = json.loads((attacked.results / "probes" / "adversarial" / f"{name}.json").read_text())["facts"]
+        assert row["attack_success"] == said["success"]
+        assert math.exp(own[name]) == pytest.approx(100 * said["success"], rel=1e-6)
+        assert 0 < row["attack_median_distance"] <= 0.3 + 1e-6

@@ -1,0 +1,59 @@
+"""Whether images made to fool one model fool the other."""
+
+from __future__ import annotations
+
+import math
+
+import lazy_loader
+
+from modelkin.errors import ModelkinError
+from modelkin.measures.base import Estimate, Measure, checked, jackknife, same_samples
+
+torch = lazy_loader.load("torch")
+
+FLOOR = 0.01  # percent; the paper's eps_s, whose value it does not give
+
+
+def prepare(outcomes) -> dict:
+    """outcomes (n, 2) of 0 and 1: whether the model is right on each image, and whether it is wrong on the
+    other model's adversarial image of it.
+    """
+    outcomes = checked(outcomes, "outcomes of attacks").bool()
+    return {"right": outcomes[:, 0], "fooled": outcomes[:, 1]}
+
+
+def compare(a: dict, b: dict) -> Estimate:
+    """log max(floor, 100 m), m being the mean over images that both models get right of the share of the two
+    that the other's adversarial image fools; natural logarithm, with the exact delete-one jackknife.
+
+    n is the number of those images. Raises ModelkinError if there is none.
+    """
+    same_samples(a["right"], b["right"])
+    both = a["right"] & b["right"]
+    n = int(both.sum())
+    if n == 0:
+        raise ModelkinError(
+            "no image is classified correctly by both models, so attacks cannot be compared; give more "
+            "images or leave out the model that is at chance level."
+        )
+    fooled = (a["fooled"][both].double() + b["fooled"][both].double()) / 2
+    value = _score(fooled.mean())
+    if n < 2:
+        return Estimate(float(value), math.nan, n)
+    return jackknife(value, _score((fooled.sum() - fooled) / (n - 1)))._replace(n=n)
+
+
+def _score(share):
+    return (100 * share).clamp_min(FLOOR).log()
+
+
+MEASURE = Measure(
+    title="similarity by attack transferability",
+    needs="outcomes",
+    prepare=prepare,
+    compare=compare,
+    version=1,
+    source="hwang2024, equation (1)",
+    bounds=(math.log(FLOOR), math.log(100)),
+    probes=("adversarial",),
+)
