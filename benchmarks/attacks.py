@@ -11,6 +11,8 @@ from modelkin import attacks
 
 STEPS = 10
 NORMS = {"linf": (8 / 255, 2 / 255), "l2": (0.5, 0.125)}
+# Seeded weights of this network name one class for nearly everything, so it takes more to move them.
+STRONGER = {"CIFAR ResNet-20": 6, "ResNet-18, 32 px": 0.5}
 
 
 def against_torchattacks(name: str, norm: str) -> Row:
@@ -18,7 +20,7 @@ def against_torchattacks(name: str, norm: str) -> Row:
     fast = model.folded()
     x = torch.rand(model.blank(64).shape, generator=torch.Generator().manual_seed(1))
     y = model(x).argmax(1)
-    radius, step = NORMS[norm]
+    radius, step = (STRONGER[name] * value for value in NORMS[norm])
     kinds = {"linf": torchattacks.PGD, "l2": torchattacks.PGDL2}
     peer = kinds[norm](model, eps=radius, alpha=step, steps=STEPS, random_start=False)
     descent = attacks.pgd(norm, radius, STEPS, step)
@@ -32,6 +34,7 @@ def against_torchattacks(name: str, norm: str) -> Row:
         "torchattacks",
         theirs / ours,
         1.3,
+        limit="both make one forward and one backward pass a step; folding and frozen weights are gained",
         checked=f"success {found[0]:.3f} and {found[1]:.3f}",
     )
 

@@ -159,6 +159,18 @@ def test_images_of_another_size_are_scaled_for_the_model():
     assert models.resized(x, 20) is x
 
 
+@pytest.mark.parametrize("method", models.RESIZING)
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_black_and_white_pixels_have_a_gradient_through_resizing(method, value):
+    """torch's clamp gives none to pixels at its bounds, and many images are black around the object."""
+    x = torch.full((1, 1, 16, 16), value, requires_grad=True)
+    models.resized(x, 8, method).sum().backward()
+    plain = torch.full((1, 1, 16, 16), 0.5, requires_grad=True)
+    models.resized(plain, 8, method).sum().backward()
+    assert torch.equal(x.grad, plain.grad)
+    assert x.grad.sum() == pytest.approx(64, rel=1e-4)
+
+
 # timm
 
 

@@ -101,13 +101,17 @@ def resized(images: torch.Tensor, size: int, method: str = "bilinear") -> torch.
     if images.shape[-2:] == (size, size):
         return images
     smooth = method != "nearest"
-    return nn.functional.interpolate(
+    scaled = nn.functional.interpolate(
         images,
         size=(size, size),
         mode=method,
         align_corners=False if smooth else None,
         antialias=smooth,
-    ).clamp(0, 1)
+    )
+    # clamp alone would give pixels that are black or white, but for rounding, no gradient.
+    kept = scaled.detach().clamp(0, 1)
+    inside = (scaled.detach() - kept).abs() < 1e-5
+    return torch.where(inside, scaled + (kept - scaled.detach()), kept)
 
 
 def new(

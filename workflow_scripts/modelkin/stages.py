@@ -12,7 +12,7 @@ VERSIONS = {
     "evaluate": 2,
     "invert": 2,
     "attack": 1,
-    "activations": 3,
+    "activations": 4,
     "similarity": 1,
     "tables": 1,
     "clusters": 2,
