@@ -120,6 +120,7 @@ def test_every_value_is_the_definition_from_the_stores(attacked):
     table = pd.read_parquet(attacked.results / "tables" / "similarity.parquet").query("measure == 'sat'")
     assert len(table) == 4 * 5 // 2
     assert set(table["kind"]) == {"adversarial"}
+    assert table["chance"].isna().all(), "a mean is the same in any order of the images"
     natural = images.load(attacked.results / "probes" / "natural.json")
     names = [entry["name"] for entry in TINY["models"]]
     loaded = {name: models.load_model(attacked.results / "models" / f"{name}.json") for name in names}

@@ -67,7 +67,8 @@ def rows(
 
     read(kind, source, observer, what): what a model computed on a probe, 'representation', 'logits',
     'saliency' or 'outcomes'. Columns: kind, source, model_a, model_b, measure, value, stderr, ci_low,
-    ci_high (95 %), chance (mean over seeded permutations of b's samples), n (samples).
+    ci_high (95 %), chance (mean over seeded permutations of b's samples, NaN where that says nothing),
+    n (samples).
     """
 
     @functools.lru_cache(maxsize=3)
@@ -130,7 +131,7 @@ def _measure(measured: Measured, a: _Observed, b: _Observed, pair: Pair, orders:
     measure = measures.get(measured.name)
     try:
         value, stderr, n = measure.compare(a.part(measured), b.part(measured))
-        shuffled = (measure.permuted(b.part(measured), order) for order in orders)
+        shuffled = (measure.permuted(b.part(measured), order) for order in orders if measure.chance)
         chance = [measure.compare(a.part(measured), part).value for part in shuffled]
     except ModelkinError as error:
         where = f"'{pair.model_a}' and '{pair.model_b}' on the {pair.kind} probe of '{pair.source}'"
@@ -144,6 +145,6 @@ def _measure(measured: Measured, a: _Observed, b: _Observed, pair: Pair, orders:
         "stderr": stderr,
         "ci_low": float(np.clip(value - half, low, high)),
         "ci_high": float(np.clip(value + half, low, high)),
-        "chance": float(np.mean(chance)),
+        "chance": float(np.mean(chance)) if chance else float("nan"),
         **({} if n is None else {"n": n}),
     }

@@ -1,5 +1,7 @@
 """Every pair of models, on natural and on inverted images, side by side."""
 
+import numpy as np
+
 from modelkin import kinds
 from modelkin.figures import base
 from modelkin.figures.base import Figure, plt
@@ -32,7 +34,10 @@ def draw(data, settings, measure: str):
         order, changes = ordered(data, settings, measure, kind)
         labels = [base.names_of(data["models"])[name] for name in order]
         image = base.square(axis, whole(part).loc[order, order], labels, changes, vmin=low, vmax=high)
-        axis.set_title(f"{kind} images\nn = {part['n'].iloc[0]}, chance {part['chance'].mean():.2f}")
+        chance = part["chance"].mean()
+        counted = f"n = {part['n'].min()}" + (f" to {part['n'].max()}" if part["n"].nunique() > 1 else "")
+        known = "" if np.isnan(chance) else f", chance {chance:.2f}"
+        axis.set_title(f"{kind} images\n{counted}{known}")
         if kinds.drawn(kind) == "inverted":
             axis.set(ylabel="source: images made with", xlabel="observer: compared with the source")
     figure.colorbar(image, ax=axes[0], shrink=0.8, label=f"{title} ({direction})")

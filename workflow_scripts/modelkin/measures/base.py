@@ -49,6 +49,7 @@ class Measure:
     direction: str = "similarity"  # or distance
     probes: tuple[str, ...] = ("natural", "inverted")
     settings: dict[str, int] = field(default_factory=dict)
+    chance: bool = True  # whether permuting one model's samples tells what chance would give
     permute: Callable[[dict, Any], dict] | None = None
 
     def measurable(self, kind: str) -> bool:

@@ -52,8 +52,9 @@ MEASURE = Measure(
     needs="outcomes",
     prepare=prepare,
     compare=compare,
-    version=1,
+    version=2,  # 2: no chance level
     source="hwang2024, equation (1)",
     bounds=(math.log(FLOOR), math.log(100)),
     probes=("adversarial",),
+    chance=False,  # a mean over images is the same in any order
 )
