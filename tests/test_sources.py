@@ -156,6 +156,10 @@ def test_images_of_another_size_are_scaled_for_the_model():
         found = models.resized(x, 31, method)
         assert found.shape == (2, 3, 31, 31)
         assert 0 <= float(found.detach().min()) <= float(found.detach().max()) <= 1
+    ways = [models.resized(x, 31, method).detach() for method in models.RESIZING]
+    assert all((a - b).abs().max() > 1e-3 for a, b in ((ways[0], ways[1]), (ways[1], ways[2])))
+    double = x.detach().repeat_interleave(2, 2).repeat_interleave(2, 3)
+    assert torch.equal(models.resized(x, 40, "nearest").detach(), double)
     assert models.resized(x, 20) is x
 
 
@@ -219,6 +223,9 @@ def test_timm_uses_its_data_config_and_hub_folders(tmp_path):
     x = torch.rand(2, 3, 48, 48)
     with torch.no_grad():
         assert torch.allclose(model.network(x), network(x), atol=1e-5)
+    file = {"architecture": f"local-dir:{tmp_path}", "weights": str(tmp_path / "model.safetensors")}
+    by_file = models.from_source("timm", pictures(), **file)
+    assert torch.equal(by_file.network(x), model.network(x)), "the folder's keywords build the network"
     models.write(tmp_path / "m.json", model, [], stage="import", version=1)
     (tmp_path / "model.safetensors").unlink()
     assert torch.equal(models.load_model(tmp_path / "m.json")(x), model(x)), "built again without the hub"
@@ -617,17 +624,19 @@ def test_folding_gives_the_same_function_with_fewer_norms(make, left):
 
 
 class Shared(nn.Module):
-    """One convolution's output is used beside the norm too, and one norm is used twice."""
+    """A convolution's output is used beside its norm too, one norm is used twice, and one pair is."""
 
     def __init__(self):
         super().__init__()
         self.first, self.norm, self.twice = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.BatchNorm2d(4)
         self.plain, self.good = nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4)
+        self.again, self.too = nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4)
         self.fc = nn.Linear(4, 7)
 
     def forward(self, x):
         x = self.first(x)
         x = self.twice(self.twice(x + self.norm(x)))
+        x = self.too(self.again(self.too(self.again(x))))
         return self.fc(self.good(self.plain(x)).mean((2, 3)))
 
 
@@ -637,5 +646,5 @@ def test_what_is_used_elsewhere_is_not_folded():
     folded = tracing.folded(network, x)
     assert torch.allclose(folded(x), network(x), rtol=1e-3, atol=1e-4)
     kinds = {name: type(module).__name__ for name, module in folded.named_children()}
-    assert kinds["norm"] == kinds["twice"] == "BatchNorm2d"
+    assert kinds["norm"] == kinds["twice"] == kinds["too"] == "BatchNorm2d"
     assert kinds["good"] == "Identity"

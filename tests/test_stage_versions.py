@@ -44,7 +44,9 @@ def numbers(results: Path) -> dict[str, list[float]]:
         "invert": [facts(f"probes/inverted/{name}")["median_distance"] for name in ("vgg-0", "mlp-0.5")],
         "attack": [facts(f"probes/adversarial/{name}")["median_distance"] for name in ("vgg-0", "mlp-0.5")],
         "activations": [float(abs(seen[name]).mean()) for name in sorted(seen)],
-        "similarity": [column("similarity/mlp-0.5", name).mean() for name in ("value", "stderr", "chance")],
+        "similarity": [
+            np.nanmean(column("similarity/mlp-0.5", name)) for name in ("value", "stderr", "chance")
+        ],
         "tables": [column("tables/summary", "mean").mean(), column("tables/asymmetry", "mean").mean()],
         "clusters": [column("tables/spectra", "eigenvalue").max(), column("tables/clusters", "x").std()],
         "ensembles": [column("tables/ensemble_pairs", name).mean() for name in ("error", "all_wrong")],
