@@ -79,14 +79,18 @@ def test_outcomes_are_of_the_same_images():
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"measures": ["sat"]}, "measure sat needs adversarial probes; add `adversarial: {}`"),
+        (
+            {"measures": ["sat"], "adversarial": None},
+            "measure sat needs adversarial probes; add `adversarial: {}`",
+        ),
         ({"adversarial": {"norn": "l2"}}, "did you mean 'norm'"),
         ({"adversarial": {"steps": 0}}, "at least 1"),
     ],
 )
 def test_wrong_configs(change, said):
+    changed = {key: value for key, value in {**TINY, **change}.items() if value is not None}
     with pytest.raises(ModelkinError, match=said):
-        config.Study({**TINY, **change})
+        config.Study(changed)
 
 
 def test_published_settings_are_the_default():
