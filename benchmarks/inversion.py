@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import copy
-import sys
 import time
 import types
 
 import numpy as np
 import torch
 from torch import nn
-from torch.hub import load_state_dict_from_url
 
 from benchmarks.base import Row, in_turn, seconds
 from benchmarks.networks import NETWORKS, classifier
 from modelkin import datasets, inversion, models, training
 from modelkin.optimise import Descent
+from modelkin.sources.robustness import lend_missing_module
 
 STEPS, STEP, BATCH = 8, 1 / 8, 32
 PUBLISHED = Descent(steps=2000, step_size=STEP, momentum=0.9)
@@ -47,9 +46,7 @@ class Normalise(nn.Module):
 
 def attacker(model: models.Classifier):
     """The library's attacker for a model, on a CPU: it asks for CUDA, and for a module that is gone."""
-    lent = types.ModuleType("torchvision.models.utils")
-    lent.load_state_dict_from_url = load_state_dict_from_url
-    sys.modules.setdefault(lent.__name__, lent)
+    lend_missing_module()
     torch.Tensor.cuda = lambda self, *args, **keywords: self
     from robustness.attacker import Attacker
 

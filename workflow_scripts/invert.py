@@ -29,7 +29,7 @@ with jobs.running(snakemake.log[0], f"invert {snakemake.wildcards.model}") as lo
             said.append(found.without_images())
             yield found.to_dataset(part, test.classes)
 
-    artifacts.write(
+    made = artifacts.write(
         snakemake.output[0],
         lambda path: images.save_blocks(stored(), path),
         stage="invert",
@@ -39,4 +39,4 @@ with jobs.running(snakemake.log[0], f"invert {snakemake.wildcards.model}") as lo
         facts=lambda: inversion.Inverted.joined(said).facts(),
         device=device.type,
     )
-    log.info("%s", inversion.Inverted.joined(said).facts())
+    log.info("%s", made["facts"])

@@ -4,13 +4,16 @@ the steps are the optimisation engine's.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-import pandas as pd
+import numpy as np
 import torch
+import xarray as xr
 from torch.nn.functional import cross_entropy
 
+from modelkin import models
 from modelkin.errors import ModelkinError
+from modelkin.images import Images
 from modelkin.optimise import Descent, around
 
 UNTARGETED = ["apgd-ce", "fab", "square"]
@@ -124,27 +127,42 @@ def right(model, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     return model(images).argmax(1) == labels
 
 
-@torch.no_grad()
-def outcome(
-    model, images: torch.Tensor, attacked: torch.Tensor, labels: torch.Tensor, norm: str
-) -> pd.DataFrame:
-    """A row for each image: right before, fooled after, and the distance moved in the attack's norm."""
-    offset = (attacked - images).flatten(1)
-    moved = offset.abs().amax(1) if norm == "linf" else torch.linalg.vector_norm(offset, dim=1)
-    found = {
-        "right": right(model, images, labels),
-        "fooled": ~right(model, attacked, labels),
-        "distance": moved,
-    }
-    return pd.DataFrame({name: values.cpu().numpy() for name, values in found.items()})
+def parts(
+    model,
+    images: Images,
+    attack: Descent,
+    *,
+    starts: int = 0,
+    generator: torch.Generator | None = None,
+    device: torch.device | str = "cpu",
+) -> Iterator[xr.Dataset]:
+    """The adversarial probe of a model, made of these images at its own size, some rows at a time.
+
+    Beside image and label: right (before), fooled (after), and the distance moved in the attack's norm.
+    """
+    done = 0
+    for x, y in models.batches(model, images, device):
+        near = untargeted(model, x, y, attack, starts=starts, generator=generator)
+        offset = (near - x).flatten(1)
+        moved = offset.abs().amax(1) if attack.norm == "linf" else torch.linalg.vector_norm(offset, dim=1)
+        before, after = right(model, x, y), right(model, near, y)
+        rows = slice(done, done + len(x))
+        done += len(x)
+        probe = Images(near.cpu().numpy(), images.labels[rows], images.ids[rows], images.classes)
+        said = {"right": before, "fooled": ~after, "distance": moved}
+        yield probe.to_dataset().assign({name: ("sample", v.cpu().numpy()) for name, v in said.items()})
 
 
-def facts(outcomes: Sequence[pd.DataFrame]) -> dict[str, float]:
-    """right: share of images; success: share of these that are fooled, NaN if none; median distance moved."""
-    whole = pd.concat(outcomes)
+def facts(probe: Sequence[xr.Dataset]) -> dict[str, float]:
+    """Of the parts of a probe: right, the share of images; success, the share of these that are fooled
+    (NaN if none is right); median distance moved.
+    """
+    right, fooled, distance = (
+        np.concatenate([part[name].to_numpy() for part in probe]) for name in ("right", "fooled", "distance")
+    )
     return {
-        "images": len(whole),
-        "right": float(whole["right"].mean()),
-        "success": float(whole.loc[whole["right"], "fooled"].mean()),
-        "median_distance": float(whole["distance"].median()),
+        "images": len(right),
+        "right": float(right.mean()),
+        "success": float(fooled[right].mean()) if right.any() else float("nan"),
+        "median_distance": float(np.median(distance)),
     }

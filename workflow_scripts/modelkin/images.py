@@ -52,8 +52,7 @@ class Images:
 
     def floats(self, rows: slice | Sequence[int] = slice(None)) -> np.ndarray:
         """The pixels of these rows as float32 in [0, 1]."""
-        pixels = np.asarray(self.pixels[rows])
-        return pixels.astype(np.float32) / 255 if pixels.dtype == np.uint8 else pixels
+        return unit(np.asarray(self.pixels[rows]))
 
     def pick(self, rows: slice | Sequence[int]) -> Images:
         """The images of these rows, in that order."""
@@ -105,6 +104,11 @@ class Images:
         """The inverse of :meth:`to_dataset`; the pixels of a store stay there until they are asked for."""
         ids = np.array(data["sample"].values.tolist(), dtype=str)
         return cls(data["image"], data["label"].values, ids, list(data.attrs["classes"]))
+
+
+def unit(pixels: np.ndarray) -> np.ndarray:
+    """Pixels of 8 bits as float32 in [0, 1]; others as they are."""
+    return pixels.astype(np.float32) / 255 if pixels.dtype == np.uint8 else pixels
 
 
 def sample_coordinate(ids) -> np.ndarray:

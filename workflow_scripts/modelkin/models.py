@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +91,15 @@ def batch_rows(size: int, device: torch.device | str = "cpu") -> int:
     """How many images of that size to give a model at once: enough to be fast, few enough for memory."""
     pixels = 2**22 if torch.device(device).type == "cuda" else 2**18
     return min(500, max(1, pixels // size**2))
+
+
+def batches(
+    model: Classifier, images: Images, device: torch.device | str = "cpu"
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Images at the model's own size and their labels, as many at a time as memory allows."""
+    for part in images.blocks(batch_rows(max(model.size, images.shape[-1]), device)):
+        x = torch.from_numpy(part.floats()).to(device)
+        yield resized(x, model.size, model.resize), torch.from_numpy(part.labels).to(device)
 
 
 def resized(images: torch.Tensor, size: int, method: str = "bilinear") -> torch.Tensor:

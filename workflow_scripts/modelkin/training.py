@@ -226,7 +226,7 @@ def accuracy(
 ) -> float:
     """Share of images whose top-1 class is their label, after an attack (x, y) -> x if one is given."""
     right = 0
-    for x, y in _batches(model, images, device):
+    for x, y in models.batches(model, images, device):
         right += int(attacks.right(model, x if attack is None else attack(x, y), y).sum())
     return right / len(images)
 
@@ -234,15 +234,8 @@ def accuracy(
 @torch.no_grad()
 def agreement(a: Classifier, b: Classifier, images: Images, device: torch.device | str = "cpu") -> float:
     """Share of images to which two models give the same top-1 class."""
-    same = sum(int(attacks.right(a, x, b(x).argmax(1)).sum()) for x, _ in _batches(a, images, device))
+    same = sum(int(attacks.right(a, x, b(x).argmax(1)).sum()) for x, _ in models.batches(a, images, device))
     return same / len(images)
-
-
-def _batches(model: Classifier, images: Images, device) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Images at the model's own size and their labels, as many at a time as memory allows."""
-    for part in images.blocks(models.batch_rows(max(model.size, images.shape[-1]), device)):
-        x = torch.from_numpy(part.floats()).to(device)
-        yield models.resized(x, model.size, model.resize), torch.from_numpy(part.labels).to(device)
 
 
 def _unit(pixels: torch.Tensor) -> torch.Tensor:

@@ -64,12 +64,12 @@ def _converted(pixels: np.ndarray, channels: int | None, size: int | None) -> np
     height, width = pixels.shape[2:]
     if size is None:
         raise ModelkinError(f"dataset npz: images of {height} x {width} pixels are not square; give a size.")
-    return _scaled(_floats(pixels), size)
+    return _scaled(images.unit(pixels), size)
 
 
 def _grey(pixels: np.ndarray) -> np.ndarray:
     weights = np.array([0.299, 0.587, 0.114], np.float32)
-    return np.einsum("nchw,c->nhw", _floats(pixels), weights)[:, None].clip(0, 1)
+    return np.einsum("nchw,c->nhw", images.unit(pixels), weights)[:, None].clip(0, 1)
 
 
 def _scaled(pixels: np.ndarray, size: int) -> np.ndarray:
@@ -78,10 +78,6 @@ def _scaled(pixels: np.ndarray, size: int) -> np.ndarray:
     return torch.nn.functional.interpolate(
         torch.from_numpy(pixels), size=(size, size), mode="bilinear", align_corners=False, antialias=True
     ).numpy()
-
-
-def _floats(pixels: np.ndarray) -> np.ndarray:
-    return pixels.astype(np.float32) / 255 if pixels.dtype == np.uint8 else pixels
 
 
 def _arrays(path: str, names: list[str]) -> dict[str, np.ndarray]:

@@ -74,12 +74,8 @@ def _family(architecture: str) -> tuple[str, str]:
 
 
 def _library(family: str) -> dict[str, Any]:
-    """The library's builders. It imports a module that torchvision no longer has, so that one is lent."""
-    from torch.hub import load_state_dict_from_url
-
-    lent = types.ModuleType("torchvision.models.utils")
-    lent.load_state_dict_from_url = load_state_dict_from_url
-    sys.modules.setdefault(lent.__name__, lent)
+    """The library's builders."""
+    lend_missing_module()
     try:
         from robustness import cifar_models, imagenet_models
     except ImportError as error:
@@ -93,3 +89,12 @@ def _library(family: str) -> dict[str, Any]:
         for name, value in vars(module).items()
         if callable(value) and name.islower() and name != "test"
     }
+
+
+def lend_missing_module() -> None:
+    """The library imports a module that torchvision no longer has; this must come before it is imported."""
+    from torch.hub import load_state_dict_from_url
+
+    lent = types.ModuleType("torchvision.models.utils")
+    lent.load_state_dict_from_url = load_state_dict_from_url
+    sys.modules.setdefault(lent.__name__, lent)
