@@ -280,9 +280,9 @@ def test_a_gpu_that_is_not_there_is_an_error(monkeypatch):
     import torch
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert jobs.device("auto").type == "cpu"
+    assert jobs.device({}).type == "cpu"
     with pytest.raises(ModelkinError, match="no usable GPU"):
-        jobs.device("cuda")
+        jobs.device({"device": "cuda"})
 
 
 def test_seeds_are_by_name():

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from modelkin import attacks, models
-from modelkin.optimise import Descent, around
+from modelkin.optimise import Ball, Descent, Momentum, around
 
 RADIUS, STEP = {"linf": 0.1, "l2": 0.8}, {"linf": 0.03, "l2": 0.3}
 
@@ -78,7 +78,7 @@ def test_of_several_starts_each_image_keeps_the_best(model, images, norm):
 @pytest.mark.parametrize("norm", ["linf", "l2"])
 def test_random_starts_fill_the_ball(norm):
     centre = torch.full((4000, 1, 1, 2), 0.5, dtype=torch.float64)
-    found = distance(around(centre, norm, 0.2, torch.manual_seed(0)), centre, norm)
+    found = distance(around(centre, Ball(norm, 0.2), torch.manual_seed(0)), centre, norm)
     assert found.max() <= 0.2
     # In two dimensions a uniform point is within half the radius with probability 1/4, in either norm.
     assert (found < 0.1).double().mean() == pytest.approx(0.25, abs=0.03)
@@ -91,6 +91,6 @@ def test_momentum_of_gradients_under_l2_moves_by_the_step():
     def losses(x, index):
         return ((x - target[index]) ** 2).flatten(1).sum(1)
 
-    descent = Descent(steps=1, step_size=0.01, momentum=0.5, of="gradient", keep="last")
+    descent = Descent(1, Momentum(0.01, decay=0.5, of="gradient"), keep="last")
     moved = descent.run(losses, start).images - start
     assert moved.flatten(1).norm(dim=1).tolist() == pytest.approx([0.01] * 5)

@@ -1,6 +1,7 @@
 """Every wrong config ends in one sentence that says what is wrong and, if there is one, the nearest name."""
 
 import copy
+import inspect
 import subprocess
 import sys
 
@@ -9,7 +10,7 @@ import pytest
 import yaml
 from conftest import ROOT, TINY
 
-from modelkin import config
+from modelkin import config, inversion
 from modelkin.errors import ModelkinError
 
 
@@ -100,6 +101,11 @@ BAD = {
         wrong(ensembles={"clusters_by": {"measure": "saliency_cosine"}}),
         "not measured on inverted probes",
     ),
+    "a setting of another mode": (
+        wrong(inversion={"mode": "fast", "schedule": "cosine"}),
+        "inversion: 'schedule' is not for mode fast; it is for mode published",
+    ),
+    "an unknown mode": (wrong(inversion={"mode": "quick"}), "inversion.mode 'quick'"),
     "a palette that does not exist": (wrong(figures={"palette": "colourblind"}), "did you mean 'colorblind'"),
 }
 
@@ -150,6 +156,15 @@ def test_defaults_are_filled_in():
     assert study.training("vgg-0")["epochs"] == 2
     assert study.earlier("vgg-0.5") == ["vgg-0", "mlp-0"]
     assert study.teachers == ["vgg-0", "vgg-0.5", "mlp-0.5"]
+
+
+@pytest.mark.parametrize("mode", inversion.MODES)
+def test_each_mode_of_inversion_has_the_defaults_of_its_function(mode):
+    section = config.Study(wrong(inversion={"mode": mode})).section("inversion")
+    known = {name: each.default for name, each in inspect.signature(inversion.MODES[mode]).parameters.items()}
+    common = {"mode": mode, "batch_size": None, "failed_above": 0.2}
+    assert section == known | common
+    assert config.Study(wrong(inversion={})).section("inversion")["mode"] == "published"
 
 
 def test_settings_that_a_recipe_does_not_use_retrain_nothing():

@@ -81,8 +81,8 @@ def test_adversarial_training_makes_robust(digits, trained, recipe):
 def test_linf_training_attacks_within_its_radius(digits):
     against = training.Robustness("adversarial", 0.1, "linf", 3, 2 / 3, 6.0)
     attack = against.attack(share=0.25)
-    assert attack.radius == pytest.approx(0.05)
-    assert against.attack(share=0.9).radius == 0.1
+    assert attack.ball.radius == pytest.approx(0.05)
+    assert against.attack(share=0.9).ball.radius == 0.1
     linf = SETTINGS | {"recipe": "adversarial", "eps": 0.1, "norm": "linf", "epochs": 1}
     _, history = training.train(digits["train"], digits["test"], linf, seed=0)
     assert np.isfinite(history[0]["loss"])
@@ -104,7 +104,7 @@ def seed_and_target(digits, n=30):
 def test_inversion_reaches_the_target(digits, trained):
     model, _ = trained["standard"]
     drawn, start, target = seed_and_target(digits)
-    found = inversion.invert(model, start, target, inversion.settings(steps=150, step_size=0.4))
+    found = inversion.invert(model, start, target, inversion.published(150, 0.4, schedule="cosine"))
     wanted, reached = model.representation(target), model.representation(found.images)
     by_hand = (reached - wanted).norm(dim=1) / wanted.norm(dim=1)
     assert torch.allclose(found.loss, by_hand, atol=1e-4)
@@ -130,7 +130,7 @@ def test_inversions_in_parts_are_those_of_each_part(digits, trained, monkeypatch
     """Parts keep large probes out of memory; each is inverted as if it stood alone."""
     model, test = trained["standard"][0], digits["test"]
     drawn = probes.pairs(test, 10, np.random.default_rng(0))
-    descent = inversion.settings(steps=5, step_size=0.4)
+    descent = inversion.published(5, 0.4)
     told = []
     monkeypatch.setattr(inversion, "PART_BYTES", 4 * 64 * 4)
     parts = list(inversion.parts(model, test, drawn, descent, progress=lambda *said: told.append(said)))

@@ -1,9 +1,9 @@
 """One shell on inverted or adversarial probes: this model and all before on its own, and it on theirs."""
 
-from modelkin import activations, artifacts, images, jobs, kinds, models
+from modelkin import activations, artifacts, computing, images, jobs, kinds, models
 
 with jobs.running(snakemake.log[0], f"activations {snakemake.wildcards.model}") as log:
-    device = jobs.device(snakemake.config.get("device", "auto"))
+    device = jobs.device(snakemake.config)
     names, resize = snakemake.params.models, snakemake.params.resize
     kind = kinds.of(snakemake.params.made, snakemake.params.other)
     manifests = dict(zip(names, snakemake.input.models, strict=True))
@@ -26,5 +26,5 @@ with jobs.running(snakemake.log[0], f"activations {snakemake.wildcards.model}") 
         version=snakemake.params.version,
         settings={"resize": resize},
         inputs=[*manifests.values(), *probes.values()],
-        device=device.type,
+        device=computing.named(device),
     )

@@ -1,9 +1,9 @@
 """One model on a natural probe, with saliency if that is of the study's own dataset."""
 
-from modelkin import activations, artifacts, images, jobs, models
+from modelkin import activations, artifacts, computing, images, jobs, models
 
 with jobs.running(snakemake.log[0], f"activations {snakemake.wildcards.model}"):
-    device = jobs.device(snakemake.config.get("device", "auto"))
+    device = jobs.device(snakemake.config)
     own, resize = not snakemake.wildcards.on, snakemake.params.resize
     model = models.load_model(snakemake.input.model, device, resize)
     probe = images.load(snakemake.input.probe)
@@ -23,5 +23,5 @@ with jobs.running(snakemake.log[0], f"activations {snakemake.wildcards.model}"):
         version=snakemake.params.version,
         settings={"resize": resize, "saliency": snakemake.params.saliency if own else None},
         inputs=[snakemake.input.model, snakemake.input.probe],
-        device=device.type,
+        device=computing.named(device),
     )

@@ -2,11 +2,11 @@
 
 import torch
 
-from modelkin import artifacts, attacks, images, jobs, models, seeds
+from modelkin import artifacts, attacks, computing, images, jobs, models, seeds
 
 with jobs.running(snakemake.log[0], f"attack {snakemake.wildcards.model}") as log:
     settings, seed = dict(snakemake.params.adversarial), snakemake.params.seed
-    device = jobs.device(snakemake.config.get("device", "auto"))
+    device = jobs.device(snakemake.config)
     model = models.load_model(snakemake.input.model, device, snakemake.params.resize).folded()
     probe = images.load(snakemake.input.probe)
     generator = torch.Generator(device).manual_seed(seeds.derive(seed, "attack", snakemake.wildcards.model))
@@ -33,7 +33,7 @@ with jobs.running(snakemake.log[0], f"attack {snakemake.wildcards.model}") as lo
         },
         inputs=[snakemake.input.model, snakemake.input.probe],
         facts=lambda: attacks.facts(said),
-        device=device.type,
+        device=computing.named(device),
     )
     log.info("%s", made["facts"])
     if made["facts"]["success"] < 0.9:

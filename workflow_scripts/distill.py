@@ -2,13 +2,13 @@
 
 import pandas as pd
 
-from modelkin import images, jobs, models, seeds, tables, training
+from modelkin import computing, images, jobs, models, seeds, tables, training
 from modelkin.distillation import Distillation
 
 with jobs.running(snakemake.log[0], f"distill {snakemake.wildcards.teacher}") as log:
     settings = dict(snakemake.params.distillation)
     repeats = settings.pop("repeats")
-    device = jobs.device(snakemake.config.get("device", "auto"))
+    device = jobs.device(snakemake.config)
     teacher = models.load_model(snakemake.input.teacher, device, snakemake.params.resize)
     train, test = (images.load(snakemake.input.dataset, name) for name in ("train", "test"))
     telling = jobs.Progress(repeats, "students")
@@ -40,5 +40,5 @@ with jobs.running(snakemake.log[0], f"distill {snakemake.wildcards.teacher}") as
         version=snakemake.params.version,
         settings={"distillation": snakemake.params.distillation, "student": snakemake.params.student},
         inputs=[snakemake.input.dataset, snakemake.input.teacher],
-        device=device.type,
+        device=computing.named(device),
     )

@@ -1,10 +1,10 @@
 """One model's card: what it is made of, and how accurate it is on clean and on attacked images."""
 
-from modelkin import artifacts, images, jobs, models, seeds, tables, training
+from modelkin import artifacts, computing, images, jobs, models, seeds, tables, training
 
 with jobs.running(snakemake.log[0], f"evaluate {snakemake.wildcards.model}") as log:
     evaluation, seed = snakemake.params.evaluation, snakemake.params.seed
-    device = jobs.device(snakemake.config.get("device", "auto"))
+    device = jobs.device(snakemake.config)
     found = training.evaluate(
         models.load_model(snakemake.input.model, device, snakemake.params.resize).folded(),
         images.load(snakemake.input.dataset, "test"),
@@ -23,5 +23,5 @@ with jobs.running(snakemake.log[0], f"evaluate {snakemake.wildcards.model}") as 
         version=snakemake.params.version,
         settings={"evaluation": evaluation, "resize": snakemake.params.resize, "seed": seed},
         inputs=[snakemake.input.model, snakemake.input.dataset],
-        device=device.type,
+        device=computing.named(device),
     )

@@ -1,10 +1,10 @@
 """Take in one model that was trained elsewhere: check it, find its head, keep it like one of our own."""
 
-from modelkin import images, jobs, models
+from modelkin import computing, images, jobs, models
 
 with jobs.running(snakemake.log[0], f"import {snakemake.wildcards.model}") as log:
     entry, resize = snakemake.params.entry, snakemake.params.resize
-    device = jobs.device(snakemake.config.get("device", "auto"))
+    device = jobs.device(snakemake.config)
     test = images.load(snakemake.input.dataset, "test")
     model = models.from_source(images=test, resize=resize, **entry).to(device)
     models.check_fits(model, test, snakemake.wildcards.model)
@@ -17,5 +17,5 @@ with jobs.running(snakemake.log[0], f"import {snakemake.wildcards.model}") as lo
         version=snakemake.params.version,
         settings={"entry": entry, "resize": resize},
         inputs=[snakemake.input.dataset],
-        device=device.type,
+        device=computing.named(device),
     )

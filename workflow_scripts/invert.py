@@ -1,21 +1,21 @@
 """Make one model's inverted probe of one dataset's images."""
 
-from modelkin import artifacts, images, inversion, jobs, models, tables
+from modelkin import artifacts, computing, images, inversion, jobs, models, tables
 
 with jobs.running(snakemake.log[0], f"invert {snakemake.wildcards.model}") as log:
     settings = dict(snakemake.params.inversion)
-    device = jobs.device(snakemake.config.get("device", "auto"))
+    device = jobs.device(snakemake.config)
     model = models.load_model(snakemake.input.model, device, snakemake.params.resize).folded()
     test = images.load(snakemake.input.dataset, "test")
     pairs = tables.read(snakemake.input.pairs)
 
-    batch_size = settings.pop("batch_size")
+    batch_size, mode = (settings.pop(key) for key in ("batch_size", "mode"))
     telling = jobs.Progress(len(pairs) * settings["steps"], "image steps")
     parts = inversion.parts(
         model,
         test,
         pairs,
-        inversion.settings(**settings),
+        inversion.MODES[mode](**settings),
         batch_size=batch_size,
         device=device,
         progress=lambda done, evaluations, loss: telling(
@@ -37,6 +37,6 @@ with jobs.running(snakemake.log[0], f"invert {snakemake.wildcards.model}") as lo
         settings={**snakemake.params.inversion, "resize": snakemake.params.resize},
         inputs=[snakemake.input.model, snakemake.input.dataset, snakemake.input.pairs],
         facts=lambda: inversion.Inverted.joined(said).facts(),
-        device=device.type,
+        device=computing.named(device),
     )
     log.info("%s", made["facts"])

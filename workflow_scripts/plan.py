@@ -5,7 +5,7 @@ from modelkin.config import Study
 
 with jobs.running(snakemake.log[0], "plan") as log:
     study = Study(snakemake.config)
-    device = jobs.device(study.device)
+    device = jobs.device(snakemake.config)
     shape, start = plan.shape_of(study), plan.seconds_to_start()
     costs = plan.measured(study, shape, device)
     table = plan.plan(study, costs, shape, start, device)

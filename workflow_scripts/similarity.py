@@ -41,7 +41,7 @@ with jobs.running(snakemake.log[0], f"similarity {snakemake.wildcards.model}") a
             [Measured(item["name"], item["settings"]) for item in chosen],
             permutations=params.permutations,
             seed=params.seed,
-            device=jobs.device(snakemake.config.get("device", "auto")),
+            device=jobs.device(snakemake.config),
             progress=jobs.Progress(len(wanted), "pairs"),
         )
         for part, item in zip(stale, chosen, strict=True):

@@ -1,11 +1,11 @@
 """Train one model and keep its weights and its history."""
 
-from modelkin import images, jobs, models, seeds, training
+from modelkin import computing, images, jobs, models, seeds, training
 
 with jobs.running(snakemake.log[0], f"train {snakemake.wildcards.model}"):
     (dataset,) = snakemake.input
     settings, seed = snakemake.params.training, snakemake.params.seed
-    device = jobs.device(snakemake.config.get("device", "auto"))
+    device = jobs.device(snakemake.config)
     train, test = (images.load(dataset, name) for name in ("train", "test"))
 
     model, history = training.train(
@@ -25,5 +25,5 @@ with jobs.running(snakemake.log[0], f"train {snakemake.wildcards.model}"):
         version=snakemake.params.version,
         settings={"training": settings, "seed": seed},
         inputs=[dataset],
-        device=device.type,
+        device=computing.named(device),
     )

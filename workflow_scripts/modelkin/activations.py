@@ -12,6 +12,7 @@ from torch.nn.functional import cross_entropy
 
 from modelkin import images as image_store
 from modelkin import kinds
+from modelkin.computing import Fitting
 from modelkin.errors import ModelkinError
 from modelkin.images import Images
 from modelkin.models import batch_rows
@@ -56,7 +57,7 @@ def saliency(
     """
 
     def compute(x: torch.Tensor, y: torch.Tensor) -> dict[str, torch.Tensor]:
-        x.requires_grad_(True)
+        x = x.detach().requires_grad_(True)
         with torch.enable_grad():
             # The sum over samples: each image's gradient depends on its own loss alone.
             total = cross_entropy(model(x), y, reduction="sum")
@@ -66,12 +67,12 @@ def saliency(
 
 
 def _computed(compute, model, images: Images, batch_size: int | None, device) -> Iterator[xr.Dataset]:
-    batch_size = batch_size or batch_rows(max(model.size, images.shape[-1]), device)
+    batch_size, fitting = batch_size or batch_rows(max(model.size, images.shape[-1]), device), Fitting()
     for part in images.blocks(math.ceil(PART_ROWS / batch_size) * batch_size):
         found = []
         for batch in part.blocks(batch_size):
             x, y = (torch.from_numpy(values).to(device) for values in (batch.floats(), batch.labels))
-            found.append(compute(x, y))
+            found.extend(fitting(compute, x, y))
         yield _dataset({name: torch.cat([values[name] for values in found]) for name in found[0]}, part.ids)
 
 

@@ -12,16 +12,17 @@ import xarray as xr
 from torch.nn.functional import cross_entropy
 
 from modelkin import models
+from modelkin.computing import Fitting
 from modelkin.errors import ModelkinError
 from modelkin.images import Images
-from modelkin.optimise import Descent, around
+from modelkin.optimise import Ball, Descent, Momentum, around
 
 UNTARGETED = ["apgd-ce", "fab", "square"]
 
 
 def pgd(norm: str, radius: float, steps: int, step_size: float) -> Descent:
     """Projected gradient descent of Madry et al. (2018): the last iterate, no momentum."""
-    return Descent(steps=steps, step_size=step_size, norm=norm, radius=radius, keep="last")
+    return Descent(steps, Momentum(step_size, norm), Ball(norm, radius), keep="last")
 
 
 def described(
@@ -39,15 +40,8 @@ def described(
 
 def mi_fgsm(radius: float, steps: int, step_size: float, decay: float = 1.0) -> Descent:
     """The momentum iterative attack of Dong et al. (2018) under Linf."""
-    return Descent(
-        steps=steps,
-        step_size=step_size,
-        norm="linf",
-        radius=radius,
-        keep="last",
-        momentum=decay,
-        of="gradient",
-    )
+    rule = Momentum(step_size, "linf", decay, of="gradient")
+    return Descent(steps, rule, Ball("linf", radius), keep="last")
 
 
 def untargeted(
@@ -91,7 +85,7 @@ def _attacked(model, images, labels, attack, sign: int, starts: int, generator) 
         return attack.run(losses, images).images
     index, best, lowest = torch.arange(len(images), device=images.device), images, None
     for _ in range(starts):
-        start = around(images, attack.norm, attack.radius, generator)
+        start = around(images, attack.ball, generator)
         found = attack.run(losses, start, centre=images).images
         with torch.no_grad():
             loss = losses(found, index)
@@ -124,7 +118,7 @@ def autoattack(
 @torch.no_grad()
 def right(model, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """Whether the top-1 class of each image (n, c, h, w) is its label, (n,)."""
-    return model(images).argmax(1) == labels
+    return torch.cat(Fitting()(lambda x, y: model(x).argmax(1) == y, images, labels))
 
 
 def parts(
@@ -144,7 +138,9 @@ def parts(
     for x, y in models.batches(model, images, device):
         near = untargeted(model, x, y, attack, starts=starts, generator=generator)
         offset = (near - x).flatten(1)
-        moved = offset.abs().amax(1) if attack.norm == "linf" else torch.linalg.vector_norm(offset, dim=1)
+        moved = (
+            offset.abs().amax(1) if attack.ball.norm == "linf" else torch.linalg.vector_norm(offset, dim=1)
+        )
         before, after = right(model, x, y), right(model, near, y)
         rows = slice(done, done + len(x))
         done += len(x)

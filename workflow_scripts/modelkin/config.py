@@ -31,6 +31,25 @@ UNUSED = {
     "trades": set(),
 }
 
+# What each mode of inversion takes, with its defaults; those of 'published' are for 224-pixel images.
+INVERSION = {
+    "published": {
+        "steps": 2000,
+        "step_size": 0.125,
+        "momentum": 0.9,
+        "schedule": "constant",
+        "stop_below": None,
+    },
+    "fast": {
+        "steps": 500,
+        "step_size": 0.125,
+        "momentum": 0.9,
+        "finish_below": 0.05,
+        "memory": 8,
+        "stop_below": 0.005,
+    },
+}
+
 
 class Study:
     """A valid config. ``names`` are all models in order of arrival, ``active`` those not retired."""
@@ -40,6 +59,7 @@ class Study:
         config = copy.deepcopy(config)
         _validate(config, schema)
         _fill(config, schema)
+        _fill_inversion(config["inversion"])
         for entry in config["models"]:
             _fill(entry, schema["$defs"]["model"], deep=False)
         self._config = config
@@ -341,6 +361,17 @@ def _fill(value: dict[str, Any], part: dict[str, Any], deep: bool = True) -> Non
     for key, inner in part["properties"].items():
         if deep and isinstance(value.get(key), dict) and "properties" in inner:
             _fill(value[key], inner)
+
+
+def _fill_inversion(section: dict[str, Any]) -> None:
+    """Add the defaults of the section's mode; ModelkinError if a key is for another mode."""
+    mode = section["mode"]
+    for key in section:
+        for other, keys in INVERSION.items():
+            if key in keys and key not in INVERSION[mode]:
+                raise ModelkinError(f"inversion: '{key}' is not for mode {mode}; it is for mode {other}.")
+    for key, default in INVERSION[mode].items():
+        section.setdefault(key, default)
 
 
 def _defaults(part: dict[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import xarray as xr
 from modelkin.errors import ModelkinError
 from modelkin.images import Images
 from modelkin.models import batch_rows, resized
-from modelkin.optimise import Descent
+from modelkin.optimise import Descent, InTurn, Momentum, QuasiNewton
 
 PART_BYTES = 2**27  # of images that are inverted before any is written
 
@@ -59,12 +59,40 @@ class Inverted:
         return probe.to_dataset().assign({k: ("sample", v.cpu().numpy()) for k, v in values.items()})
 
 
-def settings(steps: int = 200, step_size: float = 0.05, momentum: float = 0.9, **more) -> Descent:
-    """Normalised-gradient descent with L2 momentum and a cosine step: the best iterate is kept.
+def published(
+    steps: int = 2000,
+    step_size: float = 0.125,
+    momentum: float = 0.9,
+    schedule: str = "constant",
+    stop_below: float | None = None,
+) -> Descent:
+    """The descent of jones2022: steps along the normalised gradient, with momentum; the best iterate is kept.
 
-    step_size is in L2 units of pixels in [0, 1]; ``more`` as in :class:`~modelkin.optimise.Descent`.
+    step_size is in L2 units of pixels in [0, 1]; schedule and stop_below as in :mod:`modelkin.optimise`.
     """
-    return Descent(steps=steps, step_size=step_size, momentum=momentum, **{"schedule": "cosine", **more})
+    return Descent(steps, Momentum(step_size, decay=momentum, schedule=schedule), stop_below=stop_below)
+
+
+def fast(
+    steps: int = 500,
+    step_size: float = 0.125,
+    momentum: float = 0.9,
+    finish_below: float = 0.05,
+    memory: int = 8,
+    stop_below: float = 0.005,
+) -> Descent:
+    """Published steps until a sample's relative loss is under ``finish_below``, then quasi-Newton ones until
+    it is under ``stop_below``.
+
+    The first steps decide which of the images that the model cannot tell apart is found, and with it every
+    similarity, so they are the paper's; the last ones only decide how soon. memory: as in
+    :class:`~modelkin.optimise.QuasiNewton`.
+    """
+    rule = InTurn(Momentum(step_size, decay=momentum), QuasiNewton(memory), finish_below)
+    return Descent(steps, rule, stop_below=stop_below)
+
+
+MODES = {"published": published, "fast": fast}
 
 
 def invert(
@@ -99,7 +127,7 @@ def invert(
         offset = model.representation(x) - wanted[index]
         return torch.linalg.vector_norm(offset, dim=1) / norms[index]
 
-    found = (descent or settings()).run(losses, seeds, batch_size=batch_size, progress=progress)
+    found = (descent or fast()).run(losses, seeds, batch_size=batch_size, progress=progress)
     distance = torch.linalg.vector_norm((found.images - seeds).flatten(1), dim=1)
     return Inverted(found.images, found.losses, found.steps, distance)
 

@@ -7,7 +7,9 @@ import logging
 import os
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from modelkin.errors import ModelkinError
 
@@ -55,9 +57,17 @@ class Progress:
         LOG.info("%s", text, extra={"progress": True})
 
 
-def device(name: str):
-    """The torch device of the config's ``device``; ModelkinError if this machine lacks it."""
+def device(config: Mapping[str, Any]):
+    """The torch device of the config's ``device``; ModelkinError if this machine lacks it.
+
+    The config's ``precision`` holds from then on.
+    """
     import torch
+
+    from modelkin import computing
+
+    name = config.get("device", "auto")
+    computing.use(config.get("precision", "float32"))
 
     # Results must not depend on how many cores happen to be free.
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", 1)))

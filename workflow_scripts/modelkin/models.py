@@ -19,7 +19,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from modelkin import architectures, artifacts, sources, tracing
+from modelkin import architectures, artifacts, computing, sources, tracing
 from modelkin.errors import ModelkinError, unknown
 from modelkin.images import Images
 from modelkin.tracing import Reached, SplitPoint, heard
@@ -52,7 +52,9 @@ class Classifier(nn.Module):
         self.register_buffer("std", torch.tensor(std, dtype=torch.float32).view(1, -1, 1, 1))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        return self.network(self.prepared(images))
+        x = self.prepared(images)
+        with computing.autocast(images.device):
+            return self.network(x).to(images.dtype)
 
     def prepared(self, images: torch.Tensor) -> torch.Tensor:
         """The images as the network takes them: at its size, normalised."""
@@ -62,13 +64,13 @@ class Classifier(nn.Module):
         """(n, p): the input of the head, flattened; what comes after is not computed."""
         with heard(self.network, [self.head], stop=True) as seen, contextlib.suppress(Reached):
             self(images)
-        return seen[self.head].flatten(1)
+        return seen[self.head].flatten(1).to(images.dtype)
 
     def both(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """The representation (n, p) and the logits (n, C), by one forward pass."""
         with heard(self.network, [self.head]) as seen:
             logits = self(images)
-        return seen[self.head].flatten(1), logits
+        return seen[self.head].flatten(1).to(images.dtype), logits
 
     def folded(self) -> Classifier:
         """The same function, faster where batch norms can be folded (see :func:`modelkin.tracing.folded`)."""
@@ -76,7 +78,7 @@ class Classifier(nn.Module):
         mean, std = (value.flatten().tolist() for value in (self.mean, self.std))
         example = torch.rand(self.blank(2).shape, generator=torch.Generator().manual_seed(0)).to(self.mean)
         network = tracing.folded(self.network, (example - self.mean) / self.std)
-        return frozen(Classifier(network, mean=mean, std=std, **own)).to(self.mean.device)
+        return on(frozen(Classifier(network, mean=mean, std=std, **own)), self.mean.device)
 
     def split_points(self) -> list[SplitPoint]:
         """Where the network can be cut in two, in order (see :func:`modelkin.tracing.split_points`)."""
@@ -89,7 +91,8 @@ class Classifier(nn.Module):
 
 def batch_rows(size: int, device: torch.device | str = "cpu") -> int:
     """How many images of that size to give a model at once: enough to be fast, few enough for memory."""
-    pixels = 2**22 if torch.device(device).type == "cuda" else 2**18
+    # A GPU's batch may be too large: modelkin.computing.Fitting then finds one that is not.
+    pixels = 2**25 if torch.device(device).type == "cuda" else 2**18
     return min(500, max(1, pixels // size**2))
 
 
@@ -309,7 +312,14 @@ def load_model(
     broken = [name for name, value in weights.items() if not torch.isfinite(value).all()]
     if broken:
         raise ModelkinError(f"the weights {path} hold NaN or infinite values, first in '{broken[0]}'.")
-    return frozen(model).to(device)
+    return on(frozen(model), device)
+
+
+def on(model: Classifier, device: torch.device | str) -> Classifier:
+    """The model moved to a device, its weights in the order that is fastest there."""
+    fast = torch.device(device).type == "cuda"
+    model.network.to(memory_format=torch.channels_last if fast else torch.preserve_format)
+    return model.to(device)
 
 
 def frozen(model: nn.Module) -> nn.Module:

@@ -1,7 +1,8 @@
-"""The one optimisation engine: steepest descent on images under a norm.
+"""The one optimisation engine: descent on images, each sample for itself.
 
-Inversion, attacks and adversarial training differ only in the loss and in the settings given here.
-It knows nothing of models, classes or files.
+Inversion, attacks and adversarial training differ only in the loss, in the rule by which an image moves
+(:class:`Momentum`, :class:`QuasiNewton`, :class:`InTurn`), in the ball it must stay in and in when it is
+finished. It knows nothing of models, classes or files.
 """
 
 from __future__ import annotations
@@ -9,13 +10,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 
+from modelkin.computing import Fitting
 from modelkin.errors import ModelkinError
 
 Losses = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+State = dict[str, torch.Tensor]
 
 
 class Descended(NamedTuple):
@@ -26,27 +29,185 @@ class Descended(NamedTuple):
     steps: torch.Tensor
 
 
+class Rule(Protocol):
+    """How images move. What it remembers of each sample are tensors whose first dimension is the sample."""
+
+    def begin(self, x: torch.Tensor) -> State:
+        """What is remembered of images (b, ...) before their first step."""
+
+    def move(self, state: State, x, gradient, loss, share) -> tuple[torch.Tensor, State]:
+        """What to add to each image, and what to remember. share (b,): of its steps, how much is done."""
+
+
+@dataclass(frozen=True)
+class Momentum:
+    """First-order steps of a given length; a zero gradient makes none.
+
+    size: in units of ``norm``. norm: 'l2' steps along g/||g||, 'linf' along sign(g).
+    decay: m <- decay * m + (1 - decay) * direction (jones2022); 0 for plain PGD.
+    of: 'direction' as above, or 'gradient' for m <- decay * m + g / ||g||_1 and a step along the steepest
+    direction of m, as MI-FGSM has it (Dong et al. 2018, equation 6).
+    schedule: 'constant' or 'cosine' (size falls to zero over the steps).
+    """
+
+    size: float
+    norm: str = "l2"
+    decay: float = 0.0
+    of: str = "direction"
+    schedule: str = "constant"
+
+    def begin(self, x: torch.Tensor) -> State:
+        return {"momentum": torch.zeros_like(x)}
+
+    def move(self, state: State, x, gradient, loss, share) -> tuple[torch.Tensor, State]:
+        size = torch.full_like(loss, self.size)
+        if self.schedule == "cosine":
+            size = size * (1 + torch.cos(math.pi * share)) / 2
+        if self.of == "gradient":
+            momentum = self.decay * state["momentum"] + of_unit_l1(gradient)
+            along = steepest(momentum, self.norm)
+        else:
+            momentum = self.decay * state["momentum"] + (1 - self.decay) * steepest(gradient, self.norm)
+            along = momentum if self.norm == "l2" else momentum.sign()
+        return -_like(size, x) * along, {"momentum": momentum}
+
+
+@dataclass(frozen=True)
+class QuasiNewton:
+    """L-BFGS steps (Nocedal 1980) on half the squared loss, for losses that are distances from a goal.
+
+    It needs no step size: the first step is Polyak's, loss / ||g||, which would reach zero were the loss
+    linear. memory: past steps whose curvature is used. There is no line search, which would cost passes of
+    the model; instead a step is at most ``shrink`` times one after which the loss rose, and ``grow``
+    times one after which it fell.
+    """
+
+    memory: int = 8
+    shrink: float = 0.7
+    grow: float = 1.5
+
+    def begin(self, x: torch.Tensor) -> State:
+        flat = x.flatten(1)
+        unknown = flat.new_full((len(x),), math.inf)
+        return {
+            # steps, then changes of the slope, each in a ring, and the slope last
+            "basis": flat.new_zeros(len(x), 2 * self.memory + 1, flat.shape[1]),
+            "oldest": torch.zeros(len(x), dtype=torch.long, device=x.device),
+            "x": flat,
+            "loss": unknown,
+            "longest": unknown,
+        }
+
+    def move(self, state: State, x, gradient, loss, share) -> tuple[torch.Tensor, State]:
+        basis, oldest, flat = state["basis"], state["oldest"], x.flatten(1)
+        slope, moved = loss.unsqueeze(1) * gradient.flatten(1), flat - state["x"]
+        rows = torch.arange(len(x), device=x.device)
+        basis[rows, oldest] = moved
+        basis[rows, self.memory + oldest] = slope - basis[:, -1]
+        basis[:, -1] = slope
+        oldest = (oldest + 1) % self.memory
+        step = _two_loops(basis, oldest, loss)
+
+        length, wanted = (torch.linalg.vector_norm(part, dim=1) for part in (moved, step))
+        longest = torch.maximum(state["longest"], self.grow * length)
+        longest = torch.where(loss < state["loss"], longest, self.shrink * length)
+        longest = torch.where(length > 0, longest, state["longest"])
+        step = step * torch.where(wanted > longest, longest / wanted, 1).unsqueeze(1)
+        return -step.view_as(x), {
+            "basis": basis,
+            "oldest": oldest,
+            "x": flat,
+            "loss": loss,
+            "longest": longest,
+        }
+
+
+@dataclass(frozen=True)
+class InTurn:
+    """One rule until a sample's loss is first under ``below``; then another, which watched from the start."""
+
+    first: Rule
+    then: Rule
+    below: float
+
+    def begin(self, x: torch.Tensor) -> State:
+        turned = torch.zeros(len(x), dtype=torch.bool, device=x.device)
+        return {"turned": turned, **_prefixed(self.first.begin(x), self.then.begin(x))}
+
+    def move(self, state: State, x, gradient, loss, share) -> tuple[torch.Tensor, State]:
+        turned = state["turned"] | (loss < self.below)
+        moves, states = zip(
+            *(
+                rule.move(_part(state, role), x, gradient, loss, share)
+                for role, rule in (("first", self.first), ("then", self.then))
+            ),
+            strict=True,
+        )
+        return torch.where(_like(turned, x), moves[1], moves[0]), {"turned": turned, **_prefixed(*states)}
+
+
+def _prefixed(first: State, then: State) -> State:
+    return {
+        f"{role} {key}": v for role, part in (("first", first), ("then", then)) for key, v in part.items()
+    }
+
+
+def _part(state: State, role: str) -> State:
+    return {key.removeprefix(f"{role} "): v for key, v in state.items() if key.startswith(f"{role} ")}
+
+
+def _two_loops(basis: torch.Tensor, oldest: torch.Tensor, loss: torch.Tensor) -> torch.Tensor:
+    """The inverse curvature times the slope (b, d): Nocedal and Wright (2006), algorithm 7.4.
+
+    basis (b, 2 h + 1, d): rings of h steps and of h changes of the slope, and the slope; oldest (b,): where
+    the rings begin. Pairs without positive curvature are passed over. All is done on the basis' Gram
+    matrix, so that the long vectors are read twice, not 4 h times.
+    """
+    h = basis.shape[1] // 2
+    ring = (oldest.unsqueeze(1) + torch.arange(h, device=oldest.device)) % h
+    order = torch.cat([ring, h + ring, torch.full_like(ring[:, :1], 2 * h)], dim=1)
+    gram = (basis @ basis.transpose(1, 2)).double()
+    gram = gram.gather(1, order.unsqueeze(2).expand_as(gram)).gather(2, order.unsqueeze(1).expand_as(gram))
+    squares = gram.diagonal(dim1=1, dim2=2).clamp_min(torch.finfo(gram.dtype).tiny)
+    curvature = gram.diagonal(h, dim1=1, dim2=2)[:, :h]
+    usable = curvature > 1e-6 * (squares[:, :h] * squares[:, h : 2 * h]).sqrt()
+    inverse = torch.where(usable, 1 / curvature, 0)
+
+    weights, alphas = torch.zeros_like(squares), torch.zeros_like(curvature)
+    weights[:, -1] = 1
+    for i in reversed(range(h)):
+        alphas[:, i] = inverse[:, i] * (gram[:, i] * weights).sum(1)
+        weights[:, h + i] -= alphas[:, i]
+    scale = torch.where(gram[:, -1, -1] > 0, loss.double() ** 2 / squares[:, -1], 0)
+    for i in range(h):
+        scale = torch.where(usable[:, i], curvature[:, i] / squares[:, h + i], scale)
+    weights = scale.unsqueeze(1) * weights
+    for i in range(h):
+        beta = inverse[:, i] * (gram[:, h + i] * weights).sum(1)
+        weights[:, i] += alphas[:, i] - beta
+    back = torch.zeros_like(weights).scatter_(1, order, weights).to(basis)
+    return (back.unsqueeze(1) @ basis).squeeze(1)
+
+
+class Ball(NamedTuple):
+    """Where images must stay: within ``radius`` of where they are measured from, in 'l2' or 'linf'."""
+
+    norm: str
+    radius: float
+
+
 @dataclass(frozen=True)
 class Descent:
     """Settings of a descent.
 
-    norm: 'l2' steps along g/||g||, 'linf' along sign(g); a zero gradient makes no step.
-    momentum: m <- momentum * m + (1 - momentum) * direction (jones2022); 0 for plain PGD.
-    of: 'direction' as above, or 'gradient' for m <- momentum * m + g / ||g||_1 and a step along the steepest
-    direction of m, as MI-FGSM has it (Dong et al. 2018, equation 6).
-    schedule: 'constant' or 'cosine' (step_size falls to zero over ``steps``).
-    radius: distance from the start, in ``norm``, that is never exceeded; None for no limit.
+    rule: how images move. ball: around the start, never left; None for no limit.
     stop_below: a sample whose loss falls below leaves the batch and the next one takes its place.
     keep: 'best' returns each sample's best iterate, the last included; 'last' the last one.
     """
 
     steps: int
-    step_size: float
-    norm: str = "l2"
-    momentum: float = 0.0
-    of: str = "direction"
-    schedule: str = "constant"
-    radius: float | None = None
+    rule: Rule
+    ball: Ball | None = None
     stop_below: float | None = None
     keep: str = "best"
 
@@ -62,16 +223,16 @@ class Descent:
         """Descend from ``start`` (n, c, h, w), pixels in [0, 1].
 
         losses(x, index): per-sample losses (b,) of the samples with these indices; each sample's
-        loss must depend on it alone. centre: where ``radius`` is measured from (default: start).
+        loss must depend on it alone. centre: of the ball (default: start).
         progress(finished samples, evaluations, median of the lowest losses so far), called at every step.
         """
-        n = len(start)
+        n, fitting = len(start), Fitting()
         centre = start if centre is None else centre
         out = Descended(start.clone(), start.new_full((n,), math.inf), torch.zeros(n, dtype=torch.long))
         waiting, evaluations = min(batch_size or n, n), 0
-        batch = _Batch.of(start, torch.arange(waiting, device=start.device))
+        batch = self._begun(start, torch.arange(waiting, device=start.device))
         while len(batch.index):
-            gradient = self._look(losses, batch)
+            gradient = self._look(losses, batch, fitting)
             evaluations += len(batch.index)
             done = batch.step >= self.steps
             if self.stop_below is not None:
@@ -86,52 +247,53 @@ class Descent:
             if done.any():
                 fresh = torch.arange(waiting, min(n, waiting + int(done.sum())), device=start.device)
                 waiting += len(fresh)
-                batch = batch.joined(_Batch.of(start, fresh))
+                batch = batch.joined(self._begun(start, fresh))
             if progress is not None:
                 lowest = out.losses.index_copy(0, batch.index, batch.loss)
                 known = lowest[torch.isfinite(lowest)]
                 progress(n - len(batch.index) - (n - waiting), evaluations, float(known.median()))
         return out
 
-    def _look(self, losses: Losses, batch: _Batch) -> torch.Tensor:
+    def _look(self, losses: Losses, batch: _Batch, fitting: Fitting) -> torch.Tensor:
         """The gradient at the batch's images; their losses and best iterates are brought up to date."""
         if self.keep == "last" and bool((batch.step >= self.steps).all()):
             batch.best = batch.x
             return torch.zeros_like(batch.x)
-        gradient, loss = self._gradient(losses, batch)
+        gradient, loss = _gradient(losses, batch, fitting)
         better = torch.ones_like(loss, dtype=torch.bool) if self.keep == "last" else loss < batch.loss
+        batch.latest = loss
         batch.best = torch.where(_like(better, batch.x), batch.x, batch.best)
         batch.loss = torch.where(better, loss, batch.loss)
         return gradient
 
-    def _gradient(self, losses: Losses, batch: _Batch) -> tuple[torch.Tensor, torch.Tensor]:
-        x = batch.x.detach().requires_grad_(True)
-        with torch.enable_grad():
-            loss = losses(x, batch.index)
-            (gradient,) = torch.autograd.grad(loss.sum(), x)
-        if not torch.isfinite(loss).all():
-            raise ModelkinError(
-                "the model returns NaN or infinite values, so there is no direction to descend."
-            )
-        return gradient, loss.detach()
-
     def _step(self, batch: _Batch, gradient: torch.Tensor, centre: torch.Tensor) -> None:
-        size = torch.full_like(batch.loss, self.step_size)
-        if self.schedule == "cosine":
-            size = size * (1 + torch.cos(math.pi * batch.step.to(size) / self.steps)) / 2
-        if self.of == "gradient":
-            batch.momentum = self.momentum * batch.momentum + of_unit_l1(gradient)
-            move = steepest(batch.momentum, self.norm)
-        else:
-            direction = steepest(gradient, self.norm)
-            batch.momentum = self.momentum * batch.momentum + (1 - self.momentum) * direction
-            move = batch.momentum if self.norm == "l2" else batch.momentum.sign()
-        x = batch.x - _like(size, batch.x) * move
-        if self.radius is not None:
+        share = batch.step.to(batch.latest) / self.steps
+        move, batch.state = self.rule.move(batch.state, batch.x, gradient, batch.latest, share)
+        x = batch.x + move
+        if self.ball is not None:
             origin = centre[batch.index]
-            x = origin + project(x - origin, self.norm, self.radius)
+            x = origin + project(x - origin, self.ball)
         batch.x = x.clamp(0, 1)
         batch.step = batch.step + 1
+
+    def _begun(self, start: torch.Tensor, index: torch.Tensor) -> _Batch:
+        x = start[index]
+        loss = x.new_full((len(index),), math.inf)
+        return _Batch(index, x, x.clone(), loss, loss, torch.zeros_like(index), self.rule.begin(x))
+
+
+def _gradient(losses: Losses, batch: _Batch, fitting: Fitting) -> tuple[torch.Tensor, torch.Tensor]:
+    def parts(x: torch.Tensor, index: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        x = x.detach().requires_grad_(True)
+        with torch.enable_grad():
+            loss = losses(x, index)
+            (gradient,) = torch.autograd.grad(loss.sum(), x)
+        return gradient, loss.detach()
+
+    gradient, loss = map(torch.cat, zip(*fitting(parts, batch.x, batch.index), strict=True))
+    if not torch.isfinite(loss).all():
+        raise ModelkinError("the model returns NaN or infinite values, so there is no direction to descend.")
+    return gradient, loss
 
 
 def steepest(gradient: torch.Tensor, norm: str) -> torch.Tensor:
@@ -153,11 +315,10 @@ def of_unit_l1(gradient: torch.Tensor) -> torch.Tensor:
     return scaled / _like(torch.where(total > 0, total, torch.ones_like(total)), gradient)
 
 
-def around(
-    centre: torch.Tensor, norm: str, radius: float, generator: torch.Generator | None = None
-) -> torch.Tensor:
+def around(centre: torch.Tensor, ball: Ball, generator: torch.Generator | None = None) -> torch.Tensor:
     """Random starts: a point of each image's ball (n, c, h, w), uniform in it, with pixels in [0, 1]."""
     shape = {"size": centre.shape, "generator": generator, "dtype": centre.dtype, "device": centre.device}
+    norm, radius = ball
     if norm == "linf":
         offset = (2 * torch.rand(**shape) - 1) * radius
     else:
@@ -167,8 +328,9 @@ def around(
     return (centre + offset).clamp(0, 1)
 
 
-def project(offset: torch.Tensor, norm: str, radius: float) -> torch.Tensor:
-    """The nearest offset whose norm is at most ``radius``, sample by sample."""
+def project(offset: torch.Tensor, ball: Ball) -> torch.Tensor:
+    """The nearest offset in the ball, sample by sample."""
+    norm, radius = ball
     if norm == "linf":
         return offset.clamp(-radius, radius)
     length = torch.linalg.vector_norm(offset.flatten(1), dim=1)
@@ -178,29 +340,28 @@ def project(offset: torch.Tensor, norm: str, radius: float) -> torch.Tensor:
 
 @dataclass
 class _Batch:
-    """The samples under way: their rows in the whole, and the state of each."""
+    """The samples under way: their rows in the whole, where each is, its best iterate with its loss, the
+    loss where it is, the steps it took and what the rule remembers.
+    """
 
     index: torch.Tensor
     x: torch.Tensor
-    momentum: torch.Tensor
     best: torch.Tensor
     loss: torch.Tensor
+    latest: torch.Tensor
     step: torch.Tensor
-
-    @classmethod
-    def of(cls, start: torch.Tensor, index: torch.Tensor) -> _Batch:
-        x = start[index]
-        loss = x.new_full((len(index),), math.inf)
-        return cls(index, x, torch.zeros_like(x), x.clone(), loss, torch.zeros_like(index))
+    state: State
 
     def keeping(self, mask: torch.Tensor) -> _Batch:
-        return _Batch(*(value[mask] for value in vars(self).values()))
+        *own, state = vars(self).values()
+        return _Batch(*(value[mask] for value in own), {key: value[mask] for key, value in state.items()})
 
     def joined(self, other: _Batch) -> _Batch:
         if not len(other.index):
             return self
-        both = zip(vars(self).values(), vars(other).values(), strict=True)
-        return _Batch(*(torch.cat(values) for values in both))
+        (*own, state), (*its, more) = (vars(batch).values() for batch in (self, other))
+        both = (torch.cat(values) for values in zip(own, its, strict=True))
+        return _Batch(*both, {key: torch.cat([value, more[key]]) for key, value in state.items()})
 
 
 def _like(values: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
