@@ -4,6 +4,7 @@
 #   slurm_onebox.sh stop FOLDER
 # It touches nothing outside FOLDER but two links in /etc/slurm, and munged if that was not running.
 set -euo pipefail
+PATH=$PATH:/usr/sbin
 command=$1
 folder=$(realpath -m "$2")
 

@@ -229,8 +229,10 @@ def test_the_profile_is_understood_as_it_stands(tmp_path):
     """Without Slurm: what Snakemake and its plugin read."""
     from snakemake_executor_plugin_slurm.partitions import read_partition_file
 
-    command = [sys.executable, "-m", "snakemake", "--profile", "slurm", "--directory", tmp_path, "--dry-run"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    command = [sys.executable, "-m", "snakemake", "--profile", "slurm", "--dry-run", "--directory", tmp_path]
+    done = subprocess.run(
+        [*command, "--configfile", ROOT / "config.yaml"], cwd=ROOT, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "gpu=1" in done.stdout + done.stderr
     partitions = read_partition_file(ROOT / "slurm" / "partitions.yaml")
