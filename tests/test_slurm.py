@@ -122,7 +122,11 @@ class Run:
             )
 
     def finish(self, *arguments: str, seconds=200) -> int:
-        return self.start(*arguments).wait(timeout=seconds)
+        process = self.start(*arguments)
+        try:
+            return process.wait(timeout=seconds)
+        finally:
+            process.kill()  # if it hangs; without effect once it has ended
 
 
 @pytest.fixture(scope="module")
