@@ -7,12 +7,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
+GPUS ?= $(shell nvidia-smi --list-gpus 2>/dev/null | wc -l)
 REPORT := results/digits/report.html
 
 .PHONY: run install test lint bench clean-env
 
 run: install
-	$(BIN)/snakemake --cores $(CORES)
+	$(BIN)/snakemake --cores $(CORES) $(if $(filter-out 0,$(GPUS)),--resources gpu=$(GPUS))
 	$(BIN)/snakemake --report $(REPORT)
 	@echo "Open $(REPORT) in a browser; results/README.md is the map of what lies there."
 

@@ -12,7 +12,7 @@ min_version("9.0")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 sys.path.insert(0, os.path.join(workflow.basedir, "workflow_scripts"))
 
-from modelkin import figures, kinds, measures
+from modelkin import figures, kinds, measures, needs
 from modelkin.artifacts import check_writable
 from modelkin.config import Study
 from modelkin.errors import ModelkinError
@@ -61,8 +61,8 @@ rule plan:
         "envs/modelkin.yaml"
     resources:
         gpu=GPU,
-        mem_mb=memory(3),
-        runtime=30,
+        mem_mb=memory("plan"),
+        runtime=runtime("plan"),
     script:
         "workflow_scripts/plan.py"
 

@@ -21,8 +21,8 @@ rule activations_natural:
         "../envs/modelkin.yaml"
     resources:
         gpu=GPU,
-        mem_mb=memory(3),
-        runtime=60,
+        mem_mb=memory("activations_natural"),
+        runtime=runtime("activations_natural"),
     params:
         resize=study.resizing,
         saliency=study.section("probes")["saliency"],
@@ -50,8 +50,8 @@ rule activations_inverted:
         "../envs/modelkin.yaml"
     resources:
         gpu=GPU,
-        mem_mb=memory(3),
-        runtime=60,
+        mem_mb=memory("activations_inverted"),
+        runtime=runtime("activations_inverted"),
     params:
         models=lambda wildcards: study.through(wildcards.model),
         made="inverted",
@@ -77,6 +77,10 @@ use rule activations_inverted as activations_adversarial with:
         f"{RESULTS}/logs/activations_adversarial/{{model}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/activations_adversarial/{{model}}.tsv"
+    resources:
+        gpu=GPU,
+        mem_mb=memory("activations_adversarial"),
+        runtime=runtime("activations_adversarial"),
     params:
         models=lambda wildcards: study.through(wildcards.model),
         made="adversarial",

@@ -44,8 +44,8 @@ rule tables:
         "../envs/modelkin.yaml"
     resources:
         gpu=0,
-        mem_mb=memory(2),
-        runtime=30,
+        mem_mb=memory("tables"),
+        runtime=runtime("tables"),
     params:
         models=study.describe(),
         others=study.others,
@@ -69,8 +69,8 @@ rule clusters:
         "../envs/modelkin.yaml"
     resources:
         gpu=0,
-        mem_mb=memory(2),
-        runtime=30,
+        mem_mb=memory("clusters"),
+        runtime=runtime("clusters"),
     params:
         clusters=study.section("clusters"),
         directions=DIRECTIONS,
@@ -98,8 +98,8 @@ rule ensembles:
         "../envs/modelkin.yaml"
     resources:
         gpu=0,
-        mem_mb=memory(2),
-        runtime=30,
+        mem_mb=memory("ensembles"),
+        runtime=runtime("ensembles"),
     params:
         ensembles=study.section("ensembles"),
         directions=DIRECTIONS,
@@ -125,8 +125,8 @@ if study.distillation:
             "../envs/modelkin.yaml"
         resources:
             gpu=GPU,
-            mem_mb=memory(3),
-            runtime=60,
+            mem_mb=memory("distill"),
+            runtime=runtime("distill"),
         params:
             distillation={
                 key: study.distillation[key]
@@ -152,12 +152,13 @@ if study.distillation:
             f"{RESULTS}/logs/distillation.log",
         benchmark:
             f"{RESULTS}/benchmarks/distillation.tsv"
+        localrule: True
         conda:
             "../envs/modelkin.yaml"
         resources:
             gpu=0,
-            mem_mb=memory(2),
-            runtime=30,
+            mem_mb=memory("distillation"),
+            runtime=runtime("distillation"),
         params:
             student=study.distillation["student"],
             version=VERSIONS["distill"],

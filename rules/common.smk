@@ -1,7 +1,18 @@
 # What the rules ask of the study.
-def memory(gigabytes):
-    """So much, and as much again for each time that a job had to be started once more."""
-    return lambda wildcards, attempt: 1000 * gigabytes * attempt
+def memory(stage):
+    """Megabytes for a job of that stage, and as much again each time that it is started once more."""
+    return lambda wildcards, attempt: attempt * needs.memory(*about(stage, wildcards))
+
+
+def runtime(stage):
+    """Minutes, in the same way."""
+    return lambda wildcards, attempt: attempt * needs.minutes(*about(stage, wildcards))
+
+
+def about(stage, wildcards):
+    """Study, stage, the model and the other dataset that a job is about, empty where there is none."""
+    model = wildcards.get("model") or wildcards.get("teacher") or ""
+    return study, stage, model, wildcards.get("on", "").removeprefix(".")
 
 
 def only(names):

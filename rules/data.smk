@@ -22,8 +22,8 @@ rule dataset:
     threads: 8
     resources:
         gpu=0,
-        mem_mb=memory(2),
-        runtime=120,
+        mem_mb=memory("dataset"),
+        runtime=runtime("dataset"),
     params:
         dataset=lambda wildcards: study.settings(other(wildcards) or study.dataset),
         version=VERSIONS["dataset"],
@@ -45,8 +45,8 @@ rule probes:
         "../envs/modelkin.yaml"
     resources:
         gpu=0,
-        mem_mb=memory(2),
-        runtime=10,
+        mem_mb=memory("probes"),
+        runtime=runtime("probes"),
     params:
         samples={
             made: study.section("probes")[made] for made in ("natural", "inverted")

@@ -51,12 +51,14 @@ for name, figure in DRAWN.items():
             f"{RESULTS}/logs/figures/{name}.log",
         benchmark:
             f"{RESULTS}/benchmarks/figures/{name}.tsv"
+        # Seconds each: shorter than a batch system takes to start a job.
+        localrule: True
         conda:
             "../envs/modelkin.yaml"
         resources:
             gpu=0,
-            mem_mb=memory(2),
-            runtime=30,
+            mem_mb=memory("figures"),
+            runtime=runtime("figures"),
         params:
             figure=name,
             models=study.active,

@@ -23,8 +23,8 @@ rule train:
         "../envs/modelkin.yaml"
     resources:
         gpu=GPU,
-        mem_mb=memory(3),
-        runtime=60,
+        mem_mb=memory("train"),
+        runtime=runtime("train"),
     params:
         training=lambda wildcards: study.training(wildcards.model),
         seed=study.seed,
@@ -49,8 +49,8 @@ rule import_model:
         "../envs/modelkin.yaml"
     resources:
         gpu=GPU,
-        mem_mb=memory(3),
-        runtime=30,
+        mem_mb=memory("import_model"),
+        runtime=runtime("import_model"),
     params:
         entry=lambda wildcards: study.entry(wildcards.model),
         resize=study.resizing,
@@ -73,8 +73,8 @@ rule evaluate:
         "../envs/modelkin.yaml"
     resources:
         gpu=GPU,
-        mem_mb=memory(3),
-        runtime=60,
+        mem_mb=memory("evaluate"),
+        runtime=runtime("evaluate"),
     params:
         evaluation=study.section("evaluation"),
         resize=study.resizing,
@@ -98,8 +98,8 @@ rule attack:
         "../envs/modelkin.yaml"
     resources:
         gpu=GPU,
-        mem_mb=memory(3),
-        runtime=60,
+        mem_mb=memory("attack"),
+        runtime=runtime("attack"),
     params:
         adversarial=study.adversarial,
         resize=study.resizing,
@@ -124,8 +124,8 @@ rule invert:
         "../envs/modelkin.yaml"
     resources:
         gpu=GPU,
-        mem_mb=memory(3),
-        runtime=60,
+        mem_mb=memory("invert"),
+        runtime=runtime("invert"),
     params:
         inversion=inverting,
         resize=study.resizing,

@@ -20,8 +20,8 @@ rule similarity:
         "../envs/modelkin.yaml"
     resources:
         gpu=GPU,
-        mem_mb=memory(3),
-        runtime=60,
+        mem_mb=memory("similarity"),
+        runtime=runtime("similarity"),
     params:
         models=lambda wildcards: study.through(wildcards.model),
         dataset=study.dataset,

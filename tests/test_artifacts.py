@@ -210,14 +210,14 @@ def test_npz_takes_the_usual_shapes(tmp_path, shape):
     found = datasets.load("npz", **given)["test"]
     assert found.pixels.shape == (6, 1 if len(shape) == 3 else 3, 5, 5)
     assert found.floats().max() == pytest.approx(x.max() / 255)
-    assert datasets.counts("npz", **given) == {"train": 6, "test": 6, "classes": 3}
+    assert datasets.counts("npz", **given) == {"train": 6, "test": 6, "classes": 3, "size": 5}
 
 
 def test_digits_split_is_a_partition():
     found = datasets.load("digits", test=300)
     assert not set(found["train"].ids) & set(found["test"].ids)
     counted = datasets.counts("digits", test=300)
-    assert {split: len(part) for split, part in found.items()} | {"classes": 10} == counted
+    assert {split: len(part) for split, part in found.items()} | {"classes": 10, "size": 16} == counted
 
 
 # shells

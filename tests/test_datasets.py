@@ -49,7 +49,12 @@ def test_folders_are_classes_and_paths_are_ids(folder):
     assert found.labels.tolist() == [0, 0, 1, 1, 2, 2]
     assert found.pixels.shape == (6, 3, 8, 8)
     assert found.pixels.dtype == np.uint8
-    assert datasets.counts("folder", test=str(folder), size=8) == {"train": 0, "test": 6, "classes": 3}
+    assert datasets.counts("folder", test=str(folder), size=8) == {
+        "train": 0,
+        "test": 6,
+        "classes": 3,
+        "size": 8,
+    }
 
 
 def test_ids_survive_a_file_that_is_added(folder):

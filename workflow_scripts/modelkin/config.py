@@ -52,7 +52,12 @@ INVERSION = {
 
 
 class Study:
-    """A valid config. ``names`` are all models in order of arrival, ``active`` those not retired."""
+    """A valid config. ``names`` are all models in order of arrival, ``active`` those not retired.
+
+    ``counts``: what :func:`modelkin.datasets.counts` says of each dataset, by label.
+    """
+
+    counts: dict[str, dict[str, Any]]
 
     def __init__(self, config: dict[str, Any]):
         schema = json.loads(SCHEMA.read_text())
@@ -237,8 +242,11 @@ def _check_source(name: str, entry: dict[str, Any]) -> None:
 
 def _check_samples(study: Study, config: dict[str, Any]) -> None:
     _unique("dataset", [study.dataset, *study.others])
-    for label in (study.dataset, *study.others):
-        _check_counts(study, config, label, datasets.counts(**study.settings(label)))
+    study.counts = {
+        label: datasets.counts(**study.settings(label)) for label in (study.dataset, *study.others)
+    }
+    for label, counts in study.counts.items():
+        _check_counts(study, config, label, counts)
     for measure in study.measures:
         if measures.get(measure.name).needs == "outcomes" and not study.adversarial:
             raise ModelkinError(f"measure {measure.label} needs adversarial probes; add `adversarial: {{}}`.")

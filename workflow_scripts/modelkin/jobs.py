@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import socket
 import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from modelkin import gpus
 from modelkin.errors import ModelkinError
 
 LOG = logging.getLogger("modelkin")
@@ -29,6 +31,8 @@ def running(log: str | Path, what: str):
     handlers[1].addFilter(lambda record: record.levelno >= logging.WARNING or hasattr(record, "progress"))
     LOG.setLevel(logging.INFO)
     LOG.handlers[:] = handlers
+    given = (f"{key}={os.environ[key]}" for key in ("SLURM_JOB_ID", gpus.VISIBLE) if key in os.environ)
+    LOG.info("%s", " ".join(("on", socket.gethostname(), *given)))
     try:
         yield LOG
     except ModelkinError as error:
@@ -60,7 +64,8 @@ class Progress:
 def device(config: Mapping[str, Any]):
     """The torch device of the config's ``device``; ModelkinError if this machine lacks it.
 
-    The config's ``precision`` holds from then on.
+    Of several GPUs it is one that no other job uses: see :func:`modelkin.gpus.claim`. The config's
+    ``precision`` holds from then on.
     """
     import torch
 
@@ -71,8 +76,13 @@ def device(config: Mapping[str, Any]):
 
     # Results must not depend on how many cores happen to be free.
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", 1)))
+    claimed = None
+    if name != "cpu" and torch.backends.cuda.is_built():
+        claimed = gpus.claim(name)
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
+    elif claimed is not None:
+        name = "cuda"  # the one that CUDA now sees
     found = torch.device(name)
     if found.type == "cuda" and not torch.cuda.is_available():
         raise ModelkinError(
@@ -82,4 +92,6 @@ def device(config: Mapping[str, Any]):
         raise ModelkinError(
             f"device: {name} does not exist; this machine has {torch.cuda.device_count()} GPUs."
         )
+    if name == "cuda" and claimed is None and torch.cuda.device_count() > 1:
+        LOG.warning("there is no nvidia-smi to tell this machine's GPUs apart: all jobs use the first one")
     return found

@@ -3,7 +3,8 @@
 ``load(**settings)`` returns ``{"train": split, "test": split}``, the first only if there is one. A
 split has ``labels``, ``ids`` and ``classes``, ``pick(rows)`` and ``blocks()``, which yields its
 images as :class:`~modelkin.images.Images`: it is an ``Images`` itself, or decodes files when asked.
-``counts(**settings)`` says without decoding an image how many each split has, and of how many classes.
+``counts(**settings)`` says without decoding an image how many each split has, of how many classes, and
+of how many pixels a side (None if that is not known before).
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ def load(name: str, *, subset: Mapping[str, Any] | None = None, **settings) -> d
 
 
 def counts(name: str, *, subset: Mapping[str, Any] | None = None, **settings) -> dict[str, int]:
-    """{"train": images, "test": images, "classes": classes} of a dataset, cheaply.
+    """{"train": images, "test": images, "classes": classes, "size": pixels or None} of a dataset, cheaply.
 
     With a subset of classes, only their number is known before the labels are read: the images are
     then counted as if all were kept.

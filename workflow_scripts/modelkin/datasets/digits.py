@@ -18,7 +18,7 @@ def counts(size: int = 16, test: int = 500, seed: int = 0) -> dict[str, int]:
         raise ModelkinError(f"dataset digits: size must be between 8 and 256 pixels, not {size}.")
     if not 0 < test < IMAGES:
         raise ModelkinError(f"dataset digits: test must be between 1 and {IMAGES - 1} images, not {test}.")
-    return {"train": IMAGES - test, "test": test, "classes": CLASSES}
+    return {"train": IMAGES - test, "test": test, "classes": CLASSES, "size": size}
 
 
 def load(size: int = 16, test: int = 500, seed: int = 0) -> dict[str, images.Images]:

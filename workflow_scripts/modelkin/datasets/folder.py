@@ -18,7 +18,7 @@ def counts(test: str, size: int, train: str | None = None, classes: str | list[s
     """What :func:`load` will return; lists the folders only."""
     names = _classes(classes, test)
     found = {split: len(_listed(root, names)[0]) for split, root in _roots(train, test).items()}
-    return {"train": 0, **found, "classes": len(names)}
+    return {"train": 0, **found, "classes": len(names), "size": size}
 
 
 def load(

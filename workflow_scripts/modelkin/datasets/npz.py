@@ -13,12 +13,23 @@ from modelkin.errors import ModelkinError
 images = lazy_loader.load("modelkin.images", suppress_warning=True)
 
 
-def counts(test: str, train: str | None = None, classes: list[str] | None = None, **more) -> dict[str, int]:
-    """What :func:`load` will return; reads the labels only."""
+def counts(
+    test: str,
+    train: str | None = None,
+    classes: list[str] | None = None,
+    size: int | None = None,
+    **more,
+) -> dict[str, int]:
+    """What :func:`load` will return; reads the labels only, and how large the images are."""
     labels = {split: _arrays(path, ["y"])["y"] for split, path in _paths(train, test).items()}
     found = len(np.unique(np.concatenate(list(labels.values()))))
     sizes = {split: len(y) for split, y in labels.items()}
-    return {"train": 0, **sizes, "classes": len(classes) if classes else found}
+    return {
+        "train": 0,
+        **sizes,
+        "classes": len(classes) if classes else found,
+        "size": size or max(_shape(test, "x")[1:], default=None),
+    }
 
 
 def load(
@@ -95,6 +106,16 @@ def _arrays(path: str, names: list[str]) -> dict[str, np.ndarray]:
     if arrays["y"].ndim != 1 or arrays["y"].dtype.kind not in "iu" or not len(arrays["y"]):
         raise ModelkinError(f"{path}: y must be one whole number for each image.")
     return arrays
+
+
+def _shape(path: str, name: str) -> tuple[int, ...]:
+    """The shape of one array of a file that :func:`_arrays` has found good, from its header."""
+    with zipfile.ZipFile(path) as file, file.open(f"{name}.npy") as stream:
+        version = np.lib.format.read_magic(stream)
+        read = (
+            np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        )
+        return read(stream)[0]
 
 
 def _pixels(x: np.ndarray, y: np.ndarray, split: str) -> np.ndarray:

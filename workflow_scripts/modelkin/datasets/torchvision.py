@@ -69,7 +69,12 @@ def counts(dataset: str, root: str, **settings) -> dict[str, int]:
         )
         raise ModelkinError(f"dataset {dataset} is not in {root} ({about.place} is missing); {how}.")
     train, test = about.images
-    return {"train": train if settings.get("train", True) else 0, "test": test, "classes": about.classes}
+    return {
+        "train": train if settings.get("train", True) else 0,
+        "test": test,
+        "classes": about.classes,
+        "size": settings.get("size") or about.size,
+    }
 
 
 def missing(dataset: str, root: str) -> bool:
