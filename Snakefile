@@ -14,7 +14,7 @@ sys.path.insert(0, os.path.join(workflow.basedir, "workflow_scripts"))
 
 from modelkin import figures, kinds, measures
 from modelkin.artifacts import check_writable
-from modelkin.config import Study
+from modelkin.config import Study, together
 from modelkin.errors import ModelkinError
 from modelkin.stages import VERSIONS
 
@@ -30,6 +30,23 @@ try:
     check_writable(RESULTS)
 except ModelkinError as error:
     sys.exit(f"config: {error}")
+
+# What is missing does not keep anybody from looking at what would be done.
+if workflow.dryrun and (MISSING := together(study.missing().values())):
+    print(f"config: before it can run: {MISSING}", file=sys.stderr)
+
+
+onstart:
+    # Only what the coming jobs need: a checkpoint may go when its model has been taken in.
+    made = {path for job in workflow.dag.needrun_jobs() for path in job.output}
+    missing = together(
+        said
+        for artifact, said in study.missing().items()
+        if f"{RESULTS}/{artifact}.json" in made
+    )
+    if missing:
+        sys.exit(f"config: {missing}")
+
 
 GPU = 0 if study.device == "cpu" else 1
 # What stands in paths for the study's own dataset, and for its others.
@@ -63,6 +80,8 @@ rule plan:
         gpu=GPU,
         mem_mb=memory(3),
         runtime=30,
+    params:
+        kept="results/calibration.json",
     script:
         "workflow_scripts/plan.py"
 
