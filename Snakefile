@@ -31,21 +31,18 @@ try:
 except ModelkinError as error:
     sys.exit(f"config: {error}")
 
-# What is missing does not keep anybody from looking at what would be done.
-if workflow.dryrun and (MISSING := together(study.missing().values())):
-    print(f"config: before it can run: {MISSING}", file=sys.stderr)
+
+# What is not there yet and what is made of it. A study can be looked at and planned without its data.
+MISSING = {f"{RESULTS}/{name}.json": said for name, said in study.missing().items()}
+if said := together(said for path, said in MISSING.items() if not os.path.exists(path)):
+    print(f"config: before it can run: {said}", file=sys.stderr)
 
 
 onstart:
-    # Only what the coming jobs need: a checkpoint may go when its model has been taken in.
+    # Only what the coming jobs make: a checkpoint may go when its model has been taken in.
     made = {path for job in workflow.dag.needrun_jobs() for path in job.output}
-    missing = together(
-        said
-        for artifact, said in study.missing().items()
-        if f"{RESULTS}/{artifact}.json" in made
-    )
-    if missing:
-        sys.exit(f"config: {missing}")
+    if said := together(said for path, said in MISSING.items() if path in made):
+        sys.exit(f"config: {said}")
 
 
 GPU = 0 if study.device == "cpu" else 1
