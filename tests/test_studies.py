@@ -125,11 +125,9 @@ def test_only_what_the_coming_jobs_need_has_to_be_there(offline):
     made = offline.folder / "results" / "jones2022" / "dataset.json"
     made.parent.mkdir(parents=True)
     made.write_text(json.dumps({"digest": "0"}))
-    done = offline(
-        "jones2022", "--cores", "1", "--rerun-triggers", "mtime", str(made.relative_to(offline.folder))
-    )
+    done = offline("jones2022", str(made.relative_to(offline.folder)), "--cores", "1")
     assert done.returncode == 0, done.stdout[-2000:]
-    done = offline("jones2022", "--cores", "1", "--rerun-triggers", "mtime")
+    done = offline("jones2022", "--cores", "1")
     assert "config: the checkpoint of model 'resnet18-0'" in done.stdout.splitlines()[-1]
 
 

@@ -163,7 +163,7 @@ def _write(kept: str | Path | None, found: Mapping[str, Cost]) -> None:
 
 
 def _maker(study: Study, name: str, classes: int, shape) -> tuple[Callable, str]:
-    """What builds a model's network, size and channels; and a key that is the same for the same network."""
+    """What builds a model's network, size, channels and head; and a key, the same for the same network."""
     entry = study.models[name]
     channels = shape[0]
     images = f"{classes} classes, {shape[0]} x {shape[1]} x {shape[2]}"
@@ -173,7 +173,7 @@ def _maker(study: Study, name: str, classes: int, shape) -> tuple[Callable, str]
 
         def trained():
             model = models.new(channels=channels, size=shape[-1], classes=classes, **keys)
-            return model.network, shape[-1], channels
+            return model.network, shape[-1], channels, model.head
 
         return trained, f"train {keys}, {images}"
     settings = {key: entry[key] for key in ("architecture", "options") if key in entry}
@@ -181,19 +181,20 @@ def _maker(study: Study, name: str, classes: int, shape) -> tuple[Callable, str]
 
     def taken():
         network, size = sources.blank(entry["source"], classes, **settings)
-        return network, entry.get("size") or size or shape[-1], channels
+        return network, entry.get("size") or size or shape[-1], channels, entry.get("head")
 
     own = Path(entry["architecture"].partition(".py:")[0] + ".py")
     code = f", {artifacts.digest_of(own)}" if own.is_file() else ""
-    return taken, f"{entry['source']} {settings}{code} {entry.get('size')}, {images}"
+    about = {key: entry[key] for key in ("size", "head", "mean") if key in entry}
+    return taken, f"{entry['source']} {settings}{code} {about}, {images}"
 
 
-def _examined(network, size: int, channels: int, device, timed: bool) -> Cost:
+def _examined(network, size: int, channels: int, head: str | None, device, timed: bool) -> Cost:
     """What there is to know of a network; its times only if they are wanted, else 0."""
     try:
         x = torch.rand(models.batch_rows(size, device) if timed else 2, channels, size, size, device=device)
         network = network.to(device).eval().requires_grad_(False)
-        head = tracing.find_head(network, x[:2])
+        head = head or tracing.find_head(network, x[:2])
         model = models.Classifier(network, head, [0.0] * channels, [1.0] * channels, size).to(device)
         with torch.no_grad():
             width = model.representation(x[:1]).shape[1]
