@@ -14,7 +14,7 @@ sys.path.insert(0, os.path.join(workflow.basedir, "workflow_scripts"))
 
 from modelkin import figures, kinds, measures, needs
 from modelkin.artifacts import check_writable
-from modelkin.config import Study
+from modelkin.config import Study, together
 from modelkin.errors import ModelkinError
 from modelkin.stages import VERSIONS
 
@@ -30,6 +30,20 @@ try:
     check_writable(RESULTS)
 except ModelkinError as error:
     sys.exit(f"config: {error}")
+
+
+# What is not there yet and what is made of it. A study can be looked at and planned without its data.
+MISSING = {f"{RESULTS}/{name}.json": said for name, said in study.missing().items()}
+if said := together(said for path, said in MISSING.items() if not os.path.exists(path)):
+    print(f"config: before it can run: {said}", file=sys.stderr)
+
+
+onstart:
+    # Only what the coming jobs make: a checkpoint may go when its model has been taken in.
+    made = {path for job in workflow.dag.needrun_jobs() for path in job.output}
+    if said := together(said for path, said in MISSING.items() if path in made):
+        sys.exit(f"config: {said}")
+
 
 GPU = 0 if study.device == "cpu" else 1
 # What stands in paths for the study's own dataset, and for its others.
@@ -63,6 +77,8 @@ rule plan:
         gpu=GPU,
         mem_mb=memory("plan"),
         runtime=runtime("plan"),
+    params:
+        kept="results/calibration.json",
     script:
         "workflow_scripts/plan.py"
 

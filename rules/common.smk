@@ -25,6 +25,12 @@ def other(wildcards):
     return wildcards.on.removeprefix(".")
 
 
+def read_from(wildcards):
+    """The settings of the dataset that is meant; what is expected of it is for the plan."""
+    settings = study.settings(other(wildcards) or study.dataset)
+    return {key: value for key, value in settings.items() if key != "expected"}
+
+
 def inverting(wildcards):
     """The settings that decide the images; what counts as failed is for the tables."""
     return {

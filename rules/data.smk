@@ -25,7 +25,7 @@ rule dataset:
         mem_mb=memory("dataset"),
         runtime=runtime("dataset"),
     params:
-        dataset=lambda wildcards: study.settings(other(wildcards) or study.dataset),
+        dataset=read_from,
         version=VERSIONS["dataset"],
     script:
         "../workflow_scripts/dataset.py"

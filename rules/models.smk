@@ -45,6 +45,8 @@ rule import_model:
         f"{RESULTS}/benchmarks/import_model/{{model}}.tsv"
     wildcard_constraints:
         model=only(study.taken),
+    # First, so that a download that fails does so before hours of work.
+    priority: 10
     conda:
         "../envs/modelkin.yaml"
     resources:

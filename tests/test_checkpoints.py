@@ -335,7 +335,7 @@ def test_architectures_that_are_not_there(networks):
     ("entry", "said"),
     [
         ({"architecture": "vgg"}, "source 'file' needs a weights"),
-        ({"weights": "no.pt", "architecture": "a.py:b"}, "no.pt, does not exist"),
+        ({"weights": "no.pt", "architecture": "a.py:b"}, "the architecture's file, a.py, does not exist"),
         ({"weights": str(ROOT / "LICENSE"), "architecture": "vgg"}, "must be path/to/file.py:callable"),
         (
             {"weights": "x.pt", "architecture": "a.py:b", "recipe": "trades"},

@@ -297,10 +297,10 @@ def test_imagenet_through_torchvision(tmp_path):
 def test_a_download_that_is_not_allowed_is_told_before_anything_runs(tmp_path):
     where = {"dataset": "cifar10", "root": str(tmp_path)}
     with pytest.raises(ModelkinError, match="is not in .*`download: true`"):
-        datasets.counts("torchvision", **where)
+        datasets.load("torchvision", **where)
     assert datasets.counts("torchvision", **where, download=True)["test"] == 10_000
     with pytest.raises(ModelkinError, match="cannot download it; put it there"):
-        datasets.counts("torchvision", dataset="imagenet", root=str(tmp_path), size=224, download=True)
+        datasets.load("torchvision", dataset="imagenet", root=str(tmp_path), size=224, download=True)
     with pytest.raises(ModelkinError, match="did you mean 'cifar10'"):
         datasets.counts("torchvision", dataset="cifar1", root=str(tmp_path))
 

@@ -13,7 +13,7 @@ COST = plan.Cost(forward=1.0, gradient=10.0, update=100.0, parameters=1000, widt
 @pytest.fixture(scope="module")
 def tiny():
     study = config.Study(TINY)
-    return study, plan.plan(study, dict.fromkeys(study.names, COST), (1, 8, 8), start=7.0).set_index("stage")
+    return study, plan.plan(study, dict.fromkeys(study.names, COST), start=7.0).set_index("stage")
 
 
 def test_jobs_are_those_of_a_dry_run(tiny, tmp_path):
@@ -57,7 +57,7 @@ def test_one_model_more_is_counted(tiny):
     larger = study.with_one_more("more")
     assert larger.names == [*study.names, "more"]
     costs = dict.fromkeys(larger.names, COST)
-    more = plan.plan(larger, costs, (1, 8, 8), start=7.0)
+    more = plan.plan(larger, costs, start=7.0)
     text = plan.written(table.reset_index(), more)
     assert "One more model like the last: 9 jobs beside tables and figures" in text
     assert "in all" in text
@@ -68,7 +68,7 @@ def test_another_dataset_is_counted():
         "other_datasets": [{"label": "big", "name": "digits", "size": 10, "test": 80, "seed": 3}]
     }
     study = config.Study(both)
-    table = plan.plan(study, dict.fromkeys(study.names, COST), (1, 8, 8), start=7.0).set_index("stage")
+    table = plan.plan(study, dict.fromkeys(study.names, COST), start=7.0).set_index("stage")
     assert table.loc["invert", "jobs"] == table.loc["activations, inverted", "jobs"] == 8
     assert table.loc["activations, natural", "passes"] == 4 * (60 + 60) + 4 * 60
 
@@ -76,7 +76,7 @@ def test_another_dataset_is_counted():
 def test_networks_are_timed_once_for_each_kind(monkeypatch):
     monkeypatch.setattr(plan, "SECONDS", 0.001)
     study = config.Study(TINY)
-    costs = plan.measured(study, plan.shape_of(study))
+    costs = plan.measured(study)
     assert costs["vgg-0"] is costs["vgg-0.5"]
     assert costs["vgg-0"] is not costs["mlp-0"]
     assert costs["vgg-0"].width == 16

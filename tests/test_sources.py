@@ -551,8 +551,6 @@ def test_autoattack_is_at_least_as_strong_as_pgd(norm, classes):
     ("entry", "said"),
     [
         ({"source": "timm"}, "source 'timm' needs an architecture"),
-        ({"source": "timm", "architecture": "resnet18", "weights": "no.pt"}, "no.pt, does not exist"),
-        ({"source": "torchvision", "architecture": "resnet18", "weights": "no.pt"}, "no.pt, does not exist"),
         ({"source": "torchvison", "architecture": "resnet18"}, "did you mean 'torchvision'"),
         ({"source": "robustness", "architecture": "resnet18"}, "needs a weights"),
         (
@@ -570,6 +568,26 @@ def test_wrong_entries(entry, said):
         config.Study(made)
 
 
+@pytest.mark.parametrize("source", ["timm", "torchvision", "robustness", "file"])
+def test_a_checkpoint_that_is_not_there_keeps_a_run_from_starting_but_is_no_wrong_config(source, tmp_path):
+    from conftest import TINY
+
+    entry = {"name": "mine", "source": source, "architecture": "resnet18", "weights": str(tmp_path / "x.pt")}
+    if source == "file":
+        entry["architecture"] = "timm:resnet18"
+    study = config.Study(dict(TINY, models=[*TINY["models"], entry]))
+    said = f"the checkpoint of model 'mine', {tmp_path / 'x.pt'}, does not exist; put it there."
+    assert study.missing() == {"models/mine": said}
+    assert study.weights_file("mine") == []
+    (tmp_path / "x.pt").touch()
+    with pytest.raises(ModelkinError, match="x.pt, is empty"):
+        config.Study(dict(TINY, models=[*TINY["models"], entry]))
+    (tmp_path / "x.pt").write_bytes(b"1")
+    study = config.Study(dict(TINY, models=[*TINY["models"], entry]))
+    assert study.missing() == {}
+    assert study.weights_file("mine") == [str(tmp_path / "x.pt")]
+
+
 def test_entries_that_name_downloads_need_no_file():
     from conftest import TINY
 
@@ -579,6 +597,7 @@ def test_entries_that_name_downloads_need_no_file():
     ]
     study = config.Study(dict(TINY, models=[*TINY["models"], *entries]))
     assert study.weights_file("a") == study.weights_file("b") == []
+    assert study.missing() == {}
     assert study.entry("b") == {
         "source": "torchvision",
         "architecture": "resnet18",

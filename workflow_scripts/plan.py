@@ -1,16 +1,32 @@
 """Print what the study will cost."""
 
+from pathlib import Path
+
 from modelkin import jobs, plan
 from modelkin.config import Study
 
 with jobs.running(snakemake.log[0], "plan") as log:
     study = Study(snakemake.config)
-    device = jobs.device(snakemake.config)
-    shape, start = plan.shape_of(study), plan.seconds_to_start()
-    costs = plan.measured(study, shape, device)
-    table = plan.plan(study, costs, shape, start, device)
+    teraflops, devices = (study.section(f"plan_{key}") for key in ("teraflops", "devices"))
+    device = jobs.device(snakemake.config | ({"device": "cpu"} if teraflops else {}))
+    costs = plan.measured(
+        study,
+        device,
+        teraflops=teraflops,
+        kept=Path(snakemake.params.kept),
+        progress=lambda done, number: log.info(
+            "%d of %d networks examined", done, number, extra={"progress": True}
+        ),
+    )
+    start = plan.seconds_to_start()
+    table = plan.plan(study, costs, start, device)
     larger = study.with_one_more("one-more")
     costs["one-more"] = costs[study.names[-1]]
-    text = plan.written(table, plan.plan(larger, costs, shape, start, device))
+    text = plan.written(table, plan.plan(larger, costs, start, device), devices)
+    on = f"at a sustained {teraflops:g} teraflops" if teraflops else f"on {device}"
+    said = [f"Study '{study.name}' {on}, one job at a time, nothing computed yet:", text]
+    missing = study.missing().values()
+    if missing:
+        said += [f"Before it can run, {len(missing)} things must be put there:", *missing]
     log.info("%s", text)
-    print(f"Study '{study.name}' on {device}, one job at a time, nothing computed yet:\n{text}", flush=True)
+    print("\n".join(said), flush=True)

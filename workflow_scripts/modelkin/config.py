@@ -14,7 +14,7 @@ from typing import Any
 import jsonschema
 import yaml
 
-from modelkin import architectures, datasets, kinds, measures, sources
+from modelkin import architectures, artifacts, datasets, kinds, measures, sources
 from modelkin.errors import ModelkinError, unknown
 from modelkin.measures import Measured
 
@@ -84,8 +84,8 @@ class Study:
         self._training_defaults = _defaults(schema["$defs"]["training"]) | config["training"]
         _check(self, config)
 
-    def section(self, name: str) -> dict[str, Any]:
-        """One section of the config, with its defaults."""
+    def section(self, name: str) -> Any:
+        """One section of the config with its defaults, or the value of one of its keys."""
         return self._config[name]
 
     def settings(self, dataset: str) -> dict[str, Any]:
@@ -142,9 +142,27 @@ class Study:
         return {key: value for key, value in self.models[name].items() if key not in WHO - {"source"}}
 
     def weights_file(self, name: str) -> list[str]:
-        """The local checkpoint of a model, none if its weights are downloaded by name."""
-        weights = self.models[name].get("weights")
-        return [weights] if weights and Path(weights).is_file() else []
+        """The local checkpoint of a model; none if its weights are downloaded by name or not there yet."""
+        return [path for path in self._files(name) if Path(path).is_file()]
+
+    def missing(self) -> dict[str, str]:
+        """What a run needs, is not there and is not downloaded by it: a sentence for each.
+
+        The keys name the artifact that is made of it: ``dataset``, ``dataset.<label>`` or ``models/<name>``.
+        """
+        found = {}
+        for label in (self.dataset, *self.others):
+            on = "" if label == self.dataset else f".{label}"
+            found |= {f"dataset{on}": said for said in datasets.missing(**self.settings(label))}
+        for name in self.taken:
+            for path in self._files(name):
+                if not Path(path).exists():
+                    found[f"models/{name}"] = f"{_checkpoint(name)}, {path}, does not exist; put it there."
+        return found
+
+    def _files(self, name: str) -> list[str]:
+        """The local files that the entry of a model from elsewhere names."""
+        return sources.get(self.models[name]["source"]).files(self.models[name])
 
     def recipe(self, name: str) -> str:
         """The recipe of a model of source 'train'; if it names none, eps decides."""
@@ -236,8 +254,25 @@ def _check_source(name: str, entry: dict[str, Any]) -> None:
             raise ModelkinError(f"model '{name}': source '{source}' needs {article} {key}.")
     for key in sorted(set(entry) - WHO - keys):
         raise ModelkinError(f"model '{name}': '{key}' is not for source '{source}'.")
-    if source != "train":
-        module.check(entry)
+    if source == "train":
+        return
+    module.check(entry)
+    for path in module.files(entry):
+        # What is not there yet may be put there before the study is run.
+        if Path(path).exists():
+            artifacts.check_file(path, _checkpoint(name))
+
+
+def _checkpoint(name: str) -> str:
+    return f"the checkpoint of model '{name}'"
+
+
+def together(sentences: Iterable[str]) -> str:
+    """Sentences about what is missing as one; empty if there are none."""
+    first, *more = [*sentences] or [""]
+    if not more:
+        return first
+    return f"{first.removesuffix('.')} (and {len(more)} more are missing; `snakemake plan` lists them all)."
 
 
 def _check_samples(study: Study, config: dict[str, Any]) -> None:

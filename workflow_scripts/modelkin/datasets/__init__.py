@@ -4,7 +4,9 @@
 split has ``labels``, ``ids`` and ``classes``, ``pick(rows)`` and ``blocks()``, which yields its
 images as :class:`~modelkin.images.Images`: it is an ``Images`` itself, or decodes files when asked.
 ``counts(**settings)`` says without decoding an image how many each split has, of how many classes, and
-of how many pixels a side (None if that is not known before).
+of how many pixels a side (None if that is not known before); ``shape(**settings)`` their channels, height and
+width, decoding none if the settings say it; ``missing(**settings)`` what is not there and can only be put
+there by hand, as sentences.
 """
 
 from __future__ import annotations
@@ -24,23 +26,66 @@ def names() -> list[str]:
     return plugins.names(sys.modules[__name__])
 
 
-def load(name: str, *, subset: Mapping[str, Any] | None = None, **settings) -> dict:
-    """The splits of a dataset, by name; subset: the keywords of :func:`modelkin.datasets.base.subset`."""
+def load(
+    name: str,
+    *,
+    subset: Mapping[str, Any] | None = None,
+    expected: Mapping[str, int] | None = None,
+    **settings,
+) -> dict:
+    """The splits of a dataset, by name; subset: the keywords of :func:`modelkin.datasets.base.subset`.
+
+    expected: see :func:`counts`; what is loaded is there, so it decides nothing here.
+    """
     splits = _module(name, settings).load(**settings)
     return _shared().subset(splits, **subset) if subset else splits
 
 
-def counts(name: str, *, subset: Mapping[str, Any] | None = None, **settings) -> dict[str, int]:
+def counts(
+    name: str,
+    *,
+    subset: Mapping[str, Any] | None = None,
+    expected: Mapping[str, int] | None = None,
+    **settings,
+) -> dict[str, Any]:
     """{"train": images, "test": images, "classes": classes, "size": pixels or None} of a dataset, cheaply.
 
-    With a subset of classes, only their number is known before the labels are read: the images are
-    then counted as if all were kept.
+    expected: what a dataset that is not there yet will hold (test, train, classes, channels, size); what is
+    there is counted. With a subset of classes, only their number is known before the labels are read: the
+    images are then counted as if all were kept.
     """
-    found = _module(name, settings).counts(**settings)
+    module = _module(name, settings)
+    if expected is not None and module.missing(**settings):
+        found = {
+            "train": 0,
+            **{key: expected[key] for key in ("train", "test", "classes") if key in expected},
+            "size": expected.get("size"),
+        }
+    else:
+        found = module.counts(**settings)
     if not subset or subset.get("labels") == "kept":
         return found
     wanted = subset["classes"]
     return found | {"classes": wanted if isinstance(wanted, int) else len(wanted)}
+
+
+def shape(
+    name: str,
+    *,
+    subset: Mapping[str, Any] | None = None,
+    expected: Mapping[str, int] | None = None,
+    **settings,
+) -> tuple[int, int, int]:
+    """Channels, height and width of a dataset's images; subset, expected: as in :func:`counts`."""
+    module = _module(name, settings)
+    if expected is not None and module.missing(**settings):
+        return expected["channels"], expected["size"], expected["size"]
+    return tuple(module.shape(**settings))
+
+
+def missing(name: str, *, subset=None, expected=None, **settings) -> list[str]:
+    """What of a dataset is not there and will not be downloaded, as sentences; subset, expected: unused."""
+    return _module(name, settings).missing(**settings)
 
 
 def _shared() -> ModuleType:

@@ -21,6 +21,16 @@ def counts(size: int = 16, test: int = 500, seed: int = 0) -> dict[str, int]:
     return {"train": IMAGES - test, "test": test, "classes": CLASSES, "size": size}
 
 
+def shape(size: int = 16, test: int = 500, seed: int = 0) -> tuple[int, int, int]:
+    """Channels, height and width of the images."""
+    return 1, size, size
+
+
+def missing(**settings) -> list[str]:
+    """Nothing: the digits come with scikit-learn."""
+    return []
+
+
 def load(size: int = 16, test: int = 500, seed: int = 0) -> dict[str, images.Images]:
     """Digits upsampled bilinearly to size x size pixels; a seeded draw of ``test`` of them is held out."""
     import torch

@@ -21,6 +21,23 @@ def counts(test: str, size: int, train: str | None = None, classes: str | list[s
     return {"train": 0, **found, "classes": len(names), "size": size}
 
 
+def shape(test: str, size: int, channels: int = 3, **more) -> tuple[int, int, int]:
+    """Channels, height and width of the images, as the settings say."""
+    return channels, size, size
+
+
+def missing(test: str, train: str | None = None, classes: str | list[str] | None = None, **more) -> list[str]:
+    """A sentence for each folder, and for the list of classes, that is not there."""
+    found = [
+        f"dataset folder: {root} is not a folder."
+        for root in _roots(train, test).values()
+        if not Path(root).is_dir()
+    ]
+    if isinstance(classes, str) and not Path(classes).is_file():
+        found.append(_no_list(classes))
+    return found
+
+
 def load(
     test: str,
     size: int,
@@ -66,13 +83,17 @@ def _classes(classes: str | list[str] | None, test: str) -> list[str]:
         return _folders(test)
     if isinstance(classes, str):
         if not Path(classes).is_file():
-            raise ModelkinError(f"dataset folder: the list of classes {classes} does not exist.")
+            raise ModelkinError(_no_list(classes))
         classes = Path(classes).read_text().split("\n")
     names = [line.strip() for line in classes if line.strip()]
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise ModelkinError(f"dataset folder: class '{twice}' stands twice in the list of classes.")
     return names
+
+
+def _no_list(classes: str) -> str:
+    return f"dataset folder: the list of classes {classes} does not exist."
 
 
 def _folders(root: str) -> list[str]:

@@ -32,6 +32,16 @@ def counts(
     }
 
 
+def shape(test: str, **more) -> tuple[int, int, int]:
+    """Channels, height and width of the images, which are read for it."""
+    return load(test, **{key: more[key] for key in ("channels", "size") if key in more})["test"].shape
+
+
+def missing(test: str, train: str | None = None, **more) -> list[str]:
+    """A sentence for each file that is not there."""
+    return [_no_file(path) for path in _paths(train, test).values() if not Path(path).is_file()]
+
+
 def load(
     test: str,
     train: str | None = None,
@@ -91,10 +101,14 @@ def _scaled(pixels: np.ndarray, size: int) -> np.ndarray:
     ).numpy()
 
 
+def _no_file(path: str) -> str:
+    return f"the dataset file {path} does not exist."
+
+
 def _arrays(path: str, names: list[str]) -> dict[str, np.ndarray]:
     """These arrays of a file; ModelkinError if it cannot be read or lacks one."""
     if not Path(path).is_file():
-        raise ModelkinError(f"the dataset file {path} does not exist.")
+        raise ModelkinError(_no_file(path))
     try:
         with np.load(path, allow_pickle=False) as found:
             missing = [name for name in ("x", "y") if name not in found.files]

@@ -58,16 +58,9 @@ ABOUT = {
 
 
 def counts(dataset: str, root: str, **settings) -> dict[str, int]:
-    """What :func:`load` will return, after checking that the dataset is there or may be downloaded."""
+    """What :func:`load` will return: the published numbers, whether the dataset is there or not."""
     about = _about(dataset)
     _preparation(about, dataset, **settings)
-    if missing(dataset, root) and not (settings.get("download", False) and about.loadable):
-        how = (
-            "give the dataset `download: true`, or put it there"
-            if about.loadable
-            else "torchvision cannot download it; put it there"
-        )
-        raise ModelkinError(f"dataset {dataset} is not in {root} ({about.place} is missing); {how}.")
     train, test = about.images
     return {
         "train": train if settings.get("train", True) else 0,
@@ -77,9 +70,29 @@ def counts(dataset: str, root: str, **settings) -> dict[str, int]:
     }
 
 
-def missing(dataset: str, root: str) -> bool:
-    """Whether the dataset is not below root."""
-    return not (Path(root) / _about(dataset).place).exists()
+def shape(dataset: str, root: str, **settings) -> tuple[int, int, int]:
+    """Channels, height and width of the images, as published or as the settings say."""
+    about = _about(dataset)
+    prepare = _preparation(about, dataset, **settings)
+    size = prepare.size or about.size
+    return prepare.channels, size, size
+
+
+def missing(dataset: str, root: str, download: bool = False, **settings) -> list[str]:
+    """A sentence if the dataset is not below root and will not be downloaded."""
+    about = _about(dataset)
+    if _there(dataset, root) or (download and about.loadable):
+        return []
+    how = (
+        "give the dataset `download: true`, or put it there"
+        if about.loadable
+        else "torchvision cannot download it; put it there"
+    )
+    return [f"dataset {dataset} is not in {root} ({about.place} is missing); {how}."]
+
+
+def _there(dataset: str, root: str) -> bool:
+    return (Path(root) / _about(dataset).place).exists()
 
 
 def load(
@@ -99,7 +112,8 @@ def load(
     images (see :class:`modelkin.datasets.base.Preparation`); images that differ in size need a size.
     train: False leaves the train split out, when no model is trained.
     """
-    counts(dataset, root, download=download, size=size, channels=channels)
+    for sentence in missing(dataset, root, download):
+        raise ModelkinError(sentence)
     about = _about(dataset)
     prepare = _preparation(about, dataset, size, channels, resize, interpolation)
     kinds = {"train": about.train, "test": about.test} if train else {"test": about.test}
@@ -115,7 +129,7 @@ def _split(name: str, kind: dict, dataset: str, root: str, download: bool, prepa
         found = getattr(torchvision.datasets, about.builder)(root, **kind, **more)
     except (OSError, RuntimeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        what = "downloaded" if missing(dataset, root) else "read"
+        what = "read" if _there(dataset, root) else "downloaded"
         raise ModelkinError(
             f"dataset {dataset} cannot be {what} ({reason}); without a network, put its files into {root}."
         ) from None

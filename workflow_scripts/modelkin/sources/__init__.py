@@ -1,7 +1,8 @@
 """Where models come from. A module here is a source: its name is what the config calls it.
 
 Each has ``KEYS``, what an entry of the config may say beside what all may; ``NEEDED``, what it
-must say; ``check(entry)``, which looks at files without opening them and imports nothing heavy;
+must say; ``files(entry)``, the local files that it names, there or not; ``check(entry)``, which looks at
+everything else that can be known at once and imports nothing heavy;
 ``take(classes, **entry)``, which returns a :class:`Taken`; and ``network(**build)``, which makes
 the same network again without weights. Models of source 'train' are made by the workflow itself.
 """

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from modelkin import artifacts, sources
+from modelkin import sources
 from modelkin.errors import ModelkinError, unknown
 
 KEYS = frozenset({"architecture", "weights", "sha256", "trust_pickle", "options"})
@@ -16,10 +16,14 @@ BY_NAME = re.compile(r"[A-Z][A-Z0-9_]*$")
 SET_BY_WEIGHTS = ("aux_logits", "transform_input")
 
 
+def files(entry: Mapping[str, Any]) -> list[str]:
+    """The checkpoint, unless the weights are torchvision's."""
+    weights = entry.get("weights", "DEFAULT")
+    return [] if BY_NAME.match(weights) else [weights]
+
+
 def check(entry: Mapping[str, Any]) -> None:
-    """ModelkinError if weights are named that are neither torchvision's nor a file."""
-    if not BY_NAME.match(entry.get("weights", "DEFAULT")):
-        artifacts.check_file(entry["weights"], f"the checkpoint of model '{entry['name']}'")
+    """Nothing can be known before torchvision is imported."""
 
 
 def take(
