@@ -365,3 +365,55 @@ def test_wrong_datasets_in_a_config(change, said):
 
     with pytest.raises(ModelkinError, match=said):
         config.Study({**TINY, **change})
+
+
+# before the images are there
+
+
+EXPECTED = {"test": 70, "classes": 3, "channels": 1, "size": 12}
+
+
+def test_shapes_are_known_without_images(tmp_path):
+    root = str(tmp_path)
+    assert datasets.shape("digits", size=12) == (1, 12, 12)
+    assert datasets.shape("folder", test=root, size=8) == (3, 8, 8)
+    assert datasets.shape("folder", test=root, size=8, channels=1, resize=10) == (1, 8, 8)
+    assert datasets.shape("torchvision", dataset="cifar10", root=root) == (3, 32, 32)
+    assert datasets.shape("torchvision", dataset="imagenet", root=root, size=224, resize=256) == (3, 224, 224)
+    assert datasets.shape("torchvision", dataset="mnist", root=root, size=32, channels=3) == (3, 32, 32)
+
+
+@pytest.mark.parametrize("name", ["npz", "folder"])
+def test_what_is_expected_counts_until_the_dataset_is_there(tmp_path, name):
+    test = tmp_path / ("x.npz" if name == "npz" else "x")
+    settings = {"test": str(test), **({"size": 8} if name == "folder" else {})}
+    with pytest.raises(ModelkinError, match="does not exist|is not a folder"):
+        datasets.counts(name, **settings)
+    given = {**settings, "expected": EXPECTED}
+    assert datasets.counts(name, **given) == {"train": 0, "test": 70, "classes": 3}
+    assert datasets.shape(name, **given) == (1, 12, 12)
+    (said,) = datasets.missing(name, **given)
+    assert str(test) in said
+    if name == "npz":
+        np.savez(test, x=np.zeros((6, 8, 8, 3), np.uint8), y=np.arange(6) % 2)
+    else:
+        for label in "ab":
+            (test / label).mkdir(parents=True)
+            picture().save(test / label / "1.png")
+    assert datasets.missing(name, **given) == []
+    assert datasets.counts(name, **given)["classes"] == 2
+    assert datasets.shape(name, **given) == (3, 8, 8)
+    assert len(datasets.load(name, **given)["test"]) == {"npz": 6, "folder": 2}[name]
+
+
+def test_everything_that_a_folder_lacks_is_said(tmp_path):
+    where = {"test": str(tmp_path / "val"), "train": str(tmp_path / "train"), "classes": str(tmp_path / "c")}
+    assert len(datasets.missing("folder", size=8, **where)) == 3
+
+
+def test_what_is_downloaded_is_not_missing(tmp_path):
+    where = {"dataset": "cifar10", "root": str(tmp_path)}
+    (said,) = datasets.missing("torchvision", **where)
+    assert "`download: true`" in said
+    assert datasets.missing("torchvision", **where, download=True) == []
+    assert datasets.missing("digits") == []

@@ -1,11 +1,13 @@
 """The plan of a study: counted as the workflow counts, and said before anything runs."""
 
 import copy
+import dataclasses
 
 import pytest
 from conftest import TINY, Study
 
 from modelkin import config, models, plan
+from modelkin.errors import ModelkinError
 
 COST = plan.Cost(forward=1.0, gradient=10.0, update=100.0, parameters=1000, width=16, size=8, channels=1)
 
@@ -112,3 +114,112 @@ def test_the_command_says_it(tmp_path):
 
 def test_times_are_written_in_a_unit_that_fits():
     assert [plan._time(hours) for hours in (0.001, 0.5, 5, 100)] == ["4 s", "30.0 min", "5.0 h", "4.2 days"]
+
+
+# what is kept, and devices that are not here
+
+
+def test_what_was_timed_is_kept_for_the_same_device_and_network(monkeypatch, tmp_path):
+    monkeypatch.setattr(plan, "SECONDS", 0.001)
+    study, kept, done = config.Study(TINY), tmp_path / "new" / "calibration.json", []
+    first = plan.measured(study, kept=kept, progress=lambda *counts: done.append(counts))
+    assert done == [(1, 2), (2, 2)], "vgg and mlp, each once"
+    assert plan.measured(study, kept=kept, progress=lambda *counts: done.append(counts)) == first
+    assert len(done) == 2
+    wider = config.Study(TINY | {"training": {**TINY["training"], "width": 6}})
+    plan.measured(wider, kept=kept, progress=lambda *counts: done.append(counts))
+    assert len(done) == 4, "networks of another width are others"
+    monkeypatch.setattr(plan.platform, "node", lambda: "another machine")
+    plan.measured(study, kept=kept, progress=lambda *counts: done.append(counts))
+    assert len(done) == 6
+    assert plan.measured(study, kept=kept) != first
+
+
+def test_an_interrupted_plan_goes_on(monkeypatch, tmp_path):
+    examined = []
+
+    def interrupted(*made, **_):
+        if examined:
+            raise KeyboardInterrupt
+        examined.append(made)
+        return COST
+
+    monkeypatch.setattr(plan, "_examined", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        plan.measured(config.Study(TINY), kept=tmp_path / "c.json")
+    monkeypatch.setattr(plan, "_examined", lambda *made, **_: examined.append(made) or COST)
+    plan.measured(config.Study(TINY), kept=tmp_path / "c.json")
+    assert len(examined) == 2
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_a_damaged_file_of_times_is_named(tmp_path):
+    (tmp_path / "c.json").write_text('{"a": {"forward": 1}}')
+    with pytest.raises(ModelkinError, match="c.json is damaged .*; delete it"):
+        plan.measured(config.Study(TINY), kept=tmp_path / "c.json")
+
+
+def test_an_own_network_is_timed_again_when_its_code_changes(tmp_path):
+    code = tmp_path / "nets.py"
+    code.write_text("from torch import nn\n\ndef small():\n    return nn.Flatten()\n")
+    entry = {"name": "own", "source": "file", "architecture": f"{code}:small", "weights": "x.pt"}
+    study = config.Study(TINY | {"models": [*TINY["models"], entry]})
+    before = plan._maker(study, "own", 10, (1, 8, 8))[1]
+    code.write_text(code.read_text() + "# changed\n")
+    assert plan._maker(study, "own", 10, (1, 8, 8))[1] != before
+
+
+def test_a_device_that_is_not_here_is_reckoned_by_hand(monkeypatch):
+    monkeypatch.setattr(plan, "_times", lambda *_: pytest.fail("a network was timed"))
+    study = config.Study(TINY)
+    cost = plan.measured(study, teraflops=2.0)["mlp-0"]
+    model = models.new("mlp", channels=1, size=8, classes=10, width=4, representation=16)
+    linear = [m for m in model.network.modules() if hasattr(m, "in_features")]
+    products = sum(m.in_features * m.out_features for m in linear)
+    assert cost.multiply_adds == products
+    assert cost.forward == pytest.approx(2 * products / 2e12)
+    assert [cost.gradient, cost.update] == pytest.approx([2 * cost.forward, 3 * cost.forward])
+
+
+def test_a_head_that_the_entry_names_is_looked_at():
+    """CrossViT averages two heads, so none makes the logits alone."""
+    colour = {"mean": [0.5] * 3, "std": [0.25] * 3}
+    architecture = {"source": "timm", "architecture": "crossvit_tiny_240", **colour}
+    entries = [
+        {"name": "a", **architecture, "head": "head.1"},
+        {"name": "b", **architecture, "head": "head.0"},
+    ]
+    costs = plan.measured(config.Study(TINY | {"models": [*entries, *TINY["models"]]}), teraflops=1.0)
+    assert [costs[name].width for name in "ab"] == [192, 96]
+
+
+def test_a_network_that_does_not_take_the_images_is_one_sentence():
+    entry = {"name": "colour", "source": "timm", "architecture": "resnet18"}
+    with pytest.raises(
+        ModelkinError, match=r"a ResNet of the study .* \(1, 224, 224\) .*`channels` may be wrong"
+    ):
+        plan.measured(config.Study(TINY | {"models": [entry, *TINY["models"]]}), teraflops=1.0)
+
+
+def test_logits_and_saliency_maps_are_counted_on_disk(tiny):
+    _, table = tiny
+    values = 16 + 10  # representation and logits
+    assert table.loc["activations, inverted", "gigabytes"] == pytest.approx(4 * 40 * 4**2 * values / 1e9)
+    maps = 60 * 64
+    assert table.loc["activations, natural", "gigabytes"] == pytest.approx(4 * 4 * (60 * values + maps) / 1e9)
+
+
+def test_several_devices_are_bounded_by_the_longest_job(tiny):
+    study, _ = tiny
+    costs = dict.fromkeys(study.names, COST)
+    even = plan.plan(study, costs, start=0.0)
+    each = even["hours"].sum() / 2
+    assert f"On 2 devices at once: {plan._time(each)} at least" in plan.written(even, devices=2)
+    costs["vgg-0"] = dataclasses.replace(COST, update=1e6)
+    one = plan.plan(study, costs, start=0.0)
+    longest = 2 * 1697 * 1e6 / 3600
+    assert one["longest"].max() == pytest.approx(longest)
+    assert f"On 9 devices at once: {plan._time(longest)} at least; the longest job takes" in plan.written(
+        one, devices=9
+    )
+    assert "at once" not in plan.written(even)

@@ -165,7 +165,8 @@ def test_every_study_can_be_planned(name, monkeypatch):
     table = plan.plan(study, costs, start=0.0).set_index("stage")
     models, probes, on = len(study.names), study.section("probes"), 1 + len(study.others)
     assert table.loc["invert", "jobs"] == models * on
-    steps = study.section("inversion")["steps"]
+    inversion = study.section("inversion")
+    steps = inversion["steps"] * plan.STEPS_TAKEN[inversion["mode"]]
     assert table.loc["invert", "passes"] == models * on * probes["inverted"] * (steps + 1)
     assert table.loc["activations, inverted", "passes"] == models**2 * on * probes["inverted"]
 

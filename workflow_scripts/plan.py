@@ -25,6 +25,8 @@ with jobs.running(snakemake.log[0], "plan") as log:
     text = plan.written(table, plan.plan(larger, costs, start, device), devices)
     on = f"at a sustained {teraflops:g} teraflops" if teraflops else f"on {device}"
     said = [f"Study '{study.name}' {on}, one job at a time, nothing computed yet:", text]
+    if teraflops:
+        said.append("Similarity, figures and the start of each job were timed on this machine's CPU.")
     missing = study.missing().values()
     if missing:
         said += [f"Before it can run, {len(missing)} things must be put there:", *missing]

@@ -196,6 +196,7 @@ def _examined(network, size: int, channels: int, head: str | None, device, timed
     try:
         x = torch.rand(models.batch_rows(size, device) if timed else 2, channels, size, size, device=device)
         network = network.to(device).eval().requires_grad_(False)
+        _check_takes(network, x[:2])
         head = head or tracing.find_head(network, x[:2])
         model = models.Classifier(network, head, [0.0] * channels, [1.0] * channels, size).to(device)
         with torch.no_grad():
@@ -210,6 +211,19 @@ def _examined(network, size: int, channels: int, head: str | None, device, timed
         gc.collect()
         if torch.device(device).type == "cuda":
             torch.cuda.empty_cache()
+
+
+@torch.no_grad()
+def _check_takes(network, x: torch.Tensor) -> None:
+    """ModelkinError unless a network takes images like these."""
+    try:
+        network(x)
+    except (RuntimeError, ValueError, AssertionError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ModelkinError(
+            f"a {type(network).__name__} of the study does not take images of shape {tuple(x.shape[1:])} "
+            f"({reason}); its `size` or the dataset's `channels` may be wrong."
+        ) from None
 
 
 def _times(model: models.Classifier, x: torch.Tensor) -> tuple[float, float, float]:
@@ -236,7 +250,7 @@ def _times(model: models.Classifier, x: torch.Tensor) -> tuple[float, float, flo
 def _seconds(step: Callable[[], object], device) -> float:
     """Seconds of one step, after one that is not counted; of that one if it takes long enough to be exact."""
     once = _elapsed(step, device)
-    if once > 10 * SECONDS:
+    if once > 3 * SECONDS:
         return once
     count, start = 0, time.perf_counter()
     while (taken := time.perf_counter() - start) < SECONDS:
