@@ -4,6 +4,7 @@ import os
 import re
 import sys
 
+from snakemake.iocontainers import Wildcards
 from snakemake.utils import min_version
 
 min_version("9.0")
@@ -12,8 +13,8 @@ min_version("9.0")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 sys.path.insert(0, os.path.join(workflow.basedir, "workflow_scripts"))
 
-from modelkin import figures, kinds, measures
-from modelkin.artifacts import check_writable
+from modelkin import figures, jobs, kinds, measures
+from modelkin.artifacts import check_writable, put_in_order
 from modelkin.config import Study
 from modelkin.errors import ModelkinError
 from modelkin.stages import VERSIONS
@@ -28,6 +29,9 @@ try:
     study = Study(config)
     RESULTS = f"results/{study.name}"
     check_writable(RESULTS)
+    # Jobs parse this file too; only the process that plans them looks at ages.
+    if workflow.is_main_process:
+        put_in_order(RESULTS)
 except ModelkinError as error:
     sys.exit(f"config: {error}")
 
@@ -51,6 +55,7 @@ include: "rules/activations.smk"
 include: "rules/similarity.smk"
 include: "rules/analyses.smk"
 include: "rules/figures.smk"
+include: "rules/sharing.smk"
 
 
 # What the study will cost: `snakemake plan --cores 1`.

@@ -7,7 +7,9 @@ import logging
 import os
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from modelkin.errors import ModelkinError
 
@@ -36,6 +38,14 @@ def running(log: str | Path, what: str):
         LOG.handlers[:] = handlers[:1]
         LOG.exception("unexpected error")
         raise
+
+
+def settings(params: Mapping[str, Any]) -> dict[str, Any]:
+    """What a job's manifest says of how it was made: all of its rule's params but the version.
+
+    Snakemake makes again what these change, so verifying can compare them with the config.
+    """
+    return {key: value for key, value in params.items() if key != "version"}
 
 
 class Progress:
