@@ -14,7 +14,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 sys.path.insert(0, os.path.join(workflow.basedir, "workflow_scripts"))
 
 from modelkin import figures, jobs, kinds, measures
-from modelkin.artifacts import check_writable, put_in_order
+from modelkin.artifacts import check_writable, put_in_order, there
 from modelkin.config import Study
 from modelkin.errors import ModelkinError
 from modelkin.stages import VERSIONS
@@ -26,7 +26,7 @@ if not workflow.overwrite_configfiles:
 
 
 try:
-    study = Study(config)
+    study = Study(config, made=lambda path: there(f"results/{path}"))
     RESULTS = f"results/{study.name}"
     check_writable(RESULTS)
     # Jobs parse this file too; only the process that plans them looks at ages.

@@ -17,3 +17,26 @@ rule verify:
         wanted=wanted,
     script:
         "../workflow_scripts/verify.py"
+
+
+# The whole study as one file: `snakemake bundle --cores 1`.
+rule bundle:
+    input:
+        lambda wildcards: rules.all.input,
+    output:
+        f"{RESULTS}.zip",
+    log:
+        f"{RESULTS}/logs/bundle.log",
+    conda:
+        "../envs/modelkin.yaml"
+    resources:
+        gpu=0,
+        mem_mb=memory(2),
+        runtime=60,
+    params:
+        folder=lambda wildcards, output: os.path.splitext(output[0])[0],
+        config={key: value for key, value in config.items() if key != "bundle"},
+        options=study.section("bundle"),
+        wanted=wanted,
+    script:
+        "../workflow_scripts/bundle.py"

@@ -124,6 +124,12 @@ def store(manifest: str | Path, suffix: str = ".zarr") -> Path:
     return path
 
 
+def there(manifest: str | Path) -> dict[str, Any] | None:
+    """The manifest at that path if it is there and as it was written."""
+    path = Path(manifest)
+    return intact(path.read_text(errors="replace")) if path.is_file() else None
+
+
 def find(folder: str | Path) -> dict[Path, dict[str, Any]]:
     """Every manifest below a folder that is as it was written; what stands inside stores is passed over."""
     found: dict[Path, dict[str, Any]] = {}
@@ -131,7 +137,7 @@ def find(folder: str | Path) -> dict[Path, dict[str, Any]]:
         for name in files:
             if not name.endswith(".json"):
                 continue
-            manifest = intact(Path(root, name).read_text(errors="replace"))
+            manifest = there(Path(root, name))
             if manifest is not None:
                 found[Path(root, name)] = manifest
         stores = {

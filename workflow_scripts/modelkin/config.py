@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +33,15 @@ UNUSED = {
 
 
 class Study:
-    """A valid config. ``names`` are all models in order of arrival, ``active`` those not retired."""
+    """A valid config. ``names`` are all models in order of arrival, ``active`` those not retired.
 
-    def __init__(self, config: dict[str, Any]):
+    made: gives the manifest at a path below the results (``tiny/dataset.json``), None if there is none. A
+    dataset or checkpoint that the study has taken in need not be where the config found it any more.
+    """
+
+    def __init__(
+        self, config: dict[str, Any], made: Callable[[str], Mapping[str, Any] | None] = lambda _: None
+    ):
         schema = json.loads(SCHEMA.read_text())
         config = copy.deepcopy(config)
         _validate(config, schema)
@@ -44,6 +50,7 @@ class Study:
             _fill(entry, schema["$defs"]["model"], deep=False)
         self._config = config
         self.name: str = config["study"]
+        self._made = made
         self.seed: int = config["seed"]
         self.device: str = config["device"]
         self.resizing: str = config["resizing"]
@@ -67,11 +74,32 @@ class Study:
         """What :func:`modelkin.datasets.load` takes for the dataset of that label."""
         return {key: value for key, value in self._datasets[dataset].items() if key != "label"}
 
+    def counts(self, dataset: str) -> dict[str, int]:
+        """:func:`modelkin.datasets.counts` of the dataset of that label, as it is or as it was stored."""
+        settings = self.settings(dataset)
+        stored = self._stored(
+            f"dataset{f'.{dataset}' if dataset in self.others else ''}.json", dataset=settings
+        )
+        if stored is None:
+            return datasets.counts(**settings)
+        facts = stored["facts"]
+        return {"train": 0, **facts["images"], "classes": len(facts["classes"])}
+
+    def taken_in(self, name: str) -> bool:
+        """Whether the study has this model from elsewhere already."""
+        return self._stored(f"models/{name}.json", entry=self.entry(name)) is not None
+
+    def _stored(self, manifest: str, **settings) -> Mapping[str, Any] | None:
+        """The manifest of that name if it was made with these settings."""
+        found = self._made(f"{self.name}/{manifest}")
+        same = found is not None and all(found["settings"].get(key) == v for key, v in settings.items())
+        return found if same else None
+
     def with_one_more(self, name: str) -> Study:
         """The same study with one model more at its end, like the last one."""
         last = {**self.models[self.names[-1]], "name": name}
         config = {**self._config, "models": [*self._config["models"], last]}
-        return Study(config)
+        return Study(config, self._made)
 
     @property
     def distillation(self) -> dict[str, Any] | None:
@@ -184,7 +212,7 @@ def _check(study: Study, config: dict[str, Any]) -> None:
     if len(study.active) < 2:
         raise ModelkinError("a study compares at least two models; too many of them are retired.")
     for name, entry in study.models.items():
-        _check_source(name, entry)
+        _check_source(name, entry, taken_in=study.taken_in(name))
     for name in study.of_source("train"):
         entry = study.models[name]
         if entry["architecture"] not in architectures.names():
@@ -198,7 +226,7 @@ def _check(study: Study, config: dict[str, Any]) -> None:
     _check_analyses(study, config)
 
 
-def _check_source(name: str, entry: dict[str, Any]) -> None:
+def _check_source(name: str, entry: dict[str, Any], taken_in: bool) -> None:
     source = entry["source"]
     if source == "train":
         keys, needed = TRAINED, TRAINED_NEEDS
@@ -211,14 +239,14 @@ def _check_source(name: str, entry: dict[str, Any]) -> None:
             raise ModelkinError(f"model '{name}': source '{source}' needs {article} {key}.")
     for key in sorted(set(entry) - WHO - keys):
         raise ModelkinError(f"model '{name}': '{key}' is not for source '{source}'.")
-    if source != "train":
+    if source != "train" and not taken_in:
         module.check(entry)
 
 
 def _check_samples(study: Study, config: dict[str, Any]) -> None:
     _unique("dataset", [study.dataset, *study.others])
     for label in (study.dataset, *study.others):
-        _check_counts(study, config, label, datasets.counts(**study.settings(label)))
+        _check_counts(study, config, label, study.counts(label))
     for measure in study.measures:
         if measures.get(measure.name).needs == "outcomes" and not study.adversarial:
             raise ModelkinError(f"measure {measure.label} needs adversarial probes; add `adversarial: {{}}`.")

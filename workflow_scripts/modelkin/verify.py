@@ -134,10 +134,13 @@ def left_out_text(manifest: Mapping[str, Any]) -> str:
     return f"{manifest['digest']}\n"
 
 
-def inputs(name: str, manifest: Mapping[str, Any]) -> dict[str, str]:
-    """The digests of what an artifact was made of, by the manifests' paths below the study."""
+def inputs(name: str, manifest: Mapping[str, Any], of: str = "inputs") -> dict[str, str]:
+    """The digests of what an artifact was made of, by the manifests' paths below the study.
+
+    of: 'inputs', the digests of their stores, or 'manifests', those of the manifests themselves.
+    """
     folder = posixpath.dirname(name)
-    return {posixpath.normpath(posixpath.join(folder, each)): d for each, d in manifest["inputs"].items()}
+    return {posixpath.normpath(posixpath.join(folder, each)): d for each, d in manifest[of].items()}
 
 
 def against(found: Content, wanted: Mapping[str, Made]) -> list[Finding]:
