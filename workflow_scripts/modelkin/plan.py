@@ -195,7 +195,7 @@ def _stages(study: Study, costs: Mapping[str, Cost], shape, device) -> list[tupl
                 0,
             )
         )
-    rows.append(("tables and figures", len(figures.names()) + 4, 0, FIGURE_SECONDS * len(figures.names()), 0))
+    rows.append(("tables and figures", len(figures.names()) + 5, 0, FIGURE_SECONDS * len(figures.names()), 0))
     return rows
 
 
