@@ -307,6 +307,18 @@ def dropped(forged, name):
     return forged
 
 
+def circular(forged):
+    """Two figures that are said to be made of each other."""
+    names = ["figures/cards.json", "figures/levels.json"]
+    digests = {name: json.loads(forged.get(f"results/tiny/{name}"))["digest"] for name in names}
+    for name, other in (names, names[::-1]):
+        manifest_with(forged, name, inputs={Path(other).name: digests[other]})
+    made = {name: json.loads(forged.get(f"results/tiny/{name}")) for name in names}
+    for name, other in (names, names[::-1]):
+        manifest_with(forged, name, manifests={Path(other).name: artifacts.identity(made[other])})
+    return forged
+
+
 BOMB = b"a: &a [x, x]\nb: &b [*a, *a]\nstudy: tiny\n"
 HOSTILE = {
     "above": (lambda f: f.put("../evil", b"x"), "leads out"),
@@ -335,6 +347,7 @@ HOSTILE = {
     "altered store": (lambda f: f.put("results/tiny/tables/summary.parquet", b"PAR1"), "is damaged"),
     "altered manifest": (lambda f: f.put("results/tiny/dataset.json", b"{}"), "is damaged"),
     "forged input": (lambda f: manifest_with(f, "probes/pairs.json", facts={}), "not the manifest that"),
+    "circle": (circular, "were made of themselves"),
     "missing input": (
         lambda f: manifest_with(f, "figures/cards.json", inputs={"../x.json": "0"}),
         "is not in it",

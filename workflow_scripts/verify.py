@@ -1,6 +1,8 @@
 """Say whether every artifact of the study is what its manifest and the config say; exit status 1 if not."""
 
+import json
 import sys
+from pathlib import Path
 
 from modelkin import jobs, verify
 
@@ -9,9 +11,9 @@ with jobs.running(snakemake.log[0], "verify") as log:
     found = verify.content(params.folder)
     wanted = {name: verify.Made(**made) for name, made in params.wanted.items()}
     wrong, left_out = verify.whole(found)
-    text, fine = verify.report(
-        params.study, [*wrong, *verify.against(found, wanted)], len(verify.manifests(found)), left_out
-    )
+    wrong += verify.against(found, wanted)
+    text, fine = verify.report(params.study, wrong, len(verify.manifests(found)), left_out)
+    Path(params.folder, verify.TOLD).write_text("".join(f"{json.dumps(each)}\n" for each in wrong))
     log.info("%s", text)
     print(text, flush=True)
     if not fine:

@@ -85,6 +85,15 @@ def own_digest(content: Mapping[str, Any]) -> str:
     return digest_of_text(text_of(rest))
 
 
+def identity(content: Mapping[str, Any]) -> str:
+    """sha256 of what a manifest says of its artifact, but for where and by which software it was made.
+
+    What was made of an artifact is as good as new beside another one of the same identity.
+    """
+    keys = ("stage", "version", "settings", "inputs", "digest", "facts", "suffix")
+    return digest_of_text(text_of({key: content.get(key) for key in keys}))
+
+
 def intact(text: str) -> dict[str, Any] | None:
     """The manifest of a text, or None unless it is whole and, by its own digest, as it was written."""
     try:
@@ -161,13 +170,13 @@ def put_in_order(folder: str | Path) -> None:
         newest = max(source.stat().st_mtime_ns for source in inputs[path])
         folder_store = [] if found[path]["suffix"] else path.with_suffix("").rglob("*")
         older = [file for file in (path, *folder_store) if file.stat().st_mtime_ns < newest]
-        if older and all(digest_of(source) == named for source, named in inputs[path].items()):
+        if older and all(identity(found[source]) == named for source, named in inputs[path].items()):
             for file in older:
                 _set_time(file, newest)
 
 
 def _inputs(manifest: Path, content: Mapping[str, Any]) -> dict[Path, str]:
-    """The manifests that an artifact was made of, with the sha256 that they had."""
+    """The manifests that an artifact was made of, with the identities that they had."""
     return {
         Path(os.path.normpath(manifest.parent / name)): named for name, named in content["manifests"].items()
     }
@@ -215,7 +224,7 @@ def write(
             **_made_from(manifest, stage, version, settings, inputs),
             "digest": digest,
             "suffix": suffix,
-            "manifests": {_short(path, manifest): digest_of(path) for path in inputs},
+            "manifests": {_short(path, manifest): identity(read(path)) for path in inputs},
             "facts": dict(facts() if callable(facts) else facts or {}),
             "software": software(),
         }
@@ -245,6 +254,14 @@ def current(
     return all(found.get(key) == value for key, value in wanted.items()) and (
         found["digest"] == digest_of(manifest.with_suffix(suffix))
     )
+
+
+def remove(manifest: str | Path, suffix: str) -> None:
+    """Delete an artifact: its manifest first, so that nothing unfinished looks finished, and its store."""
+    manifest = Path(manifest)
+    manifest.unlink()
+    for store_or_mark in (manifest.with_suffix(suffix), manifest.with_suffix(LEFT_OUT)):
+        _remove(store_or_mark)
 
 
 def _made_from(manifest: Path, stage, version, settings, inputs) -> dict[str, Any]:

@@ -5,11 +5,13 @@ A bundle is a zip of uncompressed members: config.yaml, ``bundle.json`` (sha256 
 byte is written.
 
 python -m modelkin.bundle unpack FILE
+python -m modelkin.bundle merge FIRST SECOND --study NAME
 """
 
 from __future__ import annotations
 
 import argparse
+import graphlib
 import hashlib
 import json
 import os
@@ -258,9 +260,15 @@ class Bundle:
             lacking = [source for source in verify.inputs(name, made) if source not in self.manifests]
             if lacking:
                 raise self._refused(f"{lacking[0]}, of which {name} was made, is not in it")
-            for source, digest in verify.inputs(name, made, of="manifests").items():
-                if digest != self.content.digests[source]:
+            for source, identity in verify.inputs(name, made, of="manifests").items():
+                if source not in self.manifests or identity != artifacts.identity(self.manifests[source]):
                     raise self._refused(f"{source} is not the manifest that {name} was made beside")
+        try:
+            graphlib.TopologicalSorter(
+                {name: list(verify.inputs(name, made)) for name, made in self.manifests.items()}
+            ).prepare()
+        except graphlib.CycleError:
+            raise self._refused("some of its artifacts were made of themselves") from None
 
     def _valid_study(self) -> Study:
         try:
@@ -354,6 +362,12 @@ def unpack(path: str | Path, folder: str | Path = ".") -> Bundle:
     check_new(folder, bundle.name)
     _check_room(folder, sum(said["bytes"] for said in bundle.listed["files"].values()))
     place(folder, bundle.name, bundle.config, bundle.extract)
+    wrong = [each for each in findings(folder, bundle.name) if each.state != "missing"]
+    if wrong:
+        raise ModelkinError(
+            f"{RESULTS}/{bundle.name} is in place, but {wrong[0].path} is {wrong[0].state} ({wrong[0].why}), "
+            f"one of {len(wrong)} findings; `snakemake verify` names them and says what to do."
+        )
     record(folder, bundle.name, bundle.manifests)
     return bundle
 
@@ -385,22 +399,21 @@ def place(folder: Path, study: str, config: Mapping[str, Any], fill: Callable[[P
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def record(folder: Path, study: str, manifests: Iterable[str]) -> None:
-    """Let Snakemake know that these artifacts are what the config asks for, after checking that they are.
+def findings(folder: Path, study: str) -> list[verify.Finding]:
+    """What `snakemake verify` finds in the study of a folder; ModelkinError if it cannot be asked."""
+    told = folder / RESULTS / study / verify.TOLD
+    told.unlink(missing_ok=True)
+    checked = _snakemake(folder, study, "verify")
+    if not told.exists():
+        raise _not_recorded(study, checked.stdout)
+    return [verify.Finding(*json.loads(line)) for line in told.read_text().splitlines()]
 
-    Without its records it would take them for up to date whatever the config says later. Raises
-    ModelkinError, the study being in place, if some are of other settings or of another modelkin.
+
+def record(folder: Path, study: str, manifests: Iterable[str]) -> None:
+    """Let Snakemake know that these artifacts are what the config asks for, which has been verified.
+
+    Without its records it would take them for up to date whatever the config says later.
     """
-    checked = _snakemake(folder, study, "verify").stdout
-    findings = [line for line in checked.splitlines() if line.startswith(tuple(verify.ADVICE))]
-    if not findings and f"{study}: all fine" not in checked:
-        raise _not_recorded(study, checked)
-    wrong = [line for line in findings if not line.startswith("missing")]
-    if wrong:
-        raise ModelkinError(
-            f"{RESULTS}/{study} is in place, but {len(wrong)} of its artifacts are not what this modelkin "
-            f"makes of its config, among them: {' '.join(wrong[0].split())}"
-        )
     targets = [f"{RESULTS}/{study}/{name}" for name in manifests if not _is_part(name)]
     touched = _snakemake(folder, study, "--touch", "--forceall", *targets)
     if touched.returncode:
@@ -451,9 +464,21 @@ def main(arguments: list[str] | None = None) -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     unpacking = commands.add_parser("unpack", help="check a bundle and put its study into this folder")
     unpacking.add_argument("file")
+    merging = commands.add_parser(
+        "merge", help="make one study of two, each a bundle or a config of this folder"
+    )
+    merging.add_argument("first")
+    merging.add_argument("second")
+    merging.add_argument("--study", required=True, help="name of the new study")
     given = parser.parse_args(arguments)
     try:
-        print(_unpacked(unpack(given.file)))
+        if given.command == "unpack":
+            print(_unpacked(unpack(given.file)))
+        else:
+            # Imported late: it is made of what stands here.
+            from modelkin.merge import merge
+
+            print(merge(given.first, given.second, given.study))
     except ModelkinError as error:
         sys.exit(str(error))
 

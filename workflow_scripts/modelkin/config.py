@@ -63,7 +63,7 @@ class Study:
         self._datasets = dict(zip((self.dataset, *self.others), (main, *others), strict=True))
         self.kinds: list[str] = kinds.every(self.others, adversarial="adversarial" in config)
         self.measures: list[Measured] = [_measured(item) for item in config["measures"]]
-        self._training_defaults = _defaults(schema["$defs"]["training"]) | config["training"]
+        self.training_defaults = _defaults(schema["$defs"]["training"]) | config["training"]
         _check(self, config)
 
     def section(self, name: str) -> dict[str, Any]:
@@ -158,7 +158,7 @@ class Study:
         """Everything that decides how a model is trained, its seed aside, and nothing else."""
         entry, recipe = self.models[name], self.recipe(name)
         settings = {
-            **self._training_defaults,
+            **self.training_defaults,
             **entry.get("training", {}),
             "architecture": entry["architecture"],
             "recipe": recipe,
@@ -179,6 +179,11 @@ class Study:
 
 def read(path: str | Path) -> Study:
     """The study of a YAML file; ModelkinError if it cannot be read or is wrong."""
+    return Study(load(path))
+
+
+def load(path: str | Path) -> dict[str, Any]:
+    """The keys and values of a YAML file, unchecked; ModelkinError if it cannot be read."""
     try:
         found = yaml.safe_load(Path(path).read_text())
     except OSError as error:
@@ -187,7 +192,7 @@ def read(path: str | Path) -> Study:
         raise ModelkinError(f"the config {path} is not valid YAML: {' '.join(str(error).split())}.") from None
     if not isinstance(found, dict):
         raise ModelkinError(f"the config {path} must hold keys and values.")
-    return Study(found)
+    return found
 
 
 def _measured(item: str | dict[str, Any]) -> Measured:

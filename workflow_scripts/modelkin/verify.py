@@ -15,6 +15,7 @@ from modelkin import artifacts
 
 # What the workflow leaves beside artifacts.
 ASIDE = ("logs/", "benchmarks/", "report.")
+TOLD = "logs/verify.jsonl"  # the findings of the last time, one a line, for programs
 ADVICE = {
     "damaged": "delete its manifest and run the workflow again",
     "missing": "delete its manifest if it has one, and run the workflow",
@@ -137,7 +138,7 @@ def left_out_text(manifest: Mapping[str, Any]) -> str:
 def inputs(name: str, manifest: Mapping[str, Any], of: str = "inputs") -> dict[str, str]:
     """The digests of what an artifact was made of, by the manifests' paths below the study.
 
-    of: 'inputs', the digests of their stores, or 'manifests', those of the manifests themselves.
+    of: 'inputs', the digests of their stores, or 'manifests', :func:`modelkin.artifacts.identity` of them.
     """
     folder = posixpath.dirname(name)
     return {posixpath.normpath(posixpath.join(folder, each)): d for each, d in manifest[of].items()}
