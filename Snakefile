@@ -29,9 +29,6 @@ try:
     study = Study(config, made=lambda path: there(f"results/{path}"))
     RESULTS = f"results/{study.name}"
     check_writable(RESULTS)
-    # Jobs parse this file too; only the process that plans them looks at ages.
-    if workflow.is_main_process:
-        put_in_order(RESULTS)
 except ModelkinError as error:
     sys.exit(f"config: {error}")
 
@@ -81,3 +78,11 @@ rule all:
         SIMILARITY,
         ANALYSES,
         FIGURES,
+
+
+# Jobs parse this file too; only the process that plans them looks at ages.
+if workflow.is_main_process:
+    try:
+        put_in_order(rules.all.input)
+    except ModelkinError as error:
+        sys.exit(str(error))

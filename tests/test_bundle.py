@@ -392,11 +392,16 @@ def test_a_cut_bundle_is_refused(packed, tmp_path, size):
 
 
 def test_one_byte_of_a_bundle_is_noticed(packed, tmp_path):
-    data = packed.read_bytes()
+    data, good, refused = packed.read_bytes(), bundle.Bundle(packed), 0
     for place in range(0, len(data), len(data) // 40):
         (tmp_path / "flipped.zip").write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
-        with pytest.raises(ModelkinError):
-            bundle.Bundle(tmp_path / "flipped.zip")
+        try:
+            found = bundle.Bundle(tmp_path / "flipped.zip")
+        except ModelkinError:
+            refused += 1
+        else:  # what the archive says of a member's age and the like stands for nothing
+            assert (found.listed, found.config) == (good.listed, good.config)
+    assert refused > 35
 
 
 def test_members_that_claim_more_than_there_is(packed, tmp_path):

@@ -139,40 +139,38 @@ def there(manifest: str | Path) -> dict[str, Any] | None:
     return intact(path.read_text(errors="replace")) if path.is_file() else None
 
 
-def find(folder: str | Path) -> dict[Path, dict[str, Any]]:
-    """Every manifest below a folder that is as it was written; what stands inside stores is passed over."""
-    found: dict[Path, dict[str, Any]] = {}
-    for root, folders, files in os.walk(folder):
-        for name in files:
-            if not name.endswith(".json"):
-                continue
-            manifest = there(Path(root, name))
-            if manifest is not None:
-                found[Path(root, name)] = manifest
-        stores = {
-            path.stem for path, each in found.items() if path.parent == Path(root) and not each["suffix"]
-        }
-        folders[:] = [each for each in folders if each not in stores and not each.endswith(".zarr")]
-    return found
-
-
-def put_in_order(folder: str | Path) -> None:
-    """Give whatever was made of its present inputs a time that is not before theirs.
+def put_in_order(manifests: Iterable[str | Path]) -> None:
+    """Give those of the artifacts that were made of their present inputs a time that is not before theirs.
 
     Snakemake goes by age, and copies, archives and clones give files another; what a manifest says of its
-    inputs stays. What was made of other inputs is left alone. Raises ModelkinError if a time cannot be set.
+    inputs stays. What was made of other inputs is left alone, as is what cannot be read. Raises ModelkinError
+    if a time cannot be set.
     """
-    found = find(folder)
-    inputs = {path: _inputs(path, content) for path, content in found.items()}
-    for path in graphlib.TopologicalSorter(inputs).static_order():
+    found = {path: made for path in map(Path, manifests) if (made := _readable(path)) is not None}
+    inputs = {path: _inputs(path, made) for path, made in found.items()}
+    try:
+        order = list(graphlib.TopologicalSorter(inputs).static_order())
+    except graphlib.CycleError as error:
+        raise ModelkinError(f"{error.args[1][0]} says that it was made of itself; delete it.") from None
+    for path in order:
         if not inputs.get(path) or not all(source in found for source in inputs[path]):
             continue
         newest = max(source.stat().st_mtime_ns for source in inputs[path])
-        folder_store = [] if found[path]["suffix"] else path.with_suffix("").rglob("*")
-        older = [file for file in (path, *folder_store) if file.stat().st_mtime_ns < newest]
+        # Of a folder, as a figure's, Snakemake looks at the files too.
+        files = [] if found[path]["suffix"] else path.with_suffix("").rglob("*")
+        older = [file for file in (path, *files) if file.stat().st_mtime_ns < newest]
         if older and all(identity(found[source]) == named for source, named in inputs[path].items()):
             for file in older:
                 _set_time(file, newest)
+
+
+def _readable(manifest: Path) -> dict[str, Any] | None:
+    """A manifest that says what it was made of, None if there is none; whether it is whole is not asked."""
+    try:
+        found = json.loads(manifest.read_text())
+    except (FileNotFoundError, ValueError):
+        return None
+    return found if isinstance(found, dict) and {"suffix", "manifests"} <= found.keys() else None
 
 
 def _inputs(manifest: Path, content: Mapping[str, Any]) -> dict[Path, str]:

@@ -66,13 +66,28 @@ def pack(
     manifests = {name: made for name, made in verify.manifests(found).items() if name in wanted}
     stored = verify.stores(found, manifests)
     sizes = {
-        name: sum(_size(folder, f) for f in stored[verify.store_of(name, made)])
+        name: sum(_size(folder, file) for file in stored[verify.store_of(name, made)])
         for name, made in manifests.items()
     }
-    out = _left_out(sizes, set(without), activations_above)
-    out = [name for name in manifests if name in out or name in already]
-    here = f"{RESULTS}/{folder.name}"
+    out = _left_out(sizes, set(without), activations_above).union(already) & manifests.keys()
     members: dict[str, Path | str] = {CONFIG: yaml.safe_dump(dict(config), sort_keys=False)}
+    members |= _members(folder, manifests, stored, out)
+    files = {name: _described(source, folder, found) for name, source in members.items()}
+    members[CRATE] = _crate(folder.name, manifests, files, out, license)
+    listed = {
+        "format": FORMAT,
+        "study": folder.name,
+        "left_out": {name: _identity(manifests[name]) for name in sorted(out)},
+        "software": _versions(manifests.values()),
+        "files": files | {CRATE: _described(members[CRATE], folder, found)},
+    }
+    _write(path, {LISTED: json.dumps(listed, indent=1, sort_keys=True) + "\n", **members})
+    return listed
+
+
+def _members(folder: Path, manifests, stored, out: set[str]) -> dict[str, Path | str]:
+    """The study's part of the archive: its files, and marks in place of what is left out."""
+    here, members = f"{RESULTS}/{folder.name}", {}
     for name, made in manifests.items():
         members[f"{here}/{name}"] = folder / name
         if name in out:
@@ -80,23 +95,17 @@ def pack(
         else:
             files = stored[verify.store_of(name, made)]
             members |= {f"{here}/{file}": folder / file for file in files}
+    return members
+
+
+def _crate(study: str, manifests, files: Mapping[str, Any], out: set[str], license: str | None) -> str:
     # Imported late: unpacking describes nothing.
     from modelkin import crate
 
-    files = {name: _described(source) for name, source in members.items()}
     sizes = {name: each["bytes"] for name, each in files.items()}
-    members[CRATE] = crate.described(
-        folder.name, manifests, sizes, folder=here, beside=BESIDE, left_out=out, license=license
+    return crate.described(
+        study, manifests, sizes, folder=f"{RESULTS}/{study}", beside=BESIDE, left_out=out, license=license
     )
-    listed = {
-        "format": FORMAT,
-        "study": folder.name,
-        "left_out": {name: _identity(manifests[name]) for name in out},
-        "software": _versions(manifests.values()),
-        "files": files | {CRATE: _described(members[CRATE])},
-    }
-    _write(path, {LISTED: json.dumps(listed, indent=1, sort_keys=True) + "\n", **members})
-    return listed
 
 
 def _check_whole(findings: Iterable[verify.Finding], folder: Path) -> None:
@@ -137,9 +146,11 @@ def _versions(manifests: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:
     return {package: sorted(versions) for package, versions in sorted(found.items())}
 
 
-def _described(source: Path | str) -> dict[str, Any]:
+def _described(source: Path | str, folder: Path, found: verify.Content) -> dict[str, Any]:
+    """Digest and size of a member: a file of the study, whose digest is known, or a text."""
     if isinstance(source, Path):
-        return {"sha256": artifacts.digest_of(source), "bytes": source.stat().st_size}
+        name = source.relative_to(folder).as_posix()
+        return {"sha256": found.digests[name], "bytes": source.stat().st_size}
     return {"sha256": artifacts.digest_of_text(source), "bytes": len(source.encode())}
 
 
