@@ -4,6 +4,7 @@ import os
 import re
 import sys
 
+from snakemake.iocontainers import Wildcards
 from snakemake.utils import min_version
 
 min_version("9.0")
@@ -12,8 +13,8 @@ min_version("9.0")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 sys.path.insert(0, os.path.join(workflow.basedir, "workflow_scripts"))
 
-from modelkin import figures, kinds, measures, needs
-from modelkin.artifacts import check_writable
+from modelkin import figures, jobs, kinds, measures, needs
+from modelkin.artifacts import check_writable, put_in_order, there
 from modelkin.config import Study, together
 from modelkin.errors import ModelkinError
 from modelkin.stages import VERSIONS
@@ -25,7 +26,7 @@ if not workflow.overwrite_configfiles:
 
 
 try:
-    study = Study(config)
+    study = Study(config, made=lambda path: there(f"results/{path}"))
     RESULTS = f"results/{study.name}"
     check_writable(RESULTS)
 except ModelkinError as error:
@@ -65,6 +66,7 @@ include: "rules/activations.smk"
 include: "rules/similarity.smk"
 include: "rules/analyses.smk"
 include: "rules/figures.smk"
+include: "rules/sharing.smk"
 
 
 # What the study will cost: `snakemake plan --cores 1`.
@@ -92,3 +94,11 @@ rule all:
         SIMILARITY,
         ANALYSES,
         FIGURES,
+
+
+# Jobs parse this file too; only the process that plans them looks at ages.
+if workflow.is_main_process:
+    try:
+        put_in_order(rules.all.input)
+    except ModelkinError as error:
+        sys.exit(str(error))

@@ -13,9 +13,11 @@ DISTILLATION = (
     ["distillation", "distillation_correlations"] if study.distillation else []
 )
 
+DESCRIPTION = ["dictionary", "measures"]
+
 
 ANALYSES = [
-    *tables(TABLES + CLUSTERS + ENSEMBLES + DISTILLATION),
+    *tables(TABLES + CLUSTERS + ENSEMBLES + DISTILLATION + DESCRIPTION + ["README"]),
     *expand(f"{RESULTS}/students/{{teacher}}.json", teacher=study.teachers),
 ]
 DIRECTIONS = {m.label: measures.get(m.name).direction for m in study.measures}
@@ -53,6 +55,30 @@ rule tables:
         version=VERSIONS["tables"],
     script:
         "../workflow_scripts/tables.py"
+
+
+rule dictionary:
+    output:
+        page=f"{RESULTS}/tables/README.json",
+        columns=f"{RESULTS}/tables/dictionary.json",
+        measures=f"{RESULTS}/tables/measures.json",
+    log:
+        f"{RESULTS}/logs/dictionary.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/dictionary.tsv"
+    conda:
+        "../envs/modelkin.yaml"
+    resources:
+        gpu=0,
+        mem_mb=memory("dictionary"),
+        runtime=runtime("dictionary"),
+    params:
+        study=study.name,
+        tables=TABLES + CLUSTERS + ENSEMBLES + DISTILLATION + DESCRIPTION,
+        measures=measured,
+        version=VERSIONS["dictionary"],
+    script:
+        "../workflow_scripts/dictionary.py"
 
 
 rule clusters:

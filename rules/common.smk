@@ -64,3 +64,32 @@ def possible(figure):
         None,
         *LABELS,
     }
+
+
+def made_of(manifest):
+    """What the config wants an artifact to be made of: version, settings, and manifests below the study."""
+    maker = next(each for each in workflow.rules if each.is_producer(manifest))
+    wildcards = Wildcards(fromdict=maker.get_wildcards(manifest))
+    inputs = maker.expand_input(wildcards)[0]
+    outputs = maker.expand_output(wildcards)[0]
+    params = maker.expand_params(wildcards, inputs, outputs, job=None)[0]
+    return {
+        "version": params.version,
+        "settings": jobs.settings(params),
+        "inputs": [
+            os.path.relpath(path, RESULTS) for path in inputs if path.endswith(".json")
+        ],
+    }
+
+
+def wanted(wildcards):
+    """:func:`made_of` for every artifact of the study, also for the parts of similarity shells."""
+    every = {os.path.relpath(path, RESULTS): made_of(path) for path in rules.all.input}
+    for path in SIMILARITY:
+        shell = os.path.relpath(path, RESULTS)
+        for label, part in measures.parts(every[shell]["settings"]).items():
+            every[f"{shell.removesuffix('.json')}/{label}.json"] = {
+                **every[shell],
+                "settings": part,
+            }
+    return every

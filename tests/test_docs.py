@@ -6,7 +6,7 @@ import sys
 import pytest
 from conftest import ROOT
 
-PAGES = ["README.md", "docs/package.md"]
+PAGES = ["README.md", "docs/package.md", "docs/sharing.md"]
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -74,7 +74,7 @@ def test_a_probe_lives_at_the_size_of_its_source(mixed):
             assert probe.shape == (1, size, size)
     assert images.load(mixed.results / "probes" / "natural.big.json").shape == (1, 10, 10)
     made = json.loads((mixed.results / "activations" / "inverted" / "twin.json").read_text())
-    assert made["settings"] == {"resize": "bilinear"}
+    assert made["settings"]["resize"] == "bilinear"
 
 
 def test_what_was_computed_is_what_the_definition_says(mixed, monkeypatch):

@@ -48,6 +48,7 @@ def numbers(results: Path) -> dict[str, list[float]]:
             np.nanmean(column("similarity/mlp-0.5", name)) for name in ("value", "stderr", "chance")
         ],
         "tables": [column("tables/summary", "mean").mean(), column("tables/asymmetry", "mean").mean()],
+        "dictionary": [len(column("tables/measures", "low")), column("tables/measures", "low").mean()],
         "clusters": [column("tables/spectra", "eigenvalue").max(), column("tables/clusters", "x").std()],
         "ensembles": [column("tables/ensemble_pairs", name).mean() for name in ("error", "all_wrong")],
         "distill": [column("tables/distillation", "student_accuracy").mean()],

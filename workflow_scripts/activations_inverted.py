@@ -24,7 +24,7 @@ with jobs.running(snakemake.log[0], f"activations {snakemake.wildcards.model}") 
         save,
         stage="activations",
         version=snakemake.params.version,
-        settings={"resize": resize},
+        settings=jobs.settings(snakemake.params),
         inputs=[*manifests.values(), *probes.values()],
         device=computing.named(device),
     )

@@ -21,7 +21,7 @@ with jobs.running(snakemake.log[0], f"activations {snakemake.wildcards.model}"):
         save,
         stage="activations",
         version=snakemake.params.version,
-        settings={"resize": resize, "saliency": snakemake.params.saliency if own else None},
+        settings=jobs.settings(snakemake.params),
         inputs=[snakemake.input.model, snakemake.input.probe],
         device=computing.named(device),
     )

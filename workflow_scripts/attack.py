@@ -26,11 +26,7 @@ with jobs.running(snakemake.log[0], f"attack {snakemake.wildcards.model}") as lo
         lambda path: images.save_blocks(stored(), path),
         stage="attack",
         version=snakemake.params.version,
-        settings={
-            "adversarial": snakemake.params.adversarial,
-            "resize": snakemake.params.resize,
-            "seed": seed,
-        },
+        settings=jobs.settings(snakemake.params),
         inputs=[snakemake.input.model, snakemake.input.probe],
         facts=lambda: attacks.facts(said),
         device=computing.named(device),

@@ -16,6 +16,6 @@ with jobs.running(snakemake.log[0], "clusters"):
         made,
         stage="clusters",
         version=params.version,
-        settings={**params.clusters, "seed": params.seed},
+        settings=jobs.settings(params),
         inputs=list(snakemake.input),
     )

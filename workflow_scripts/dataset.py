@@ -26,7 +26,7 @@ with jobs.running(snakemake.log[0], "dataset") as log:
         save,
         stage="dataset",
         version=snakemake.params.version,
-        settings=snakemake.params.dataset,
+        settings=jobs.settings(snakemake.params),
         facts=lambda: facts | {"images": counts, "modes": getattr(splits["test"], "modes", {})},
     )
     log.info("%s images", counts)

@@ -38,7 +38,7 @@ with jobs.running(snakemake.log[0], f"distill {snakemake.wildcards.teacher}") as
         pd.DataFrame(rows),
         stage="distill",
         version=snakemake.params.version,
-        settings={"distillation": snakemake.params.distillation, "student": snakemake.params.student},
+        settings=jobs.settings(snakemake.params),
         inputs=[snakemake.input.dataset, snakemake.input.teacher],
         device=computing.named(device),
     )

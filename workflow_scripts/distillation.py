@@ -16,6 +16,6 @@ with jobs.running(snakemake.log[0], "distillation"):
         made,
         stage="distill",
         version=snakemake.params.version,
-        settings={"student": snakemake.params.student},
+        settings=jobs.settings(snakemake.params),
         inputs=list(snakemake.input),
     )

@@ -22,6 +22,6 @@ with jobs.running(snakemake.log[0], "ensembles"):
         made,
         stage="ensembles",
         version=params.version,
-        settings={**params.ensembles, "seed": params.seed},
+        settings=jobs.settings(params),
         inputs=list(snakemake.input),
     )

@@ -21,7 +21,7 @@ with jobs.running(snakemake.log[0], f"evaluate {snakemake.wildcards.model}") as 
         tables.card(artifacts.read(snakemake.input.model)["facts"], found),
         stage="evaluate",
         version=snakemake.params.version,
-        settings={"evaluation": evaluation, "resize": snakemake.params.resize, "seed": seed},
+        settings=jobs.settings(snakemake.params),
         inputs=[snakemake.input.model, snakemake.input.dataset],
         device=computing.named(device),
     )

@@ -31,6 +31,6 @@ with jobs.running(snakemake.log[0], f"figure {snakemake.params.figure}"):
         suffix="",
         stage="figures",
         version=snakemake.params.version,
-        settings=settings,
+        settings=jobs.settings(snakemake.params),
         inputs=[*snakemake.input.tables, *snakemake.input.images],
     )

@@ -15,7 +15,7 @@ with jobs.running(snakemake.log[0], f"import {snakemake.wildcards.model}") as lo
         [],
         stage="import",
         version=snakemake.params.version,
-        settings={"entry": entry, "resize": resize},
+        settings=jobs.settings(snakemake.params),
         inputs=[snakemake.input.dataset],
         device=computing.named(device),
     )

@@ -34,7 +34,7 @@ with jobs.running(snakemake.log[0], f"invert {snakemake.wildcards.model}") as lo
         lambda path: images.save_blocks(stored(), path),
         stage="invert",
         version=snakemake.params.version,
-        settings={**snakemake.params.inversion, "resize": snakemake.params.resize},
+        settings=jobs.settings(snakemake.params),
         inputs=[snakemake.input.model, snakemake.input.dataset, snakemake.input.pairs],
         facts=lambda: inversion.Inverted.joined(said).facts(),
         device=computing.named(device),

@@ -5,7 +5,12 @@ from modelkin import artifacts, images, jobs, probes, seeds, tables
 with jobs.running(snakemake.log[0], "probes"):
     (dataset,) = snakemake.input
     samples, seed = snakemake.params.samples, snakemake.params.seed
-    about = {"stage": "probes", "version": snakemake.params.version, "inputs": [dataset]}
+    about = {
+        "stage": "probes",
+        "version": snakemake.params.version,
+        "settings": jobs.settings(snakemake.params),
+        "inputs": [dataset],
+    }
     test = images.load(dataset, "test")
     # The study's own dataset has no name here, so that calling it otherwise draws the same images.
     of = [snakemake.params.other] if snakemake.params.other else []
@@ -14,10 +19,7 @@ with jobs.running(snakemake.log[0], "probes"):
     artifacts.write(
         snakemake.output.natural,
         lambda path: images.save_blocks((part.to_dataset() for part in natural.blocks()), path),
-        settings={"samples": samples["natural"], "seed": seed},
         **about,
     )
     pairs = probes.pairs(test, samples["inverted"], seeds.generator(seed, "probes", "pairs", *of))
-    tables.write(
-        snakemake.output.pairs, pairs, settings={"samples": samples["inverted"], "seed": seed}, **about
-    )
+    tables.write(snakemake.output.pairs, pairs, **about)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from modelkin import activations, artifacts, images, jobs, similarity, tables
+from modelkin import activations, artifacts, images, jobs, measures, similarity, tables
 from modelkin.measures import Measured
 
 with jobs.running(snakemake.log[0], f"similarity {snakemake.wildcards.model}") as log:
@@ -24,12 +24,12 @@ with jobs.running(snakemake.log[0], f"similarity {snakemake.wildcards.model}") a
         return images.open_(artifacts.store(folder / f"{manifest}.json"), group)
 
     wanted = list(similarity.pairs(names[-1], names[:-1], params.dataset, params.kinds))
-    settings = {"permutations": params.permutations, "seed": params.seed, "dataset": params.dataset}
+    settings = jobs.settings(params)
     about = {"stage": "similarity", "version": params.version, "inputs": inputs}
     output = Path(snakemake.output[0])
     parts = {
-        output.with_suffix("") / f"{item['label']}.json": about | {"settings": settings | {"measure": item}}
-        for item in params.measures
+        output.with_suffix("") / f"{label}.json": about | {"settings": of_part}
+        for label, of_part in measures.parts(settings).items()
     }
     stale = [part for part, made in parts.items() if not artifacts.current(part, suffix=".parquet", **made)]
     log.info("%d pairs, %d of %d measures to compute", len(wanted), len(stale), len(parts))
@@ -47,4 +47,4 @@ with jobs.running(snakemake.log[0], f"similarity {snakemake.wildcards.model}") a
         for part, item in zip(stale, chosen, strict=True):
             tables.write(part, rows[rows["measure"] == item["label"]], **parts[part])
     whole = pd.concat([tables.read(part) for part in parts], ignore_index=True)
-    tables.write(output, whole, settings=settings | {"measures": params.measures}, **about)
+    tables.write(output, whole, settings=settings, **about)

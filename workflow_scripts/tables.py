@@ -41,6 +41,6 @@ with jobs.running(snakemake.log[0], "tables") as log:
         made,
         stage="tables",
         version=snakemake.params.version,
-        settings={"models": snakemake.params.models, "failed_above": snakemake.params.failed_above},
+        settings=jobs.settings(snakemake.params),
         inputs=list(snakemake.input),
     )

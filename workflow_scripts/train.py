@@ -23,7 +23,7 @@ with jobs.running(snakemake.log[0], f"train {snakemake.wildcards.model}"):
         history,
         stage="train",
         version=snakemake.params.version,
-        settings={"training": settings, "seed": seed},
+        settings=jobs.settings(snakemake.params),
         inputs=[dataset],
         device=computing.named(device),
     )

@@ -1,13 +1,14 @@
 """Artifacts: a store (file or directory) and a JSON manifest beside it that is written last.
 
-Whoever finds a manifest may trust the store; a killed job leaves no manifest. This module knows
-nothing of what the stores mean.
+Whoever finds a manifest may trust the store; a killed job leaves no manifest. A manifest holds its own
+digest too, so no byte of an artifact changes unnoticed. This module knows nothing of what the stores mean.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import graphlib
 import hashlib
 import importlib.metadata
 import json
@@ -15,12 +16,14 @@ import os
 import platform
 import shutil
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from modelkin.errors import ModelkinError
 
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
+OWN = "manifest_digest"  # the key of a manifest's own digest, which is of everything else in it
+LEFT_OUT = ".left_out"  # stands in place of a store that a bundle came without
 SOFTWARE = ("modelkin", "torch", "numpy", "zarr", "xarray", "pandas", "scikit-learn")
 
 
@@ -54,10 +57,52 @@ def digest_of(path: Path) -> str:
     if path.is_file():
         with open(path, "rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
+    files = (file for file in path.rglob("*") if file.is_file())
+    return digest_of_files({file.relative_to(path).as_posix(): digest_of(file) for file in files})
+
+
+def digest_of_files(files: Mapping[str, str]) -> str:
+    """The digest of a directory, from the sha256 of its files by their paths in it."""
     total = hashlib.sha256()
-    for file in sorted(p for p in path.rglob("*") if p.is_file()):
-        total.update(f"{file.relative_to(path).as_posix()}\0{digest_of(file)}\n".encode())
+    for name in sorted(files, key=PurePosixPath):
+        total.update(f"{name}\0{files[name]}\n".encode())
     return total.hexdigest()
+
+
+def digest_of_text(text: str) -> str:
+    """sha256 of a file of this text."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def text_of(content: Mapping[str, Any]) -> str:
+    """A manifest as it is written, to the byte."""
+    return json.dumps(content, indent=1, sort_keys=True) + "\n"
+
+
+def own_digest(content: Mapping[str, Any]) -> str:
+    """sha256 of a manifest's text without the line that holds this digest."""
+    rest = {key: value for key, value in content.items() if key != OWN}
+    return digest_of_text(text_of(rest))
+
+
+def identity(content: Mapping[str, Any]) -> str:
+    """sha256 of what a manifest says of its artifact, but for where and by which software it was made.
+
+    What was made of an artifact is as good as new beside another one of the same identity.
+    """
+    keys = ("stage", "version", "settings", "inputs", "digest", "facts", "suffix")
+    return digest_of_text(text_of({key: content.get(key) for key in keys}))
+
+
+def intact(text: str) -> dict[str, Any] | None:
+    """The manifest of a text, or None unless it is whole and, by its own digest, as it was written."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return None
+    if not isinstance(found, dict) or not {"digest", "suffix", "inputs", "manifests", OWN} <= found.keys():
+        return None
+    return found if found[OWN] == own_digest(found) and text == text_of(found) else None
 
 
 def read(manifest: str | Path) -> dict[str, Any]:
@@ -76,11 +121,72 @@ def read(manifest: str | Path) -> dict[str, Any]:
 def store(manifest: str | Path, suffix: str = ".zarr") -> Path:
     """The path of the store beside a manifest ('' for a plain directory)."""
     path = Path(manifest).with_suffix(suffix)
+    if not path.exists() and Path(manifest).with_suffix(LEFT_OUT).exists():
+        raise ModelkinError(
+            f"{path} was left out of the bundle that this study came in; ask for a bundle with it, or delete "
+            f"{manifest} and {Path(manifest).with_suffix(LEFT_OUT)} and run again to make it anew."
+        )
     if not path.exists():
         raise ModelkinError(
             f"{path} is missing although its manifest exists; delete {manifest} and run again."
         )
     return path
+
+
+def there(manifest: str | Path) -> dict[str, Any] | None:
+    """The manifest at that path if it is there and as it was written."""
+    path = Path(manifest)
+    return intact(path.read_text(errors="replace")) if path.is_file() else None
+
+
+def put_in_order(manifests: Iterable[str | Path]) -> None:
+    """Give those of the artifacts that were made of their present inputs a time that is not before theirs.
+
+    Snakemake goes by age, and copies, archives and clones give files another; what a manifest says of its
+    inputs stays. What was made of other inputs is left alone, as is what cannot be read. Raises ModelkinError
+    if a time cannot be set.
+    """
+    found = {path: made for path in map(Path, manifests) if (made := _readable(path)) is not None}
+    inputs = {path: _inputs(path, made) for path, made in found.items()}
+    try:
+        order = list(graphlib.TopologicalSorter(inputs).static_order())
+    except graphlib.CycleError as error:
+        raise ModelkinError(f"{error.args[1][0]} says that it was made of itself; delete it.") from None
+    for path in order:
+        if not inputs.get(path) or not all(source in found for source in inputs[path]):
+            continue
+        newest = max(source.stat().st_mtime_ns for source in inputs[path])
+        # Of a folder, as a figure's, Snakemake looks at the files too.
+        files = [] if found[path]["suffix"] else path.with_suffix("").rglob("*")
+        older = [file for file in (path, *files) if file.stat().st_mtime_ns < newest]
+        if older and all(identity(found[source]) == named for source, named in inputs[path].items()):
+            for file in older:
+                _set_time(file, newest)
+
+
+def _readable(manifest: Path) -> dict[str, Any] | None:
+    """A manifest that says what it was made of, None if there is none; whether it is whole is not asked."""
+    try:
+        found = json.loads(manifest.read_text())
+    except (FileNotFoundError, ValueError):
+        return None
+    return found if isinstance(found, dict) and {"suffix", "manifests"} <= found.keys() else None
+
+
+def _inputs(manifest: Path, content: Mapping[str, Any]) -> dict[Path, str]:
+    """The manifests that an artifact was made of, with the identities that they had."""
+    return {
+        Path(os.path.normpath(manifest.parent / name)): named for name, named in content["manifests"].items()
+    }
+
+
+def _set_time(file: Path, nanoseconds: int) -> None:
+    try:
+        os.utime(file, ns=(nanoseconds, nanoseconds))
+    except PermissionError:
+        raise ModelkinError(
+            f"{file} looks older than what it was made of, and its time cannot be set; run once as its owner."
+        ) from None
 
 
 def write(
@@ -106,6 +212,7 @@ def write(
     temporary = final.with_name(f".{final.name}.partial")
     with _writable(manifest.parent):
         manifest.unlink(missing_ok=True)
+        manifest.with_suffix(LEFT_OUT).unlink(missing_ok=True)
         _remove(temporary)
         save(temporary)
         digest = digest_of(temporary)
@@ -114,12 +221,16 @@ def write(
         content = {
             **_made_from(manifest, stage, version, settings, inputs),
             "digest": digest,
+            "suffix": suffix,
+            "manifests": {_short(path, manifest): identity(read(path)) for path in inputs},
             "facts": dict(facts() if callable(facts) else facts or {}),
             "software": software(),
         }
         if device is not None:
             content["device"] = device
-        _write_text(manifest, json.dumps(content, indent=1, sort_keys=True) + "\n")
+        content = json.loads(json.dumps(content))
+        content[OWN] = own_digest(content)
+        _write_text(manifest, text_of(content))
     return content
 
 
@@ -141,6 +252,14 @@ def current(
     return all(found.get(key) == value for key, value in wanted.items()) and (
         found["digest"] == digest_of(manifest.with_suffix(suffix))
     )
+
+
+def remove(manifest: str | Path, suffix: str) -> None:
+    """Delete an artifact: its manifest first, so that nothing unfinished looks finished, and its store."""
+    manifest = Path(manifest)
+    manifest.unlink()
+    for store_or_mark in (manifest.with_suffix(suffix), manifest.with_suffix(LEFT_OUT)):
+        _remove(store_or_mark)
 
 
 def _made_from(manifest: Path, stage, version, settings, inputs) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -54,12 +54,16 @@ INVERSION = {
 class Study:
     """A valid config. ``names`` are all models in order of arrival, ``active`` those not retired.
 
-    ``counts``: what :func:`modelkin.datasets.counts` says of each dataset, by label.
+    ``counts``: what :func:`modelkin.datasets.counts` says of each dataset, by label. made: gives the manifest
+    at a path below the results (``tiny/dataset.json``), None if there is none. A dataset or checkpoint that
+    the study has taken in need not be where the config found it any more.
     """
 
     counts: dict[str, dict[str, Any]]
 
-    def __init__(self, config: dict[str, Any]):
+    def __init__(
+        self, config: dict[str, Any], made: Callable[[str], Mapping[str, Any] | None] = lambda _: None
+    ):
         schema = json.loads(SCHEMA.read_text())
         config = copy.deepcopy(config)
         _validate(config, schema)
@@ -69,6 +73,7 @@ class Study:
             _fill(entry, schema["$defs"]["model"], deep=False)
         self._config = config
         self.name: str = config["study"]
+        self._made = made
         self.seed: int = config["seed"]
         self.device: str = config["device"]
         self.resizing: str = config["resizing"]
@@ -81,7 +86,7 @@ class Study:
         self._datasets = dict(zip((self.dataset, *self.others), (main, *others), strict=True))
         self.kinds: list[str] = kinds.every(self.others, adversarial="adversarial" in config)
         self.measures: list[Measured] = [_measured(item) for item in config["measures"]]
-        self._training_defaults = _defaults(schema["$defs"]["training"]) | config["training"]
+        self.training_defaults = _defaults(schema["$defs"]["training"]) | config["training"]
         _check(self, config)
 
     def section(self, name: str) -> Any:
@@ -92,11 +97,37 @@ class Study:
         """What :func:`modelkin.datasets.load` takes for the dataset of that label."""
         return {key: value for key, value in self._datasets[dataset].items() if key != "label"}
 
+    def _counted(self, dataset: str) -> dict[str, Any]:
+        """:func:`modelkin.datasets.counts` of the dataset of that label, as it is or as it was stored."""
+        settings = self.settings(dataset)
+        stored = self._stored(
+            f"dataset{f'.{dataset}' if dataset in self.others else ''}.json", dataset=settings
+        )
+        if stored is None:
+            return datasets.counts(**settings)
+        facts = stored["facts"]
+        return {
+            "train": 0,
+            **facts["images"],
+            "classes": len(facts["classes"]),
+            "size": max(facts["shape"][1:]),
+        }
+
+    def taken_in(self, name: str) -> bool:
+        """Whether the study has this model from elsewhere already."""
+        return self._stored(f"models/{name}.json", entry=self.entry(name)) is not None
+
+    def _stored(self, manifest: str, **settings) -> Mapping[str, Any] | None:
+        """The manifest of that name if it was made with these settings."""
+        found = self._made(f"{self.name}/{manifest}")
+        same = found is not None and all(found["settings"].get(key) == v for key, v in settings.items())
+        return found if same else None
+
     def with_one_more(self, name: str) -> Study:
         """The same study with one model more at its end, like the last one."""
         last = {**self.models[self.names[-1]], "name": name}
         config = {**self._config, "models": [*self._config["models"], last]}
-        return Study(config)
+        return Study(config, self._made)
 
     @property
     def distillation(self) -> dict[str, Any] | None:
@@ -173,7 +204,7 @@ class Study:
         """Everything that decides how a model is trained, its seed aside, and nothing else."""
         entry, recipe = self.models[name], self.recipe(name)
         settings = {
-            **self._training_defaults,
+            **self.training_defaults,
             **entry.get("training", {}),
             "architecture": entry["architecture"],
             "recipe": recipe,
@@ -194,6 +225,11 @@ class Study:
 
 def read(path: str | Path) -> Study:
     """The study of a YAML file; ModelkinError if it cannot be read or is wrong."""
+    return Study(load(path))
+
+
+def load(path: str | Path) -> dict[str, Any]:
+    """The keys and values of a YAML file, unchecked; ModelkinError if it cannot be read."""
     try:
         found = yaml.safe_load(Path(path).read_text())
     except OSError as error:
@@ -202,7 +238,7 @@ def read(path: str | Path) -> Study:
         raise ModelkinError(f"the config {path} is not valid YAML: {' '.join(str(error).split())}.") from None
     if not isinstance(found, dict):
         raise ModelkinError(f"the config {path} must hold keys and values.")
-    return Study(found)
+    return found
 
 
 def _measured(item: str | dict[str, Any]) -> Measured:
@@ -227,7 +263,7 @@ def _check(study: Study, config: dict[str, Any]) -> None:
     if len(study.active) < 2:
         raise ModelkinError("a study compares at least two models; too many of them are retired.")
     for name, entry in study.models.items():
-        _check_source(name, entry)
+        _check_source(name, entry, taken_in=study.taken_in(name))
     for name in study.of_source("train"):
         entry = study.models[name]
         if entry["architecture"] not in architectures.names():
@@ -241,7 +277,7 @@ def _check(study: Study, config: dict[str, Any]) -> None:
     _check_analyses(study, config)
 
 
-def _check_source(name: str, entry: dict[str, Any]) -> None:
+def _check_source(name: str, entry: dict[str, Any], taken_in: bool) -> None:
     source = entry["source"]
     if source == "train":
         keys, needed = TRAINED, TRAINED_NEEDS
@@ -254,7 +290,7 @@ def _check_source(name: str, entry: dict[str, Any]) -> None:
             raise ModelkinError(f"model '{name}': source '{source}' needs {article} {key}.")
     for key in sorted(set(entry) - WHO - keys):
         raise ModelkinError(f"model '{name}': '{key}' is not for source '{source}'.")
-    if source == "train":
+    if source == "train" or taken_in:
         return
     module.check(entry)
     for path in module.files(entry):
@@ -277,9 +313,7 @@ def together(sentences: Iterable[str]) -> str:
 
 def _check_samples(study: Study, config: dict[str, Any]) -> None:
     _unique("dataset", [study.dataset, *study.others])
-    study.counts = {
-        label: datasets.counts(**study.settings(label)) for label in (study.dataset, *study.others)
-    }
+    study.counts = {label: study._counted(label) for label in (study.dataset, *study.others)}
     for label, counts in study.counts.items():
         _check_counts(study, config, label, counts)
     for measure in study.measures:

@@ -44,6 +44,14 @@ def running(log: str | Path, what: str):
         raise
 
 
+def settings(params: Mapping[str, Any]) -> dict[str, Any]:
+    """What a job's manifest says of how it was made: all of its rule's params but the version.
+
+    Snakemake makes again what these change, so verifying can compare them with the config.
+    """
+    return {key: value for key, value in params.items() if key != "version"}
+
+
 class Progress:
     """How far long work is, on the terminal and in the log, at most every few seconds."""
 

@@ -19,6 +19,7 @@ CHECKPOINT = 2000  # megabytes more where models come from elsewhere: weights ar
 START = 10  # minutes in which a job starts, imports, and waits for files
 DOWNLOAD = 50  # minutes more for a job that may download
 DRAWING = 20  # minutes more for tables, clusters, ensembles and figures
+READING = 50  # minutes more for reading the whole study
 UNKNOWN = 224  # pixels a side where the config does not say
 FEATURES = 2048  # width of a representation where the config does not say
 PASS = {True: 5e-3, False: 0.5}  # seconds of an image's forward and backward pass, with a GPU and without
@@ -192,5 +193,7 @@ EXTRA = {
     "dataset": DOWNLOAD,
     "import_model": DOWNLOAD,
     "plan": DRAWING,
+    "verify": READING,
+    "bundle": READING,
     **dict.fromkeys(("tables", "clusters", "ensembles", "distillation", "figures"), DRAWING),
 }

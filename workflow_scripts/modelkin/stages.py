@@ -15,6 +15,7 @@ VERSIONS = {
     "activations": 4,
     "similarity": 1,
     "tables": 1,
+    "dictionary": 1,
     "clusters": 2,
     "ensembles": 3,
     "distill": 1,

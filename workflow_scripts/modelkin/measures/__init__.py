@@ -7,11 +7,13 @@ lazily, so the workflow can read their versions and settings without waiting for
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
+from typing import Any
 
 from modelkin import plugins
 from modelkin.measures.base import Estimate, Measure, Measured, of_one_type
 
-__all__ = ["Estimate", "Measure", "Measured", "compare", "get", "names"]
+__all__ = ["Estimate", "Measure", "Measured", "compare", "get", "names", "parts"]
 
 
 def names() -> list[str]:
@@ -22,6 +24,16 @@ def names() -> list[str]:
 def get(name: str) -> Measure:
     """The measure of that name; ModelkinError with the nearest valid name if there is none."""
     return plugins.load(sys.modules[__name__], name, "measure").MEASURE
+
+
+def parts(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The settings of each measure's part of a shell, by the measure's label.
+
+    settings: of the shell, with ``measures`` a list of label, name, settings and version. A part knows of no
+    other measure, so that adding one leaves it as it is.
+    """
+    shared = {key: settings[key] for key in ("permutations", "seed", "dataset")}
+    return {item["label"]: {**shared, "measure": item} for item in settings["measures"]}
 
 
 def compare(name: str, a, b, **settings) -> Estimate:

@@ -47,6 +47,8 @@ class Measure:
     source: str  # paper and equation
     bounds: tuple[float, float] = (0.0, 1.0)
     direction: str = "similarity"  # or distance
+    symmetric: bool = True  # whether compare(a, b) and compare(b, a) are the same
+    unit: str = "1"
     probes: tuple[str, ...] = ("natural", "inverted")
     settings: dict[str, int] = field(default_factory=dict)
     chance: bool = True  # whether permuting one model's samples tells what chance would give

@@ -54,6 +54,7 @@ MEASURE = Measure(
     compare=compare,
     version=2,  # 2: no chance level
     source="hwang2024, equation (1)",
+    unit="ln %",
     bounds=(math.log(FLOOR), math.log(100)),
     probes=("adversarial",),
     chance=False,  # a mean over images is the same in any order

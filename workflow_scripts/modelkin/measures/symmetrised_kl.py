@@ -26,4 +26,5 @@ MEASURE = Measure(
     source="revisiting, equation (2), which calls it the Jensen-Shannon divergence",
     bounds=(0.0, float("inf")),
     direction="distance",
+    unit="nats",
 )

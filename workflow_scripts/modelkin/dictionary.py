@@ -1,0 +1,263 @@
+"""The data dictionary: what every column of the tables means, and every measure in them.
+
+A table without its columns here, or the other way round, fails a test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pandas as pd
+
+from modelkin import measures
+from modelkin.measures import Measured
+
+# (unit, meaning) of each column; the unit is empty for names, "1" for plain numbers.
+KIND = (
+    "",
+    "kind of probe: natural, inverted or adversarial; of another dataset with its label after a colon",
+)
+MEASURE = ("", "label of the measure: its name and its settings; see the table measures")
+PROBE = {"kind": KIND, "measure": MEASURE}
+PAIR = {"model_a": ("", "first model of the pair"), "model_b": ("", "second model of the pair")}
+LEVEL = "robustness level: radius of adversarial training, 0 for a standard model"
+PIXELS = "pixels in [0, 1]"
+OVER_PAIRS = {
+    "mean": ("measure", "mean over pairs of different models"),
+    "sd": ("measure", "standard deviation over these pairs; missing for one"),
+    "pairs": ("1", "number of pairs; on inverted probes each direction is one"),
+    "stderr": ("measure", "root mean square of the pairs' standard errors over samples"),
+    "chance": ("measure", "mean of the pairs' values for permuted samples"),
+    "n": ("1", "samples of a pair"),
+}
+INVERSION = {
+    "median_loss": (
+        "1",
+        "median relative loss; 0 is a perfect inversion",
+    ),
+    "loss_90": ("1", "90th percentile of the relative loss"),
+    "median_steps": ("steps", "median number of steps of the descent"),
+    "median_distance": (PIXELS, "median L2 distance of the inverted image from its seed"),
+    "failed": ("", "whether the median loss is above the config's failed_above"),
+}
+ENSEMBLE = {
+    "error": ("share of images", "error of the ensemble, which averages its members' logits"),
+    "mean_member_error": ("share of images", "mean error of its members"),
+    "error_reduction_rate": ("1", "(mean_member_error - error) / mean_member_error"),
+    "all_wrong": ("share of images", "images that every member gets wrong"),
+}
+CORRELATION = {
+    **PROBE,
+    "pearson": ("1", "Pearson correlation over pairs of models"),
+    "pearson_p": ("1", "its two-sided p-value, which takes pairs for independent"),
+    "spearman": ("1", "Spearman correlation"),
+    "spearman_p": ("1", "its two-sided p-value"),
+    "n": ("1", "number of pairs"),
+}
+HEAD = """# Tables of the study '{study}'
+
+Every table is a parquet file; the `.json` beside it says what it was made of.
+
+```python
+import pandas as pd
+similarity = pd.read_parquet("similarity.parquet").merge(pd.read_parquet("measures.parquet"), on="measure")
+print(similarity.query("model_a != model_b").groupby(["kind", "measure", "direction"])["value"].mean())
+```
+
+On natural and adversarial probes each pair of models is one row. On inverted probes each direction is
+one, with images made for model_a. A symmetric measure has the same value in either order on one probe.
+
+## Measures"""
+COLUMNS: dict[str, dict[str, tuple[str, str]]] = {
+    "similarity": {
+        "kind": KIND,
+        "source": ("", "what the images were made with: a model (inverted), a dataset (else)"),
+        "model_a": ("", "first model; on inverted probes the source of the images"),
+        "model_b": ("", "second model; on inverted probes the observer"),
+        "measure": MEASURE,
+        "value": ("measure", "value of the measure for this pair"),
+        "stderr": ("measure", "standard error of the value over samples"),
+        "ci_low": ("measure", "lower end of the 95 % interval"),
+        "ci_high": ("measure", "upper end of the 95 % interval"),
+        "chance": ("measure", "value when b's samples are permuted; missing where that says nothing"),
+        "n": ("1", "samples that the value rests on"),
+    },
+    "models": {
+        "name": ("", "model, as in the config"),
+        "eps": (PIXELS, LEVEL),
+        "norm": ("", "norm of that radius: l2 or linf"),
+        "architecture": ("", "architecture"),
+        "source": ("", "source of the model, as in the config"),
+        "origin": ("", "where its weights are from"),
+        "weights": ("", "sha256 of the weights' names, shapes and values"),
+        "parameters": ("1", "number of parameters"),
+        "multiply_adds": ("1", "multiplications and additions for one image"),
+        "size": ("pixels", "side of the images that it takes"),
+        "interpolation": ("", "how images were scaled in its training, where its source says"),
+        "crop": ("share of the side", "what was cut out of images in its training, where its source says"),
+        "head": ("", "layer whose input is the representation"),
+        "width": ("1", "width of the representation"),
+        "mean": (PIXELS, "its normalisation: mean per channel, separated by commas"),
+        "std": (PIXELS, "its normalisation: deviation per channel, separated by commas"),
+        "split_points": ("1", "places at which the network can be cut in two"),
+        "clean_accuracy": ("share of images", "accuracy on the test split"),
+        "adversarial_accuracy": ("share of images", "accuracy under the PGD attack of the config"),
+        "autoattack_accuracy": ("share of images", "accuracy under AutoAttack; missing if not asked for"),
+        "at_chance": ("", "whether its accuracy is no better than always naming the commonest class"),
+        "evaluated": ("1", "test images that were attacked"),
+        **{f"inversion_{name}": meaning for name, meaning in INVERSION.items()},
+        "attack_success": ("share of images", "images it got right that fool it in its adversarial probe"),
+        "attack_median_distance": (PIXELS, "median size of the change, in the attack's norm"),
+        "same_weights_as": ("", "first earlier model of the very same weights"),
+    },
+    "inversions": {"kind": KIND, "model": ("", "model that was inverted"), **INVERSION},
+    "training": {
+        "model": ("", "model that was trained"),
+        "epoch": ("1", "epoch"),
+        "loss": ("nats", "mean training loss"),
+        "train_accuracy": (
+            "share of images",
+            "accuracy on the images trained on, attacked ones if adversarial",
+        ),
+        "test_accuracy": ("share of images", "accuracy on the test split"),
+    },
+    "summary": {**PROBE, "eps": (PIXELS, f"{LEVEL}, of both models"), **OVER_PAIRS},
+    "asymmetry": {
+        "measure": MEASURE,
+        "source_eps": (PIXELS, "robustness level of the model that the images were made with"),
+        "observer_eps": (PIXELS, "robustness level of the other model"),
+        **OVER_PAIRS,
+    },
+    "clusters": {
+        **PROBE,
+        "model": ("", "model"),
+        "cluster": ("", "number of its cluster; numbers have no order"),
+        "x": ("1", "its place in the second eigenvector of the normalised Laplacian"),
+        "y": ("1", "its place in the third"),
+    },
+    "cluster_stability": {
+        **PROBE,
+        "clusters": ("1", "number of clusters"),
+        "ari_models_mean": ("1", "adjusted Rand index with the clusters of resampled models, mean"),
+        "ari_models_sd": ("1", "its standard deviation"),
+        "ari_samples_mean": ("1", "adjusted Rand index with clusters under the measure's noise, mean"),
+        "ari_samples_sd": ("1", "its standard deviation"),
+        "ari_architecture": ("1", "adjusted Rand index with the architectures"),
+        "ari_level": ("1", "adjusted Rand index with the robustness levels"),
+    },
+    "spectra": {
+        **PROBE,
+        "rank": ("1", "rank of the eigenvalue, from 1"),
+        "eigenvalue": ("1", "eigenvalue of the normalised Laplacian"),
+    },
+    "ensemble_pairs": {
+        **PAIR,
+        "error_a": ("share of images", "error of model_a alone"),
+        "error_b": ("share of images", "error of model_b alone"),
+        **ENSEMBLE,
+    },
+    "ensemble_correlations": CORRELATION,
+    "ensemble_clusters": {
+        "members": ("1", "models in the ensemble"),
+        "clusters": ("1", "clusters that they come from"),
+        "draw": ("", "number of the random draw"),
+        **ENSEMBLE,
+    },
+    "ensemble_choices": {
+        **PROBE,
+        "members": ("1", "models in the ensemble"),
+        "models": ("", "the least similar models, separated by commas"),
+        "error": ENSEMBLE["error"],
+        "error_reduction_rate": ENSEMBLE["error_reduction_rate"],
+        "random_error_mean": ("share of images", "error of random ensembles, mean"),
+        "random_error_sd": ("share of images", "its standard deviation"),
+        "random_err_mean": ("1", "error reduction rate of random ensembles, mean"),
+        "random_err_sd": ("1", "its standard deviation"),
+        "better_than_random": ("share of draws", "random ensembles that err more often"),
+    },
+    "distillation": {
+        "model_a": ("", "teacher"),
+        "model_b": ("", "the study's own model of the student's kind"),
+        "student_accuracy": ("share of images", "accuracy of the students, mean over repeats"),
+        "student_accuracy_sd": ("share of images", "its standard deviation; missing for one repeat"),
+        "teacher_agreement": ("share of images", "images to which student and teacher give the same class"),
+        "repeats": ("1", "students of this teacher"),
+        "teacher_accuracy": ("share of images", "accuracy of the teacher"),
+    },
+    "distillation_correlations": CORRELATION,
+    "measures": {
+        "measure": ("", "label of the measure, as in the other tables"),
+        "title": ("", "its name in words"),
+        "direction": ("", "similarity (large is alike) or distance (small is alike)"),
+        "symmetric": (
+            "",
+            "whether two models have the same value in either order on one probe",
+        ),
+        "unit": ("", "unit of its values, their standard errors and chance levels"),
+        "low": ("measure", "lowest possible value"),
+        "high": ("measure", "highest possible value; infinite if there is none"),
+        "needs": ("", "what it compares: representation, logits, saliency or outcomes of attacks"),
+        "kinds": ("", "how the images may be made that it is measured on, separated by commas"),
+        "chance": ("", "whether it has a chance level"),
+        "source": ("", "where it is defined"),
+    },
+    "dictionary": {
+        "table": ("", "name of the table"),
+        "column": ("", "name of the column"),
+        "unit": ("", "its unit; 1 for plain numbers, measure for that of the row's measure, empty for names"),
+        "meaning": ("", "what it holds"),
+    },
+}
+
+
+def columns(tables: Iterable[str]) -> pd.DataFrame:
+    """A row for each column of these tables: table, column, unit, meaning."""
+    return pd.DataFrame(
+        [
+            {"table": table, "column": column, "unit": unit, "meaning": meaning}
+            for table in tables
+            for column, (unit, meaning) in COLUMNS[table].items()
+        ]
+    )
+
+
+def measured(chosen: Iterable[Measured]) -> pd.DataFrame:
+    """A row for each measure of a study, from the measures' own modules."""
+    rows = []
+    for item in chosen:
+        measure = measures.get(item.name)
+        low, high = measure.bounds
+        rows.append(
+            {
+                "measure": item.label,
+                "title": measure.title,
+                "direction": measure.direction,
+                "symmetric": measure.symmetric,
+                "unit": measure.unit,
+                "low": low,
+                "high": high,
+                "needs": measure.needs,
+                "kinds": ", ".join(measure.probes),
+                "chance": measure.chance,
+                "source": measure.source,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def page(study: str, described: pd.DataFrame, chosen: pd.DataFrame) -> str:
+    """The dictionary to be read by people, in Markdown.
+
+    described: of :func:`columns`; chosen: of :func:`measured`.
+    """
+    lines = [*HEAD.format(study=study).splitlines(), "", *_table(chosen)]
+    for table, rows in described.groupby("table", sort=False):
+        lines += ["", f"## {table}", "", *_table(rows.drop(columns="table"))]
+    return "\n".join(lines) + "\n"
+
+
+def _table(frame: pd.DataFrame) -> list[str]:
+    """The lines of a Markdown table."""
+    rows = [list(frame.columns), ["---"] * frame.shape[1], *frame.astype(str).to_numpy().tolist()]
+    escaped = ([value.replace("|", "\\|") for value in row] for row in rows)
+    return [f"| {' | '.join(row)} |" for row in escaped]
