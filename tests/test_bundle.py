@@ -344,8 +344,18 @@ HOSTILE = {
         lambda f: f.listed["files"][bundle.CRATE].update(sha256="0" * 64) or f,
         "not what its digest says",
     ),
+    "no digest": (lambda f: f.listed["files"][bundle.CRATE].pop("sha256") and f, "not what its digest says"),
+    "nested too deep": (lambda f: f.put("results/tiny/dataset.json", b"[" * 10**5), "is damaged"),
     "altered store": (lambda f: f.put("results/tiny/tables/summary.parquet", b"PAR1"), "is damaged"),
     "altered manifest": (lambda f: f.put("results/tiny/dataset.json", b"{}"), "is damaged"),
+    "suffix that leads out": (
+        lambda f: manifest_with(f, "dataset.json", suffix="/../../x"),
+        "dataset.json is damaged",
+    ),
+    "inputs of another type": (
+        lambda f: manifest_with(f, "dataset.json", inputs=["x.json"]),
+        "dataset.json is damaged",
+    ),
     "forged input": (lambda f: manifest_with(f, "probes/pairs.json", facts={}), "not the manifest that"),
     "circle": (circular, "were made of themselves"),
     "missing input": (

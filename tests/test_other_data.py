@@ -8,6 +8,8 @@ import torch
 from conftest import TINY, Study
 from torch import nn
 
+from modelkin import bundle
+
 NETWORKS = """
 from torch import nn
 
@@ -153,3 +155,14 @@ def test_another_way_of_resizing_remakes_only_what_is_resized(mixed):
     assert "train" not in rules
     assert rules["activations_natural"] == 8
     assert rules["import_model"] == 2
+
+
+def test_it_is_whole_and_travels_without_its_checkpoint(mixed, tmp_path):
+    study = mixed.copied(tmp_path / "study")
+    assert "mixed: all fine" in study.make("verify")
+    study.make("bundle")
+    there = tmp_path / "there"
+    there.mkdir()
+    bundle.unpack(study.folder / "results" / "mixed.zip", there)
+    assert not (there / "larger.pt").exists()
+    assert "Nothing to be done" in Study(there, mixed.config).run("--dry-run").stdout

@@ -113,7 +113,8 @@ def test_the_command_says_it(tmp_path):
 
 
 def test_times_are_written_in_a_unit_that_fits():
-    assert [plan._time(hours) for hours in (0.001, 0.5, 5, 100)] == ["4 s", "30.0 min", "5.0 h", "4.2 days"]
+    said = [plan._time(hours) for hours in (0.001, 0.5, 5, 100, 1e5)]
+    assert said == ["4 s", "30.0 min", "5.0 h", "4.2 days", "11.4 years"]
 
 
 # what is kept, and devices that are not here

@@ -14,6 +14,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import re
 import shutil
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path, PurePosixPath
@@ -22,6 +23,10 @@ from typing import Any
 from modelkin.errors import ModelkinError
 
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
+# What every manifest holds; a suffix is empty for a store that is a folder of files.
+HOLDS = {"stage": str, "version": int, "settings": dict, "inputs": dict, "manifests": dict}
+HOLDS |= {"digest": str, "suffix": str, "facts": dict, "software": dict}
+SUFFIX = re.compile(r"(\.[a-z_]+)?")
 OWN = "manifest_digest"  # the key of a manifest's own digest, which is of everything else in it
 LEFT_OUT = ".left_out"  # stands in place of a store that a bundle came without
 SOFTWARE = ("modelkin", "torch", "numpy", "zarr", "xarray", "pandas", "scikit-learn")
@@ -98,11 +103,21 @@ def intact(text: str) -> dict[str, Any] | None:
     """The manifest of a text, or None unless it is whole and, by its own digest, as it was written."""
     try:
         found = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
-    if not isinstance(found, dict) or not {"digest", "suffix", "inputs", "manifests", OWN} <= found.keys():
+    if not isinstance(found, dict) or not _is_manifest(found):
         return None
-    return found if found[OWN] == own_digest(found) and text == text_of(found) else None
+    return found if found.get(OWN) == own_digest(found) and text == text_of(found) else None
+
+
+def _is_manifest(found: Mapping[str, Any]) -> bool:
+    """Whether everything that is relied on is there and of its type: it may be somebody else's."""
+    named = [found.get(key) for key in ("inputs", "manifests")]
+    return (
+        all(isinstance(found.get(key), kind) for key, kind in HOLDS.items())
+        and all(isinstance(value, str) for each in named for value in each.values())
+        and SUFFIX.fullmatch(found["suffix"]) is not None
+    )
 
 
 def read(manifest: str | Path) -> dict[str, Any]:

@@ -251,7 +251,7 @@ class Bundle:
             with self._archive.open(self._infos[name]) as stream:
                 while block := stream.read(2**20):
                     total.update(block)
-            if total.hexdigest() != said["sha256"]:
+            if total.hexdigest() != said.get("sha256"):
                 raise self._refused(f"{name} is not what its digest says")
 
     def _content(self) -> verify.Content:

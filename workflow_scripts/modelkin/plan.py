@@ -98,10 +98,11 @@ def plan(
 
 
 def seconds_to_start() -> float:
-    """Seconds that a job takes before its work begins: what it imports."""
-    start = time.perf_counter()
+    """Seconds of a core that a job takes before its work begins: what it imports."""
+    start = os.times()
     subprocess.run([sys.executable, "-c", IMPORTS], check=True)
-    return time.perf_counter() - start
+    end = os.times()
+    return end.children_user + end.children_system - start.children_user - start.children_system
 
 
 def measured(
@@ -252,19 +253,22 @@ def _seconds(step: Callable[[], object], device) -> float:
     once = _elapsed(step, device)
     if once > 3 * SECONDS:
         return once
-    count, start = 0, time.perf_counter()
-    while (taken := time.perf_counter() - start) < SECONDS:
-        _elapsed(step, device)
+    count, taken = 0, 0.0
+    while taken < SECONDS:
+        taken += _elapsed(step, device)
         count += 1
     return taken / count
 
 
 def _elapsed(step: Callable[[], object], device) -> float:
-    start = time.perf_counter()
+    """Seconds of a device, or of one core: what this process uses, so that others do not count."""
+    on_gpu = torch.device(device).type == "cuda"
+    now = time.perf_counter if on_gpu else time.process_time
+    start = now()
     step()
-    if torch.device(device).type == "cuda":
+    if on_gpu:
         torch.cuda.synchronize(device)
-    return time.perf_counter() - start
+    return now() - start
 
 
 def _stages(study: Study, costs: Mapping[str, Cost], device) -> list[Stage]:
@@ -408,11 +412,9 @@ def _paired(label: str, samples: int, width: int, times: int, device: str) -> fl
     measured = measures.Measured.of(label)
     measure = measures.get(measured.name)
     x = torch.rand(2, samples, width, device=device) + 0.1
-    start = time.perf_counter()
-    a, b = (measure.prepare(values, **measured.settings) for values in x)
-    prepared = time.perf_counter()
-    measure.compare(a, b)
-    return (prepared - start) / 2 + times * (time.perf_counter() - prepared)
+    prepared = []
+    once = _elapsed(lambda: prepared.extend(measure.prepare(v, **measured.settings) for v in x), device) / 2
+    return once + times * _elapsed(lambda: measure.compare(*prepared), device)
 
 
 def written(table: pd.DataFrame, more: pd.DataFrame | None = None, devices: int = 1) -> str:
@@ -445,7 +447,7 @@ def written(table: pd.DataFrame, more: pd.DataFrame | None = None, devices: int 
 
 
 def _time(hours: float) -> str:
-    for size, unit in ((24.0, "days"), (1.0, "h"), (1 / 60, "min")):
+    for size, unit in ((24 * 365.25, "years"), (24.0, "days"), (1.0, "h"), (1 / 60, "min")):
         if hours >= 2 * size:
             return f"{hours / size:.1f} {unit}"
     return f"{3600 * hours:.0f} s"
