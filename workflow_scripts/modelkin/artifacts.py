@@ -154,12 +154,13 @@ def there(manifest: str | Path) -> dict[str, Any] | None:
     return intact(path.read_text(errors="replace")) if path.is_file() else None
 
 
-def put_in_order(manifests: Iterable[str | Path]) -> None:
+def put_in_order(manifests: Iterable[str | Path], benchmarks: Iterable[Path] = ()) -> None:
     """Give those of the artifacts that were made of their present inputs a time that is not before theirs.
 
     Snakemake goes by age, and copies, archives and clones give files another; what a manifest says of its
-    inputs stays. What was made of other inputs is left alone, as is what cannot be read. Raises ModelkinError
-    if a time cannot be set.
+    inputs stays. What was made of other inputs is left alone, as is what cannot be read. benchmarks: files
+    that Snakemake takes for outputs too; if anything was out of order, they become as new as the newest
+    artifact. Raises ModelkinError if a time cannot be set.
     """
     found = {path: made for path in map(Path, manifests) if (made := _readable(path)) is not None}
     inputs = {path: _inputs(path, made) for path, made in found.items()}
@@ -167,6 +168,7 @@ def put_in_order(manifests: Iterable[str | Path]) -> None:
         order = list(graphlib.TopologicalSorter(inputs).static_order())
     except graphlib.CycleError as error:
         raise ModelkinError(f"{error.args[1][0]} says that it was made of itself; delete it.") from None
+    moved = False
     for path in order:
         if not inputs.get(path) or not all(source in found for source in inputs[path]):
             continue
@@ -175,8 +177,13 @@ def put_in_order(manifests: Iterable[str | Path]) -> None:
         files = [] if found[path]["suffix"] else path.with_suffix("").rglob("*")
         older = [file for file in (path, *files) if file.stat().st_mtime_ns < newest]
         if older and all(identity(found[source]) == named for source, named in inputs[path].items()):
+            moved = True
             for file in older:
                 _set_time(file, newest)
+    if moved:
+        newest = max(path.stat().st_mtime_ns for path in found)
+        for file in benchmarks:
+            _set_time(file, newest)
 
 
 def _readable(manifest: Path) -> dict[str, Any] | None:

@@ -100,9 +100,7 @@ class Study:
     def _counted(self, dataset: str) -> dict[str, Any]:
         """:func:`modelkin.datasets.counts` of the dataset of that label, as it is or as it was stored."""
         settings = self.settings(dataset)
-        stored = self._stored(
-            f"dataset{f'.{dataset}' if dataset in self.others else ''}.json", dataset=settings
-        )
+        stored = self._stored(f"{self._dataset_artifact(dataset)}.json", dataset=settings)
         if stored is None:
             return datasets.counts(**settings)
         facts = stored["facts"]
@@ -112,6 +110,9 @@ class Study:
             "classes": len(facts["classes"]),
             "size": max(facts["shape"][1:]),
         }
+
+    def _dataset_artifact(self, dataset: str) -> str:
+        return f"dataset.{dataset}" if dataset in self.others else "dataset"
 
     def taken_in(self, name: str) -> bool:
         """Whether the study has this model from elsewhere already."""
@@ -177,14 +178,14 @@ class Study:
         return [path for path in self._files(name) if Path(path).is_file()]
 
     def missing(self) -> dict[str, str]:
-        """What a run needs, is not there and is not downloaded by it: a sentence for each.
+        """What a run needs, is not there and is not downloaded by it, in sentences.
 
         The keys name the artifact that is made of it: ``dataset``, ``dataset.<label>`` or ``models/<name>``.
         """
         found = {}
         for label in (self.dataset, *self.others):
-            on = "" if label == self.dataset else f".{label}"
-            found |= {f"dataset{on}": said for said in datasets.missing(**self.settings(label))}
+            if said := datasets.missing(**self.settings(label)):
+                found[self._dataset_artifact(label)] = " ".join(said)
         for name in self.taken:
             for path in self._files(name):
                 if not Path(path).exists():
