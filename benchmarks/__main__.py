@@ -12,8 +12,8 @@ from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-NAMES = ("inversion", "attacks", "measures", "activations", "workflow")
-UNITS = {"x as fast": ">=", "x the time": "<=", "of the time": "<=", "s": "<=", "jobs": "<="}
+NAMES = ("inversion", "attacks", "measures", "activations", "memory", "workflow")
+UNITS = {"x as fast": ">=", "x the time": "<=", "of the time": "<=", "s": "<=", "jobs": "<=", "GB": "<="}
 
 
 def written(row) -> str:

@@ -43,10 +43,11 @@ class Normalise(nn.Module):
         return (x - self.mean) / self.std
 
 
-def attacker(model: models.Classifier):
-    """The library's attacker for a model, on a CPU: it asks for CUDA, and for a module that is gone."""
+def attacker(model: models.Classifier, fake_cuda: bool = True):
+    """The library's attacker for a model; it asks for CUDA, even on a CPU, and for a module that is gone."""
     lend_missing_module()
-    torch.Tensor.cuda = lambda self, *args, **keywords: self
+    if fake_cuda:
+        torch.Tensor.cuda = lambda self, *args, **keywords: self
     from robustness.attacker import Attacker
 
     mean, std = (value.flatten() for value in (model.mean, model.std))

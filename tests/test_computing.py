@@ -1,7 +1,11 @@
 """Precision, and batches that fit: what can be checked without a GPU, with a memory that is made up."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
+from conftest import ROOT
 
 from modelkin import activations, computing, inversion, jobs, models
 from modelkin.computing import Fitting
@@ -117,3 +121,18 @@ def digits_images():
 
     test = datasets.load("digits", size=8, test=40)["test"]
     return test.pick(range(12))
+
+
+def test_the_gpu_benchmark_runs_on_what_is_here():
+    where = "cuda" if torch.cuda.is_available() else "cpu"
+    command = [sys.executable, "-m", "benchmarks.gpu", "--device", where, "--small"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    for part in (
+        "representation",
+        "inversion, fast steps, bf16",
+        "PGD",
+        "activations, tf32",
+        "knn_jaccard, all",
+    ):
+        assert f"| {part}" in done.stdout
