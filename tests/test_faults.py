@@ -1,5 +1,6 @@
 """SIGKILL in the middle of every stage, then a plain rerun: the digests are those of an undisturbed run."""
 
+import json
 import os
 import shutil
 import signal
@@ -7,6 +8,8 @@ import subprocess
 import time
 
 import pytest
+
+from modelkin import artifacts
 
 # Rule, an artifact that it makes, and what is deleted with it so that the run starts there.
 STAGES = {
@@ -69,6 +72,32 @@ def test_a_killed_stage_is_completed_by_a_rerun(finished, study, rule, artifact)
     if rule == "train":
         assert completed == undisturbed
         assert "Nothing to be done" in study.run("--dry-run").stdout
+
+
+def test_an_inversion_goes_on_from_its_finished_parts(finished, study):
+    manifest = study.results / "probes" / "inverted" / "vgg-0.5.json"
+    said, store = json.loads(manifest.read_text()), manifest.with_suffix(".zarr")
+    manifest.unlink()
+    inputs = [manifest.parent / name for name in said["inputs"]]
+    about = {key: said[key] for key in ("stage", "version", "settings")}
+    kept = artifacts.Parts(manifest, **about, inputs=inputs)
+    shutil.copytree(store, kept.path(0))
+    shutil.rmtree(store)
+    study.make("--until", "invert")
+    assert "part 1 is there from an earlier start" in log_of(study, "invert", "vgg-0.5").read_text()
+    assert json.loads(manifest.read_text())["digest"] == said["digest"]
+    assert not list(manifest.parent.glob(".*")), "the parts are deleted when the whole is there"
+
+
+def test_parts_of_other_settings_and_half_written_ones_do_not_count(tmp_path):
+    about = {"stage": "invert", "version": 1, "inputs": []}
+    kept = artifacts.Parts(tmp_path / "x.json", **about, settings={"steps": 1})
+    kept.keep(0, lambda path: path.mkdir())
+    with pytest.raises(KeyboardInterrupt):
+        kept.keep(1, lambda path: (path.mkdir(), signal.raise_signal(signal.SIGINT)))
+    again = artifacts.Parts(tmp_path / "x.json", **about, settings={"steps": 1})
+    assert (0 in again, 1 in again) == (True, False)
+    assert 0 not in artifacts.Parts(tmp_path / "x.json", **about, settings={"steps": 2})
 
 
 def log_of(study, rule, stem):

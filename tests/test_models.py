@@ -139,10 +139,14 @@ def test_inversions_in_parts_are_those_of_each_part(digits, trained, monkeypatch
     x = [torch.from_numpy(test.floats(test.rows(drawn[role]))) for role in ("seed", "target")]
     alone = inversion.invert(model, *(images[4:8] for images in x), descent)
     assert torch.equal(parts[1][1].images, alone.images)
-    whole = inversion.Inverted.joined([found.without_images() for _, found in parts])
+    said = [found.to_dataset(part, test.classes) for part, found in parts]
+    whole = inversion.Inverted.joined([inversion.Inverted.told(stored) for stored in said])
     assert len(whole.loss) == whole.facts()["images"] == 10
     assert told[-1][0] == 10
     assert told[-1][1] == 10 * 6, "five steps and a last look for each image"
+    rest = list(inversion.parts(model, test, drawn, descent, finished={0, 1}))
+    assert [found is None for _, found in rest] == [True, True, False]
+    assert torch.equal(rest[2][1].images, parts[2][1].images)
 
 
 def test_activations_by_hand(digits, trained):

@@ -10,6 +10,13 @@ with jobs.running(snakemake.log[0], f"invert {snakemake.wildcards.model}") as lo
     pairs = tables.read(snakemake.input.pairs)
 
     batch_size, mode = (settings.pop(key) for key in ("batch_size", "mode"))
+    about = {
+        "stage": "invert",
+        "version": snakemake.params.version,
+        "settings": jobs.settings(snakemake.params),
+        "inputs": [snakemake.input.model, snakemake.input.dataset, snakemake.input.pairs],
+    }
+    kept = artifacts.Parts(snakemake.output[0], **about)
     telling = jobs.Progress(len(pairs) * settings["steps"], "image steps")
     parts = inversion.parts(
         model,
@@ -21,22 +28,27 @@ with jobs.running(snakemake.log[0], f"invert {snakemake.wildcards.model}") as lo
         progress=lambda done, evaluations, loss: telling(
             evaluations, f"{done} images done, median loss {loss:.3f}"
         ),
+        finished=kept,
     )
     said = []
 
     def stored():
-        for part, found in parts:
-            said.append(found.without_images())
-            yield found.to_dataset(part, test.classes)
+        for number, (part, found) in enumerate(parts):
+            if found is None:
+                log.info("part %d is there from an earlier start", number + 1)
+            else:
+                probe = found.to_dataset(part, test.classes)
+                kept.keep(number, lambda path, probe=probe: images.save(probe, path))
+            data = images.open_(kept.path(number))
+            said.append(inversion.Inverted.told(data))
+            yield data
 
     made = artifacts.write(
         snakemake.output[0],
         lambda path: images.save_blocks(stored(), path),
-        stage="invert",
-        version=snakemake.params.version,
-        settings=jobs.settings(snakemake.params),
-        inputs=[snakemake.input.model, snakemake.input.dataset, snakemake.input.pairs],
         facts=lambda: inversion.Inverted.joined(said).facts(),
         device=computing.named(device),
+        **about,
     )
+    kept.drop()
     log.info("%s", made["facts"])

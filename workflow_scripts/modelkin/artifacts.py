@@ -256,6 +256,52 @@ def write(
     return content
 
 
+class Parts:
+    """Finished parts of an artifact that is not whole yet: a job that is started again goes on from them.
+
+    about: what :func:`write` is given; parts that were made otherwise are deleted. They stand in a hidden
+    folder beside the manifest.
+    """
+
+    def __init__(
+        self,
+        manifest: str | Path,
+        *,
+        stage: str,
+        version: int,
+        settings: Mapping,
+        inputs: Iterable[str | Path],
+    ):
+        manifest = Path(manifest)
+        self._folder = manifest.with_name(f".{manifest.stem}.parts")
+        about, said = self._folder / "about", _made_from(manifest, stage, version, settings, inputs)
+        text = json.dumps(said, sort_keys=True) + "\n"
+        with _writable(manifest.parent):
+            if not about.is_file() or about.read_text() != text:
+                _remove(self._folder)
+                self._folder.mkdir()
+                _write_text(about, text)
+
+    def __contains__(self, number: int) -> bool:
+        return self.path(number).exists()
+
+    def path(self, number: int) -> Path:
+        """Where the part of that number is, or will be."""
+        return self._folder / f"{number}.zarr"
+
+    def keep(self, number: int, save: Callable[[Path], None]) -> None:
+        """Save a part under a temporary name and move it into place."""
+        temporary = self.path(number).with_suffix(".partial")
+        with _writable(self._folder):
+            _remove(temporary)
+            save(temporary)
+            os.replace(temporary, self.path(number))
+
+    def drop(self) -> None:
+        """Delete all parts: the artifact is whole."""
+        _remove(self._folder)
+
+
 def current(
     manifest: str | Path,
     *,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -32,10 +32,6 @@ class Inverted:
         """Several, one after the other."""
         return cls(*(torch.cat([getattr(part, field.name) for part in parts]) for field in fields(cls)))
 
-    def without_images(self) -> Inverted:
-        """The same with images (n, 0), for what is said of them."""
-        return Inverted(self.images.flatten(1)[:, :0], self.loss, self.steps, self.distance)
-
     def facts(self) -> dict[str, float]:
         """Medians and 90th percentile: what tells whether the inversion worked."""
         loss = self.loss.double().cpu().numpy()
@@ -46,6 +42,14 @@ class Inverted:
             "median_steps": float(np.median(self.steps.cpu().numpy())),
             "median_distance": float(np.median(self.distance.double().cpu().numpy())),
         }
+
+    @classmethod
+    def told(cls, stored: xr.Dataset) -> Inverted:
+        """What a stored probe says of how it came out, without its images: images (n, 0)."""
+        loss, steps, distance = (
+            torch.from_numpy(stored[key].values) for key in ("loss", "steps", "distance")
+        )
+        return cls(loss.new_zeros(len(loss), 0), loss, steps, distance)
 
     def to_dataset(self, pairs: pd.DataFrame, classes: list[str]) -> xr.Dataset:
         """The probe as a store: images labelled as their targets, and how each came out.
@@ -141,11 +145,13 @@ def parts(
     batch_size: int | None = None,
     device: torch.device | str = "cpu",
     progress: Callable[[int, int, float], None] | None = None,
-) -> Iterator[tuple[pd.DataFrame, Inverted]]:
+    finished: Container[int] = (),
+) -> Iterator[tuple[pd.DataFrame, Inverted | None]]:
     """Inversions of a model at its own size, some pairs at a time, so that all need not be in memory.
 
     pairs: ids of ``images``, as :func:`modelkin.probes.pairs` draws them. progress: as in
-    :meth:`modelkin.optimise.Descent.run`, counted over all pairs.
+    :meth:`modelkin.optimise.Descent.run`, counted over all pairs. finished: numbers of parts that are not
+    computed, for which None stands.
     """
     rows = max(1, PART_BYTES // (4 * images.shape[0] * model.size**2))
     batch_size = batch_size or batch_rows(model.size, device)
@@ -157,8 +163,11 @@ def parts(
         if progress is not None:
             progress(start + done, before + evaluations, loss)
 
-    for start in range(0, len(pairs), rows):
+    for number, start in enumerate(range(0, len(pairs), rows)):
         part, now = pairs.iloc[start : start + rows], 0
+        if number in finished:
+            yield part, None
+            continue
         seeds, targets = (
             resized(
                 torch.from_numpy(images.floats(images.rows(part[role]))).to(device), model.size, model.resize

@@ -194,7 +194,7 @@ def _unowned(names: Iterable[str], made: Mapping[str, Any]) -> list[Finding]:
 def _outermost(name: str) -> str:
     """The store that a file without a manifest seems to be in, or the file."""
     for parent in reversed(PurePosixPath(name).parents):
-        if parent.suffix in (".zarr", ".partial"):
+        if parent.suffix in (".zarr", ".partial", ".parts"):
             return parent.as_posix()
     return name
 
