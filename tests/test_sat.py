@@ -98,10 +98,10 @@ def test_published_settings_are_the_default():
     found = dict(study.adversarial)
     assert found.pop("starts") == 0
     descent = attacks.described(**found)
-    assert (descent.norm, descent.steps) == ("linf", 50)
-    assert descent.radius == pytest.approx(8 / 255)
-    assert descent.step_size == pytest.approx(0.1 * 8 / 255)
-    assert attacks.described(**{**found, "momentum": 1.0}).of == "gradient"
+    assert (descent.rule.norm, descent.ball.norm, descent.steps) == ("linf", "linf", 50)
+    assert descent.ball.radius == pytest.approx(8 / 255)
+    assert descent.rule.size == pytest.approx(0.1 * 8 / 255)
+    assert attacks.described(**{**found, "momentum": 1.0}).rule.of == "gradient"
     with pytest.raises(ModelkinError, match="under linf"):
         attacks.described(**{**found, "norm": "l2", "momentum": 1.0})
 
