@@ -41,8 +41,9 @@ if said := together(said for path, said in MISSING.items() if not os.path.exists
 
 
 onstart:
-    # Only what the coming jobs make: a checkpoint may go when its model has been taken in.
-    made = {path for job in workflow.dag.needrun_jobs() for path in job.output}
+    # Only what the coming jobs make: a checkpoint may go when its model has been taken in. Touching makes nothing.
+    coming = [] if workflow.touch else workflow.dag.needrun_jobs()
+    made = {path for job in coming for path in job.output}
     if said := together(said for path, said in MISSING.items() if path in made):
         sys.exit(f"config: {said}")
 

@@ -390,7 +390,7 @@ def test_what_is_expected_counts_until_the_dataset_is_there(tmp_path, name):
     with pytest.raises(ModelkinError, match="does not exist|is not a folder"):
         datasets.counts(name, **settings)
     given = {**settings, "expected": EXPECTED}
-    assert datasets.counts(name, **given) == {"train": 0, "test": 70, "classes": 3}
+    assert datasets.counts(name, **given) == {"train": 0, "test": 70, "classes": 3, "size": 12}
     assert datasets.shape(name, **given) == (1, 12, 12)
     (said,) = datasets.missing(name, **given)
     assert str(test) in said

@@ -54,7 +54,9 @@ class Classifier(nn.Module):
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         x = self.prepared(images)
         with computing.autocast(images.device):
-            return self.network(x).to(images.dtype)
+            logits = self.network(x)
+        # What is no tensor is refused, by its type, when a model is taken in.
+        return logits.to(images.dtype) if isinstance(logits, torch.Tensor) else logits
 
     def prepared(self, images: torch.Tensor) -> torch.Tensor:
         """The images as the network takes them: at its size, normalised."""
