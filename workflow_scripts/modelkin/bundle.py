@@ -91,7 +91,7 @@ def _members(folder: Path, manifests, stored, out: set[str]) -> dict[str, Path |
     for name, made in manifests.items():
         members[f"{here}/{name}"] = folder / name
         if name in out:
-            members[f"{here}/{_mark(name)}"] = verify.left_out_text(made)
+            members[f"{here}/{verify.mark_of(name)}"] = verify.left_out_text(made)
         else:
             files = stored[verify.store_of(name, made)]
             members |= {f"{here}/{file}": folder / file for file in files}
@@ -156,11 +156,6 @@ def _described(source: Path | str, folder: Path, found: verify.Content) -> dict[
 
 def _size(folder: Path, name: str) -> int:
     return (folder / name).stat().st_size
-
-
-def _mark(manifest: str) -> str:
-    """What stands in place of a store that was left out."""
-    return manifest.removesuffix(".json") + artifacts.LEFT_OUT
 
 
 def _write(path: Path, members: Mapping[str, Path | str]) -> None:

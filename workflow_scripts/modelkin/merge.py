@@ -126,7 +126,7 @@ def _files(source: Source, names: Collection[str]) -> set[str]:
     """The files of these artifacts: manifests, stores, and the marks of those that were left out."""
     stored = verify.stores(source.content, source.manifests)
     stores = {verify.store_of(name, source.manifests[name]) for name in names}
-    marks = {name.removesuffix(".json") + artifacts.LEFT_OUT for name in names}
+    marks = {verify.mark_of(name) for name in names}
     return {
         *names,
         *(file for store in stores for file in stored[store]),

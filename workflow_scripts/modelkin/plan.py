@@ -120,7 +120,7 @@ def measured(
     written after each network. progress(networks done, networks in all) is called after each that is new.
     Raises ModelkinError if the file is damaged.
     """
-    classes = datasets.counts(**study.settings(study.dataset))["classes"]
+    classes = study.counts[study.dataset]["classes"]
     shape = datasets.shape(**study.settings(study.dataset))
     makers = {name: _maker(study, name, classes, shape) for name in study.names}
     found = _read(kept)
@@ -309,7 +309,7 @@ def _summed(stage: str, parts: Iterable[Stage]) -> Stage:
 
 
 def _classes(study: Study) -> int:
-    return datasets.counts(**study.settings(study.dataset))["classes"]
+    return study.counts[study.dataset]["classes"]
 
 
 def _data(study: Study, label: str) -> Stage:
@@ -321,7 +321,7 @@ def _data(study: Study, label: str) -> Stage:
 
 def _training(study: Study, name: str, cost: Cost) -> Stage:
     training = study.training(name)
-    images = datasets.counts(**study.settings(study.dataset))["train"] * training["epochs"]
+    images = study.counts[study.dataset]["train"] * training["epochs"]
     attack = training.get("attack_steps", 0) if training["recipe"] != "standard" else 0
     seconds = images * (cost.update + attack * cost.gradient)
     return _job("train", images * (1 + attack), seconds, 4 * cost.parameters)
@@ -336,7 +336,7 @@ def _distillation(study: Study, costs: Mapping[str, Cost]) -> Stage:
 
 def _evaluation(study: Study, cost: Cost) -> Stage:
     evaluation = study.section("evaluation")
-    images = datasets.counts(**study.settings(study.dataset))["test"]
+    images = study.counts[study.dataset]["test"]
     attacked = min(evaluation["samples"] or images, images)
     gradients = attacked * evaluation["steps"] + evaluation["autoattack"] * AUTOATTACK
     return _job("evaluate", images + gradients, images * cost.forward + gradients * cost.gradient, 0)

@@ -81,6 +81,11 @@ def store_of(manifest: str, made: Mapping[str, Any]) -> str:
     return manifest.removesuffix(".json") + made["suffix"]
 
 
+def mark_of(manifest: str) -> str:
+    """The path of what stands in place of a store that was left out."""
+    return manifest.removesuffix(".json") + artifacts.LEFT_OUT
+
+
 def stores(found: Content, made: Mapping[str, Any]) -> dict[str, list[str]]:
     """The files of each manifest's store, by the store's path: itself, or what is in the folder."""
     files = {store_of(name, manifest): [] for name, manifest in made.items() if manifest}
@@ -108,7 +113,7 @@ def whole(found: Content) -> tuple[list[Finding], list[str]]:
         store = store_of(name, manifest)
         files = stored[store]
         owned.update(files)
-        mark = name.removesuffix(".json") + artifacts.LEFT_OUT
+        mark = mark_of(name)
         if not files and mark in found.digests:
             owned.add(mark)
             left_out.append(name)
