@@ -146,8 +146,8 @@ def test_it_is_a_valid_ro_crate(packed, light, tmp_path):
         assert session.get(CONTEXT).status_code == 200
     for file in (packed, light):
         done = subprocess.run(
-            ["rocrate-validator", "-y", "validate", "--no-paging", "-v", "--offline"]
-            + ["--cache-path", str(tmp_path / "cache"), str(file)],
+            [Path(sys.executable).with_name("rocrate-validator"), "-y", "validate", "--no-paging", "-v"]
+            + ["--offline", "--cache-path", str(tmp_path / "cache"), str(file)],
             capture_output=True,
             text=True,
         )

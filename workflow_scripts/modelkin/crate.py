@@ -78,7 +78,7 @@ def _store(crate: ROCrate, folder: str, name: str, made: Mapping[str, Any], left
         origin = f"; {made['facts']['origin']}" if made["facts"].get("origin") else ""
         about |= {"@type": "CreativeWork", "description": f"left out of this bundle{origin}"}
         entity = crate.add(ContextEntity(crate, f"#left-out/{store}", about))
-        mark = f"{folder}/{name.removesuffix('.json')}{artifacts.LEFT_OUT}"
+        mark = f"{folder}/{verify.mark_of(name)}"
         said = {"name": mark, "description": f"stands in place of {store}", "about": entity}
         crate.add_file(dest_path=mark, properties=said | _file(mark, sizes))
     elif made["suffix"] in FORMATS:
