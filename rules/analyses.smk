@@ -1,8 +1,16 @@
 # What follows from the similarity table: summaries, clusters, ensembles, distillation.
-TABLES = ["models", "inversions", "similarity", "summary", "asymmetry"]
+TABLES = [
+    "models",
+    "components",
+    "inversions",
+    "similarity",
+    "summary",
+    "asymmetry",
+]
 if set(study.active) & set(study.of_source("train")):
     TABLES.append("training")
-CLUSTERS = ["clusters", "cluster_stability", "spectra"]
+CLUSTERS = ["clusters", "cluster_stability", "spectra", "spectral_features"]
+COMPONENTS = ["component_importance", "component_scores", "component_keywords"]
 ENSEMBLES = [
     "ensemble_pairs",
     "ensemble_correlations",
@@ -14,10 +22,11 @@ DISTILLATION = (
 )
 
 DESCRIPTION = ["dictionary", "measures"]
+MADE = TABLES + CLUSTERS + COMPONENTS + ENSEMBLES + DISTILLATION
 
 
 ANALYSES = [
-    *tables(TABLES + CLUSTERS + ENSEMBLES + DISTILLATION + DESCRIPTION + ["README"]),
+    *tables(MADE + DESCRIPTION + ["README"]),
     *expand(f"{RESULTS}/students/{{teacher}}.json", teacher=study.teachers),
 ]
 DIRECTIONS = {m.label: measures.get(m.name).direction for m in study.measures}
@@ -50,6 +59,7 @@ rule tables:
         runtime=runtime("tables"),
     params:
         models=study.describe(),
+        components=study.components,
         others=study.others,
         failed_above=study.section("inversion")["failed_above"],
         version=VERSIONS["tables"],
@@ -74,7 +84,7 @@ rule dictionary:
         runtime=runtime("dictionary"),
     params:
         study=study.name,
-        tables=TABLES + CLUSTERS + ENSEMBLES + DISTILLATION + DESCRIPTION,
+        tables=MADE + DESCRIPTION,
         measures=measured,
         version=VERSIONS["dictionary"],
     script:
@@ -104,6 +114,30 @@ rule clusters:
         version=VERSIONS["clusters"],
     script:
         "../workflow_scripts/clusters.py"
+
+
+rule components:
+    input:
+        components=f"{RESULTS}/tables/components.json",
+        similarity=f"{RESULTS}/tables/similarity.json",
+        clusters=f"{RESULTS}/tables/clusters.json",
+    output:
+        tables(COMPONENTS),
+    log:
+        f"{RESULTS}/logs/components.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/components.tsv"
+    conda:
+        "../envs/modelkin.yaml"
+    resources:
+        gpu=0,
+        mem_mb=memory("components"),
+        runtime=runtime("components"),
+    params:
+        seed=study.seed,
+        version=VERSIONS["components"],
+    script:
+        "../workflow_scripts/components.py"
 
 
 rule ensembles:

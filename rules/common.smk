@@ -60,7 +60,7 @@ def tables(names):
 
 def possible(figure):
     """Whether the study has what the figure shows."""
-    return set(figure.needs) - {"images"} <= set(HAVE) and figure.measure in {
+    return set(figure.needs) - {"images"} <= set(MADE) and figure.measure in {
         None,
         *LABELS,
     }

@@ -10,10 +10,10 @@ SECTIONS = {
     "levels": "3 Similarity by level",
     "pairs": "4 Similarity of every pair",
     "clusters": "5 Clusters",
-    "ensembles": "6 Ensembles",
-    "distillation": "7 Distillation",
+    "components": "6 What makes models alike",
+    "ensembles": "7 Ensembles",
+    "distillation": "8 Distillation",
 }
-HAVE = TABLES + CLUSTERS + ENSEMBLES + DISTILLATION
 LABELS = [m.label for m in study.measures]
 
 

@@ -63,6 +63,7 @@ def test_clusters_of_a_study_say_what_they_follow():
         MODELS,
         {"linear_cka": "similarity"},
         number=2,
+        laplacian="normalised",
         repeats=5,
         share=0.8,
         seed=0,

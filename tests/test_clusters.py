@@ -9,8 +9,9 @@ import scipy.linalg
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse.csgraph import laplacian
-from sklearn.cluster import SpectralClustering
+from sklearn.cluster import KMeans, SpectralClustering
 from sklearn.metrics import adjusted_rand_score
+from sklearn.neighbors import NearestNeighbors
 
 from modelkin import clusters
 from modelkin.errors import ModelkinError
@@ -163,6 +164,35 @@ def test_eigenvalues_are_those_of_the_definition_and_of_scipy(alone):
     assert found == pytest.approx(np.linalg.eigvalsh(by_hand), abs=1e-12)
     assert found == pytest.approx(np.linalg.eigvalsh(laplacian(near, normed=True)), abs=1e-12)
     assert np.sum(found < 1e-9) == 1 + alone, "one 0 for each separate part"
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_unnormalised_laplacian_is_that_of_scipy_and_finds_what_is_planted(seed):
+    matrix, labels = planted((4, 5, 6), seed=seed)
+    near = clusters.affinity(matrix, "similarity")
+    found = clusters.spectral(near, 3, laplacian="unnormalised")
+    values, vectors = scipy.linalg.eigh(laplacian(near))
+    assert found.eigenvalues == pytest.approx(values, abs=1e-12)
+    assert found.features @ found.features.T == pytest.approx(vectors[:, :3] @ vectors[:, :3].T)
+    assert np.array_equal(found.labels, labels)
+    # What hwang2024 writes: the largest ones. They know the planted clusters no better than chance.
+    largest = KMeans(3, n_init=20, random_state=0).fit(vectors[:, -3:]).labels_
+    assert adjusted_rand_score(labels, largest) < 0.5
+
+
+@pytest.mark.parametrize("direction", ["similarity", "distance"])
+def test_t_sne_puts_planted_clusters_apart(direction):
+    matrix, labels = planted((6, 7, 8))
+    points = clusters.t_sne(matrix if direction == "similarity" else 1 - matrix, direction, seed=1)
+    nearest = NearestNeighbors(n_neighbors=3).fit(points).kneighbors(return_distance=False)
+    assert (labels[nearest] == labels[:, None]).all()
+    again = clusters.t_sne(matrix if direction == "similarity" else 1 - matrix, direction, seed=1)
+    assert np.array_equal(points, again)
+
+
+@pytest.mark.parametrize("models", [2, 3, 4])
+def test_t_sne_of_few_models(models):
+    assert np.isfinite(clusters.t_sne(unplanned(models), "distance")).all()
 
 
 def test_features_are_the_lowest_eigenvectors_with_rows_of_unit_length():

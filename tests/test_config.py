@@ -136,6 +136,26 @@ def test_dataset_file_that_is_missing_or_damaged(tmp_path):
         config.Study(wrong(dataset=dataset))
 
 
+def test_components_of_a_file_are_those_of_its_content_even_when_it_is_gone(tmp_path):
+    path = tmp_path / "components.csv"
+    section = {"file": str(path)}
+    study = config.Study(wrong(components=section))
+    assert study.components is None
+    assert "put it there" in study.missing()["tables/components"]
+    names = [entry["name"] for entry in TINY["models"]]
+    path.write_text("model,stem\n" + "".join(f"{name},x\n" for name in names))
+    found = config.Study(wrong(components=section)).components
+    assert found == {"replace": False, "rows": [{"model": name, "stem": "x"} for name in names]}
+    path.unlink()
+    stored = {"tiny/tables/components.json": {"settings": {"components": found}}}
+    study = config.Study(wrong(components=section), stored.get)
+    assert study.components == found
+    assert study.missing() == {}
+    path.write_text("model,stem\nvgg-0,x\n")
+    with pytest.raises(ModelkinError, match="no row for model 'mlp-0'"):
+        config.Study(wrong(components=section), stored.get)
+
+
 def test_file_that_is_no_config(tmp_path):
     for text, said in (("a: [1", "not valid YAML"), ("- a", "must hold keys")):
         (tmp_path / "c.yaml").write_text(text)

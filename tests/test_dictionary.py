@@ -30,6 +30,7 @@ def test_units_tell_names_from_numbers(tables):
         if column.notna().any() and not column.map(type).eq(str).any():
             assert number == bool(row.unit) or (row.table, row.column) in {
                 ("clusters", "cluster"),
+                ("component_keywords", "cluster"),
                 ("ensemble_clusters", "draw"),
             }, (row.table, row.column)
 

@@ -50,6 +50,10 @@ def numbers(results: Path) -> dict[str, list[float]]:
         "tables": [column("tables/summary", "mean").mean(), column("tables/asymmetry", "mean").mean()],
         "dictionary": [len(column("tables/measures", "low")), column("tables/measures", "low").mean()],
         "clusters": [column("tables/spectra", "eigenvalue").max(), column("tables/clusters", "x").std()],
+        "components": [
+            column("tables/component_keywords", "weight").mean(),
+            column("tables/component_scores", "pairs").mean(),
+        ],
         "ensembles": [column("tables/ensemble_pairs", name).mean() for name in ("error", "all_wrong")],
         "distill": [column("tables/distillation", "student_accuracy").mean()],
         "figures": [

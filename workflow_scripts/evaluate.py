@@ -1,12 +1,13 @@
 """One model's card: what it is made of, and how accurate it is on clean and on attacked images."""
 
-from modelkin import artifacts, computing, images, jobs, models, seeds, tables, training
+from modelkin import anatomy, artifacts, computing, images, jobs, models, seeds, tables, training
 
 with jobs.running(snakemake.log[0], f"evaluate {snakemake.wildcards.model}") as log:
     evaluation, seed = snakemake.params.evaluation, snakemake.params.seed
     device = jobs.device(snakemake.config)
+    model = models.load_model(snakemake.input.model, device, snakemake.params.resize)
     found = training.evaluate(
-        models.load_model(snakemake.input.model, device, snakemake.params.resize).folded(),
+        model.folded(),
         images.load(snakemake.input.dataset, "test"),
         **evaluation,
         seed=seeds.derive(seed, "evaluate", snakemake.wildcards.model) % 2**32,
@@ -18,7 +19,11 @@ with jobs.running(snakemake.log[0], f"evaluate {snakemake.wildcards.model}") as 
         )
     tables.write(
         snakemake.output[0],
-        tables.card(artifacts.read(snakemake.input.model)["facts"], found),
+        tables.card(
+            artifacts.read(snakemake.input.model)["facts"],
+            found,
+            anatomy.read_off(model.network, model.prepared(model.blank(1))),
+        ),
         stage="evaluate",
         version=snakemake.params.version,
         settings=jobs.settings(snakemake.params),

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from modelkin import artifacts, jobs, kinds, models, tables
+from modelkin import artifacts, components, jobs, kinds, models, tables
 
 with jobs.running(snakemake.log[0], "tables") as log:
     described = pd.DataFrame(snakemake.params.models)
     names = described["name"]
     trained = dict(zip(names, snakemake.input.models, strict=True))
+    cards = dict(zip(names, map(tables.read, snakemake.input.cards), strict=True))
     inverted = [kinds.of("inverted", other) for other in (None, *snakemake.params.others)]
     probes = dict(zip(itertools.product(inverted, names), snakemake.input.probes, strict=True))
     inversions = tables.inversions(
@@ -21,10 +22,11 @@ with jobs.running(snakemake.log[0], "tables") as log:
     made = {
         "models": tables.describe(
             described,
-            dict(zip(names, map(tables.read, snakemake.input.cards), strict=True)),
+            cards,
             inversions,
             {Path(manifest).stem: artifacts.read(manifest)["facts"] for manifest in snakemake.input.attacks},
         ),
+        "components": components.combined(tables.components(cards), snakemake.params.components),
         "inversions": inversions,
         "similarity": joined,
         "summary": tables.summary(joined, described),

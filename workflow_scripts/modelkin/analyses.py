@@ -13,7 +13,9 @@ import pandas as pd
 from sklearn.metrics import adjusted_rand_score
 
 from modelkin import clusters as spectral
+from modelkin import components as made_of
 from modelkin import ensembles as ensemble
+from modelkin.tables import both_directions
 
 
 def each_matrix(similarity: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
@@ -28,23 +30,31 @@ def clusters(
     directions: Mapping[str, str],
     *,
     number: int | str,
+    laplacian: str,
     repeats: int,
     share: float,
     seed: int,
 ) -> dict[str, pd.DataFrame]:
-    """Tables clusters (a row per model), cluster_stability and spectra (a row per eigenvalue).
+    """Tables clusters (a row per model), cluster_stability, spectra (a row per eigenvalue) and
+    spectral_features (a row per model and eigenvector that k-means saw).
 
     number: of clusters, or 'eigengap'. ari_architecture and ari_level say how far the clusters are
-    those of the architectures or of the robustness levels (adjusted Rand index).
+    those of the architectures or of the robustness levels (adjusted Rand index); ari_other_laplacian,
+    how far those by the other Laplacian.
     """
     wanted = None if number == "eigengap" else number
-    made: dict[str, list] = {"clusters": [], "cluster_stability": [], "spectra": []}
+    names_of_tables = ("clusters", "cluster_stability", "spectra", "spectral_features")
+    made: dict[str, list] = {table: [] for table in names_of_tables}
+    other = {"normalised": "unnormalised", "unnormalised": "normalised"}[laplacian]
     names = list(models["name"])
     for measure, kind, rows in each_matrix(similarity):
         matrix = spectral.matrix(rows, names)
-        found = spectral.spectral(spectral.affinity(matrix, directions[measure]), wanted, seed=seed)
+        near = spectral.affinity(matrix, directions[measure])
+        found = spectral.spectral(near, wanted, seed, laplacian)
+        points = spectral.t_sne(matrix, directions[measure], seed)
         which = {"measure": measure, "kind": kind}
         places = {"cluster": found.labels, "x": found.embedding[:, 0], "y": found.embedding[:, 1]}
+        places |= {"t_sne_x": points[:, 0], "t_sne_y": points[:, 1]}
         made["clusters"].append(pd.DataFrame({**which, "model": names, **places}))
         made["spectra"].append(
             pd.DataFrame({**which, "rank": np.arange(1, len(names) + 1), "eigenvalue": found.eigenvalues})
@@ -57,6 +67,13 @@ def clusters(
             seed=seed,
             repeats=repeats,
             share=share,
+            laplacian=laplacian,
+        )
+        made["spectral_features"].append(
+            pd.DataFrame(found.features, index=pd.Index(names, name="model"))
+            .melt(var_name="rank", value_name="value", ignore_index=False)
+            .reset_index()
+            .assign(**which, rank=lambda rows: rows["rank"].astype(int) + 1)
         )
         kept = ("ari_models_mean", "ari_models_sd", "ari_samples_mean", "ari_samples_sd")
         made["cluster_stability"].append(
@@ -64,6 +81,9 @@ def clusters(
             | {key: getattr(stable, key) for key in kept}
             | {
                 "ari_architecture": adjusted_rand_score(models["architecture"], found.labels),
+                "ari_other_laplacian": adjusted_rand_score(
+                    spectral.spectral(near, found.clusters, seed, other).labels, found.labels
+                ),
                 "ari_level": adjusted_rand_score(models["eps"].astype(str), found.labels),
             }
         )
@@ -71,6 +91,32 @@ def clusters(
         "clusters": pd.concat(made["clusters"], ignore_index=True),
         "cluster_stability": pd.DataFrame(made["cluster_stability"]),
         "spectra": pd.concat(made["spectra"], ignore_index=True),
+        "spectral_features": pd.concat(made["spectral_features"], ignore_index=True),
+    }
+
+
+def components(
+    table: pd.DataFrame, similarity: pd.DataFrame, clusters: pd.DataFrame, *, seed: int
+) -> dict[str, pd.DataFrame]:
+    """Tables component_importance, component_scores and component_keywords, per measure and kind.
+
+    table: the components of every model in order; clusters: the table of that name.
+    """
+    values = both_directions(similarity)
+    values = values[values["model_a"] < values["model_b"]].dropna(subset="value")
+    importances, scores, keywords = [], [], []
+    for measure, kind, pairs in each_matrix(values):
+        which = {"measure": measure, "kind": kind}
+        found, score = made_of.importance(table, pairs, seed=seed)
+        importances.append(found.assign(**which))
+        scores.append({**which, **score})
+        here = clusters.query("measure == @measure and kind == @kind").set_index("model")
+        labels = here.loc[table["model"], "cluster"].to_numpy()
+        keywords.append(made_of.keywords(table, labels).assign(**which))
+    return {
+        "component_importance": pd.concat(importances, ignore_index=True),
+        "component_scores": pd.DataFrame(scores),
+        "component_keywords": pd.concat(keywords, ignore_index=True),
     }
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from sklearn.cluster import KMeans
+from sklearn.manifold import TSNE
 from sklearn.metrics import adjusted_rand_score
 
 from modelkin.errors import ModelkinError, unknown
@@ -16,7 +17,7 @@ from modelkin.errors import ModelkinError, unknown
 @dataclass(frozen=True)
 class Clustering:
     """labels (M,) numbered in order of appearance; the number of clusters K; eigenvalues (M,) of the
-    normalised Laplacian, rising; features (M, K) that k-means saw; embedding (M, 2) for a plot.
+    Laplacian, rising; features (M, K) that k-means saw; embedding (M, 2) for a plot.
     """
 
     labels: np.ndarray
@@ -91,12 +92,16 @@ def affinity(matrix: np.ndarray, direction: str) -> np.ndarray:
     return weights
 
 
-def spectral(affinity: np.ndarray, clusters: int | None = None, seed: int = 0) -> Clustering:
-    """Normalised spectral clustering (Ng, Jordan and Weiss 2001) of an affinity (M, M), M >= 2.
+def spectral(
+    affinity: np.ndarray, clusters: int | None = None, seed: int = 0, laplacian: str = "normalised"
+) -> Clustering:
+    """Spectral clustering of an affinity (M, M), M >= 2, by k-means of K eigenvectors of a Laplacian.
 
-    The rows of the K eigenvectors of I - D^-1/2 A D^-1/2 with the smallest eigenvalues, scaled to
-    unit length, are clustered by k-means. (hwang2024, Section 4.1, cites the same paper but writes of
-    the largest eigenvectors of D - A; those of D^-1/2 A D^-1/2 are the ones used here.)
+    laplacian: 'normalised' (Ng, Jordan and Weiss 2001): the rows of the K eigenvectors of
+    I - D^-1/2 A D^-1/2 with the smallest eigenvalues, scaled to unit length. 'unnormalised': those of D - A
+    with the smallest eigenvalues, as they are. hwang2024, Section 4.1, cites the former and writes of D - A
+    and its largest eigenvectors, which tell apart the models of the highest degrees and no clusters; it is
+    the smallest ones of D - A that do what it describes.
 
     clusters: K, from 2 to M; None: the K at which the next eigenvalue is furthest away, from 2 to
     max(2, M // 2), the smallest if tied. A model like no other is a part of its own (eigenvalue 0,
@@ -109,16 +114,37 @@ def spectral(affinity: np.ndarray, clusters: int | None = None, seed: int = 0) -
     affinity = np.asarray(affinity, dtype=float)
     _check(affinity, clusters)
     degree = affinity.sum(1)
-    scale = np.where(degree > 0, 1 / np.sqrt(np.where(degree > 0, degree, 1)), 0)
-    laplacian = np.diag((degree > 0).astype(float)) - scale[:, None] * affinity * scale
-    eigenvalues, vectors = np.linalg.eigh(laplacian)
+    if laplacian == "normalised":
+        scale = np.where(degree > 0, 1 / np.sqrt(np.where(degree > 0, degree, 1)), 0)
+        matrix = np.diag((degree > 0).astype(float)) - scale[:, None] * affinity * scale
+    else:
+        scale = np.ones_like(degree)
+        matrix = np.diag(degree) - affinity
+    eigenvalues, vectors = np.linalg.eigh(matrix)
     if clusters is None:
         clusters = _eigengap(eigenvalues)
     features = vectors[:, :clusters]
-    length = np.linalg.norm(features, axis=1, keepdims=True)
-    features = np.divide(features, length, out=np.zeros_like(features), where=length > 0)
+    if laplacian == "normalised":
+        length = np.linalg.norm(features, axis=1, keepdims=True)
+        features = np.divide(features, length, out=np.zeros_like(features), where=length > 0)
     found = KMeans(clusters, n_init=20, random_state=seed % 2**32).fit(features).labels_
     return Clustering(_by_appearance(found), clusters, eigenvalues, features, _embedding(vectors, scale))
+
+
+def t_sne(matrix: np.ndarray, direction: str, seed: int = 0) -> np.ndarray:
+    """(M, 2): t-SNE (van der Maaten and Hinton 2008) of the models, M >= 2, as in hwang2024's Fig. 1.
+
+    matrix (M, M) of similarities, whose distances are how far they are below the highest of them, or of
+    distances. The perplexity is 30, for few models a third of the others. Distances between far-off points
+    mean nothing.
+    """
+    distances = matrix if direction == "distance" else matrix.max() - matrix
+    distances = np.clip((distances + distances.T) / 2, 0, None)
+    np.fill_diagonal(distances, 0)
+    perplexity = min(30.0, max(1.0, (len(matrix) - 1) / 3))
+    return TSNE(
+        metric="precomputed", init="random", perplexity=perplexity, random_state=seed % 2**32
+    ).fit_transform(distances)
 
 
 def stability(
@@ -130,6 +156,7 @@ def stability(
     seed: int = 0,
     repeats: int = 100,
     share: float = 0.8,
+    laplacian: str = "normalised",
 ) -> Stability:
     """How far a clustering into K clusters survives other models and other images.
 
@@ -140,7 +167,11 @@ def stability(
     """
     rng = np.random.default_rng(seed)
     models = len(matrix)
-    whole = spectral(affinity(matrix, direction), clusters, seed).labels
+
+    def labelled(matrix: np.ndarray) -> np.ndarray:
+        return spectral(affinity(matrix, direction), clusters, seed, laplacian).labels
+
+    whole = labelled(matrix)
     size = min(models, max(clusters, 2, round(share * models)))
     subsets, noisy = [], []
     spread = np.triu(stderr, 1)
@@ -150,14 +181,13 @@ def stability(
     for _ in range(repeats):
         chosen = np.sort(rng.choice(models, size, replace=False))
         block = np.ix_(chosen, chosen)
-        labels = spectral(affinity(matrix[block], direction), clusters, seed).labels
+        labels = labelled(matrix[block])
         subsets.append(adjusted_rand_score(whole[chosen], labels))
         together[block] += labels[:, None] == labels
         drawn[block] += 1
         noise = rng.standard_normal((models, models)) * spread
         if known:
-            moved = affinity(matrix + noise + noise.T, direction)
-            noisy.append(adjusted_rand_score(whole, spectral(moved, clusters, seed).labels))
+            noisy.append(adjusted_rand_score(whole, labelled(matrix + noise + noise.T)))
     noisy = noisy if known else [math.nan]
     shares = np.divide(together, drawn, out=np.full_like(drawn, np.nan), where=drawn > 0)
     return Stability(

@@ -14,7 +14,7 @@ from typing import Any
 import jsonschema
 import yaml
 
-from modelkin import architectures, artifacts, datasets, kinds, measures, sources
+from modelkin import architectures, artifacts, components, datasets, kinds, measures, sources
 from modelkin.errors import ModelkinError, unknown
 from modelkin.measures import Measured
 
@@ -87,6 +87,7 @@ class Study:
         self.kinds: list[str] = kinds.every(self.others, adversarial="adversarial" in config)
         self.measures: list[Measured] = [_measured(item) for item in config["measures"]]
         self.training_defaults = _defaults(schema["$defs"]["training"]) | config["training"]
+        self.components: dict[str, Any] | None = self._components()
         _check(self, config)
 
     def section(self, name: str) -> Any:
@@ -110,6 +111,17 @@ class Study:
             "classes": len(facts["classes"]),
             "size": max(facts["shape"][1:]),
         }
+
+    def _components(self) -> dict[str, Any] | None:
+        """The user's table of components as it is or as it was stored, None without one."""
+        section = self._config.get("components")
+        if section is None:
+            return None
+        if Path(section["file"]).exists():
+            rows = components.read(section["file"], self.names, self.active)
+            return {"replace": section["replace"], "rows": rows}
+        stored = self._stored("tables/components.json")
+        return stored and stored["settings"]["components"]
 
     def _dataset_artifact(self, dataset: str) -> str:
         return f"dataset.{dataset}" if dataset in self.others else "dataset"
@@ -180,7 +192,8 @@ class Study:
     def missing(self) -> dict[str, str]:
         """What a run needs, is not there and is not downloaded by it, in sentences.
 
-        The keys name the artifact that is made of it: ``dataset``, ``dataset.<label>`` or ``models/<name>``.
+        The keys name the artifact that is made of it: ``dataset``, ``dataset.<label>``, ``models/<name>`` or
+        ``tables/components``.
         """
         found = {}
         for label in (self.dataset, *self.others):
@@ -190,6 +203,9 @@ class Study:
             for path in self._files(name):
                 if not Path(path).exists():
                     found[f"models/{name}"] = f"{_checkpoint(name)}, {path}, does not exist; put it there."
+        if "components" in self._config and self.components is None:
+            path = self._config["components"]["file"]
+            found["tables/components"] = f"the table of components, {path}, does not exist; put it there."
         return found
 
     def _files(self, name: str) -> list[str]:

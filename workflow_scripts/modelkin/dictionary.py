@@ -10,6 +10,7 @@ from collections.abc import Iterable
 import pandas as pd
 
 from modelkin import measures
+from modelkin.components import COMPONENTS
 from modelkin.measures import Measured
 
 # (unit, meaning) of each column; the unit is empty for names, "1" for plain numbers.
@@ -110,6 +111,10 @@ COLUMNS: dict[str, dict[str, tuple[str, str]]] = {
         "attack_median_distance": (PIXELS, "median size of the change, in the attack's norm"),
         "same_weights_as": ("", "first earlier model of the very same weights"),
     },
+    "components": {
+        "model": ("", "model; columns that are not named here are of the config's own table"),
+        **{name: ("", meaning) for name, meaning in COMPONENTS.items()},
+    },
     "inversions": {"kind": KIND, "model": ("", "model that was inverted"), **INVERSION},
     "training": {
         "model": ("", "model that was trained"),
@@ -132,8 +137,10 @@ COLUMNS: dict[str, dict[str, tuple[str, str]]] = {
         **PROBE,
         "model": ("", "model"),
         "cluster": ("", "number of its cluster; numbers have no order"),
-        "x": ("1", "its place in the second eigenvector of the normalised Laplacian"),
+        "x": ("1", "its place in the second eigenvector of the Laplacian"),
         "y": ("1", "its place in the third"),
+        "t_sne_x": ("1", "its place by t-SNE"),
+        "t_sne_y": ("1", "its place by t-SNE"),
     },
     "cluster_stability": {
         **PROBE,
@@ -144,11 +151,42 @@ COLUMNS: dict[str, dict[str, tuple[str, str]]] = {
         "ari_samples_sd": ("1", "its standard deviation"),
         "ari_architecture": ("1", "adjusted Rand index with the architectures"),
         "ari_level": ("1", "adjusted Rand index with the robustness levels"),
+        "ari_other_laplacian": ("1", "adjusted Rand index with the clusters by the other Laplacian"),
     },
     "spectra": {
         **PROBE,
         "rank": ("1", "rank of the eigenvalue, from 1"),
-        "eigenvalue": ("1", "eigenvalue of the normalised Laplacian"),
+        "eigenvalue": ("1", "eigenvalue of the Laplacian"),
+    },
+    "spectral_features": {
+        **PROBE,
+        "model": ("", "model"),
+        "rank": ("1", "rank of the eigenvector, from 1"),
+        "value": ("1", "what k-means saw: the model's entry, scaled as the Laplacian asks"),
+    },
+    "component_importance": {
+        **PROBE,
+        "component": ("", "component of an architecture"),
+        "importance": ("R2", "by how much the fit falls when the differences in it are permuted"),
+        "importance_sd": ("R2", "its standard deviation over permutations"),
+        "varies": ("", "whether any two models differ in it"),
+    },
+    "component_scores": {
+        **PROBE,
+        "r2_fitted": (
+            "1",
+            "share of the variance of similarity that gradient boosting on components explains",
+        ),
+        "r2_new_models": ("1", "the same for pairs with a model that it did not see; missing for few models"),
+        "pairs": ("1", "pairs of models"),
+        "models": ("1", "models"),
+    },
+    "component_keywords": {
+        **PROBE,
+        "cluster": ("", "number of the cluster"),
+        "rank": ("1", "rank of the keyword in the cluster, from 1"),
+        "keyword": ("", "component and what it is"),
+        "weight": ("1", "mean TF-IDF over the cluster's models"),
     },
     "ensemble_pairs": {
         **PAIR,

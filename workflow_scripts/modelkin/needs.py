@@ -195,5 +195,5 @@ EXTRA = {
     "plan": DRAWING,
     "verify": READING,
     "bundle": READING,
-    **dict.fromkeys(("tables", "clusters", "ensembles", "distillation", "figures"), DRAWING),
+    **dict.fromkeys(("tables", "clusters", "components", "ensembles", "distillation", "figures"), DRAWING),
 }

@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from modelkin import artifacts
+from modelkin.components import COMPONENTS
 
 INVERSION_FACTS = ("median_loss", "loss_90", "median_steps", "median_distance")
 CARD_FACTS = (
@@ -88,14 +89,17 @@ def _spread(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     return found.assign(stderr=found["stderr"] ** 0.5)
 
 
-def card(facts: Mapping[str, Any], evaluation: Mapping[str, Any]) -> pd.DataFrame:
-    """One row: what :func:`modelkin.models.card` and :func:`modelkin.training.evaluate` say of a model.
+def card(
+    facts: Mapping[str, Any], evaluation: Mapping[str, Any], components: Mapping[str, str]
+) -> pd.DataFrame:
+    """One row: what :func:`modelkin.models.card` and :func:`modelkin.training.evaluate` say of a model, and
+    its components.
 
     mean and std are written as text, and split_points is their number.
     """
     row = {key: facts[key] for key in CARD_FACTS}
     row |= {key: ", ".join(f"{value:g}" for value in facts[key]) for key in ("mean", "std")}
-    return pd.DataFrame([row | {"split_points": len(facts["split_points"]), **evaluation}])
+    return pd.DataFrame([row | {"split_points": len(facts["split_points"]), **evaluation, **components}])
 
 
 def describe(
@@ -111,6 +115,7 @@ def describe(
     first earlier model of the very same weights, if there is one.
     """
     facts = pd.concat([cards[name] for name in models["name"]], ignore_index=True)
+    facts = facts.drop(columns=list(COMPONENTS))
     renamed = {key: f"inversion_{key}" for key in (*INVERSION_FACTS, "failed")}
     probes = inverted.query("kind == 'inverted'").set_index("model")[list(renamed)].rename(columns=renamed)
     whole = pd.concat([models.reset_index(drop=True), facts], axis=1).join(probes, on="name")
@@ -119,6 +124,12 @@ def describe(
         whole[f"attack_{key}"] = whole["name"].map(known).astype(float)
     first = whole.groupby("weights")["name"].transform("first")
     return whole.assign(same_weights_as=first.where(first != whole["name"], None))
+
+
+def components(cards: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """A row for each model: its name and its components, of :func:`card`."""
+    whole = pd.concat(cards, names=["model"]).reset_index(level="model")
+    return whole[["model", *COMPONENTS]].reset_index(drop=True)
 
 
 def inversions(facts: Mapping[tuple[str, str], Mapping[str, Any]], *, failed_above: float) -> pd.DataFrame:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -117,6 +117,15 @@ def architecture_looks(models: pd.DataFrame, palette: str) -> dict[str, dict[str
     return {name: {"color": colours[i], "marker": MARKERS[i % len(MARKERS)]} for i, name in enumerate(found)}
 
 
+def architecture_legend(figure, looks: Mapping[str, dict[str, Any]]) -> None:
+    """The markers of :func:`architecture_looks` beside a figure whose colours mean something else."""
+    handles = [
+        plt.Line2D([], [], ls="", color="0.4", marker=look["marker"], label=name)
+        for name, look in looks.items()
+    ]
+    figure.legend(handles=handles, title="architecture", loc="outside right upper")
+
+
 def level_colours(levels: Sequence[float]) -> dict[float, Any]:
     """A colour for each robustness level, from light (standard) to dark."""
     return dict(zip(levels, sns.color_palette("viridis_r", len(levels) + 1)[1:], strict=True))
@@ -167,6 +176,31 @@ def square(axis, grid: pd.DataFrame, labels: Sequence[str], changes: Sequence[in
         axis.axvline(place - 0.5, color="white", lw=1.2)
     axis.spines[:].set_visible(False)
     return image
+
+
+def grid_of_text(text: pd.DataFrame, headings: Sequence[str], left: Iterable[str] = ()):
+    """A figure that is a table of words, and its axis; a cell may have several lines.
+
+    text: cells as they are written. left: the columns that begin at the left; others end at the right.
+    """
+    widths = [
+        max(len(line) for cell in (heading, *text[name]) for line in cell.split("\n")) + 2
+        for name, heading in zip(text, headings, strict=True)
+    ]
+    heights = text.map(lambda cell: cell.count("\n") + 1).max(axis=1)
+    tops = np.concatenate([[0], np.cumsum(heights)])
+    figure, axis = plt.subplots(figsize=(0.085 * sum(widths), 0.22 * tops[-1] + 1.0))
+    axis.set(xlim=(0, sum(widths)), ylim=(tops[-1], -1.8))
+    axis.axis("off")
+    start = 0
+    for name, heading, width in zip(text, headings, widths, strict=True):
+        place, side = (start + 1, "left") if name in left else (start + width - 1, "right")
+        axis.text(place, -0.7, heading, ha=side, va="center", weight="bold", fontsize=8)
+        for top, height, cell in zip(tops, heights, text[name], strict=False):
+            axis.text(place, top + height / 2, cell, ha=side, va="center", fontsize=8)
+        start += width
+    axis.hlines([0, tops[-1]], 0, start, color="0.3", lw=0.8)
+    return figure, axis
 
 
 def outcome_panels(

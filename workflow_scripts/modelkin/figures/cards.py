@@ -1,6 +1,6 @@
 """The models' cards: what each is made of and what it can do."""
 
-from modelkin.figures.base import Figure, footnote, names_of, plt
+from modelkin.figures.base import Figure, footnote, grid_of_text, names_of
 
 COLUMNS = {
     "model": "model",
@@ -25,18 +25,7 @@ def draw(data, settings):
     models = data["models"].assign(model=list(names_of(data["models"]).values()))
     columns = [name for name in COLUMNS if models[name].notna().any()]
     text = models[columns].map(_written)
-    widths = [max([max(map(len, COLUMNS[name].split("\n"))), *text[name].str.len()]) + 2 for name in columns]
-    figure, axis = plt.subplots(figsize=(0.085 * sum(widths), 0.22 * len(models) + 1.0))
-    axis.set(xlim=(0, sum(widths)), ylim=(len(models), -1.8))
-    axis.axis("off")
-    left = 0
-    for name, width in zip(columns, widths, strict=True):
-        place, side = (left + 1, "left") if name in LEFT else (left + width - 1, "right")
-        axis.text(place, -0.7, COLUMNS[name], ha=side, va="center", weight="bold", fontsize=8)
-        for row, value in enumerate(text[name]):
-            axis.text(place, row + 0.5, value, ha=side, va="center", fontsize=8)
-        left += width
-    axis.hlines([0, len(models)], 0, left, color="0.3", lw=0.8)
+    figure, _ = grid_of_text(text, [COLUMNS[name] for name in columns], left=LEFT)
     figure.suptitle("The models")
     footnote(
         figure,

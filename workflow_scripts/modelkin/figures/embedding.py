@@ -56,11 +56,7 @@ def draw(data, settings, measure: str):
         bottom.set(
             xlabel="rank", ylabel="eigenvalue", xticks=np.arange(1, len(values) + 1, max(1, len(values) // 8))
         )
-    handles = [
-        plt.Line2D([], [], ls="", color="0.4", marker=look["marker"], label=name)
-        for name, look in looks.items()
-    ]
-    figure.legend(handles=handles, title="architecture", loc="outside right upper")
+    base.architecture_legend(figure, looks)
     figure.suptitle(f"Spectral embedding of {title}")
     base.footnote(
         figure,

@@ -1,0 +1,234 @@
+"""Components: read off networks whose make is known, tables of users, importance and keywords."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import timm
+import torch
+
+from modelkin import anatomy, architectures, components
+from modelkin.components import COMPONENTS
+from modelkin.errors import ModelkinError
+
+# What is written of these architectures in their papers and in hwang2024's Table 1.
+KNOWN = {
+    "resnet18": {
+        "base_family": "CNN",
+        "hierarchy": "yes",
+        "stem": "7x7 convolution, stride 2",
+        "stem_pooling": "max",
+        "input_size": "64",
+        "normalisation": "batch",
+        "activation": "ReLU",
+        "self_attention": "no",
+        "channel_attention": "no",
+        "channel_attention_place": "none",
+        "depthwise_convolution": "no",
+        "grouped_convolution": "no",
+        "final_pooling": "average",
+    },
+    "resnetblur18": {"depthwise_convolution": "no", "stem_pooling": "max"},
+    "seresnet18": {"channel_attention": "yes", "channel_attention_place": "end of blocks"},
+    "efficientnet_b0": {
+        "stem": "3x3 convolution, stride 2",
+        "stem_pooling": "none",
+        "activation": "SiLU",
+        "channel_attention_place": "middle of blocks",
+        "depthwise_convolution": "yes",
+        "grouped_convolution": "no",
+    },
+    "eca_resnet33ts": {"stem": "stack of 3x3 convolutions", "channel_attention": "yes", "activation": "SiLU"},
+    "gcresnet50t": {"base_family": "CNN", "self_attention": "no", "channel_attention": "yes"},
+    "resnext26ts": {"grouped_convolution": "yes", "depthwise_convolution": "no"},
+    "nf_resnet26": {"normalisation": "none", "stem_pooling": "max"},
+    "vgg11": {"stem_pooling": "max", "final_pooling": "flatten", "normalisation": "none"},
+}
+LARGER = {
+    "vit_tiny_patch16_224": {
+        "base_family": "Transformer",
+        "hierarchy": "no",
+        "stem": "16x16 convolution, stride 16",
+        "normalisation": "layer",
+        "activation": "GELU",
+        "self_attention": "yes",
+        "final_pooling": "class token",
+    },
+    "swin_tiny_patch4_window7_224": {
+        "base_family": "Transformer",
+        "hierarchy": "yes",
+        "stem": "4x4 convolution, stride 4",
+        "final_pooling": "average",
+    },
+    "xcit_nano_12_p16_224": {"base_family": "Transformer", "stem": "stack of 3x3 convolutions"},
+    "crossvit_tiny_240": {"hierarchy": "no", "input_size": "240", "final_pooling": "class token"},
+    "resmlp_12_224": {"base_family": "MLP", "normalisation": "none", "final_pooling": "average"},
+    "botnet26t_256": {"base_family": "CNN with attention", "stem_pooling": "max", "input_size": "256"},
+    "convnext_atto": {"base_family": "CNN", "normalisation": "layer", "depthwise_convolution": "yes"},
+}
+
+
+@pytest.mark.parametrize("name", KNOWN | LARGER)
+def test_what_is_read_off_is_what_is_written_of_the_architecture(name):
+    torch.manual_seed(0)
+    network = timm.create_model(name, pretrained=False)
+    size = network.default_cfg["input_size"][-1] if name in LARGER else 64
+    found = anatomy.read_off(network, torch.rand(1, 3, size, size))
+    wanted = (KNOWN | LARGER)[name]
+    assert {key: found[key] for key in wanted} == wanted
+    assert list(found) == list(COMPONENTS)
+
+
+@pytest.mark.parametrize(
+    ("name", "family", "normalisation", "pooling"),
+    [
+        ("residual", "CNN", "batch", "average"),
+        ("vgg", "CNN", "batch", "flatten"),
+        ("depthwise", "CNN", "batch", "average"),
+        ("vit", "Transformer", "layer", "average"),
+        ("mixer", "MLP", "layer", "average"),
+        ("mlp", "MLP", "none", "flatten"),
+    ],
+)
+def test_own_architectures(name, family, normalisation, pooling):
+    network = architectures.build(name, channels=1, size=16, width=8, representation=16)
+    found = anatomy.read_off(torch.nn.Sequential(network, torch.nn.Linear(16, 10)), torch.rand(1, 1, 16, 16))
+    assert (found["base_family"], found["normalisation"], found["final_pooling"]) == (
+        family,
+        normalisation,
+        pooling,
+    )
+
+
+def test_a_network_is_left_as_it_was():
+    network = timm.create_model("resnet18", pretrained=False)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    x = torch.rand(1, 3, 64, 64)
+    network.eval()
+    logits = network(x)
+    anatomy.read_off(network, x)
+    assert torch.equal(network(x), logits)
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+
+
+# a user's table
+
+
+def written(tmp_path, text):
+    path = tmp_path / "components.csv"
+    path.write_text(text)
+    return path
+
+
+FOUND = pd.DataFrame({"model": ["a", "b"], "stem": ["3x3", "7x7"], "activation": ["ReLU", "GELU"]})
+
+
+def test_a_users_cells_count_and_empty_ones_do_not(tmp_path):
+    path = written(tmp_path, "model,stem,search\nold,,\nb,,no\na,5x5,yes\n")
+    given = {"rows": components.read(path, ["old", "a", "b"], ["a", "b"]), "replace": False}
+    made = components.combined(FOUND, given)
+    assert made["model"].tolist() == ["a", "b"]
+    assert made["stem"].tolist() == ["5x5", "7x7"]
+    assert made["activation"].tolist() == ["ReLU", "GELU"]
+    assert made["search"].tolist() == ["yes", "no"]
+    assert components.combined(FOUND, given | {"replace": True}).columns.tolist() == [
+        "model",
+        "stem",
+        "search",
+    ]
+    assert components.combined(FOUND, None) is FOUND
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("model,stem\na,3x3\n", "no row for model 'b'"),
+        ("model,stem\na,x\nb,x\nc,x\n", "unknown model"),
+        ("model,stem\na,x\nb,x\na,x\n", "more than one row for model 'a'"),
+        ("stem\nx\n", "column 'model'"),
+        ("model,stem\na,x\nb,x,y\n", "line 3"),
+        ("", "line of names"),
+    ],
+)
+def test_a_users_table_that_is_wrong_is_refused(tmp_path, text, said):
+    with pytest.raises(ModelkinError, match=said):
+        components.read(written(tmp_path, text), ["a", "b"], ["a", "b"])
+
+
+# importance and keywords
+
+
+def pairs_of(table, value):
+    names = list(table["model"])
+    rows = [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]
+    pairs = pd.DataFrame(rows, columns=["model_a", "model_b"])
+    return pairs.assign(value=value(components.differences(table, pairs)))
+
+
+def planted(models=24, seed=0):
+    rng = np.random.default_rng(seed)
+    words = {name: rng.choice(["x", "y", "z"], models) for name in ("decides", "helps", "idle")}
+    return pd.DataFrame({"model": [f"m{i}" for i in range(models)], **words, "same": "x"})
+
+
+def test_the_components_that_decide_are_important():
+    table = planted()
+    pairs = pairs_of(table, lambda d: 3 - 2 * d[:, 0] - 0.7 * d[:, 1])
+    found, scores = components.importance(table, pairs)
+    assert found["component"].tolist()[:2] == ["decides", "helps"]
+    by_name = found.set_index("component")
+    assert by_name.loc["idle", "importance"] == pytest.approx(0, abs=0.02)
+    assert by_name.loc["same", "importance"] == 0
+    assert not by_name.loc["same", "varies"]
+    assert by_name.loc["decides", "importance_sd"] > 0
+    assert scores["r2_fitted"] > 0.95
+    assert scores["r2_new_models"] > 0.9
+    assert (scores["pairs"], scores["models"]) == (24 * 23 // 2, 24)
+
+
+def test_importance_without_predictive_power_is_seen():
+    table = planted()
+    rng = np.random.default_rng(1)
+    _, scores = components.importance(table, pairs_of(table, lambda d: rng.normal(size=len(d))))
+    assert scores["r2_fitted"] > 0.01
+    assert scores["r2_new_models"] < scores["r2_fitted"]
+    assert scores["r2_new_models"] < 0.02
+
+
+def test_the_score_knows_nothing_of_models_left_out():
+    """A component that names each model explains the pairs it saw, and none of a new model."""
+    table = planted().assign(own=[f"w{i}" for i in range(24)])
+    offset = dict(zip(table["model"], np.random.default_rng(2).normal(size=24), strict=True))
+    pairs = pairs_of(table, lambda d: d[:, 0])
+    pairs["value"] = pairs["model_a"].map(offset) + pairs["model_b"].map(offset)
+    _, scores = components.importance(table, pairs)
+    assert scores["r2_new_models"] < 0.1
+
+
+@pytest.mark.parametrize("change", [{"models": 3}, {"same": True}])
+def test_nothing_is_said_of_too_little(change):
+    table = planted(models=change.get("models", 8))
+    pairs = pairs_of(table, lambda d: 0 * d[:, 0] + 0.3 if change.get("same") else d[:, 0])
+    found, scores = components.importance(table, pairs)
+    assert found[["importance", "importance_sd"]].isna().all(axis=None)
+    assert np.isnan(scores["r2_fitted"])
+    assert np.isnan(scores["r2_new_models"])
+
+
+def test_few_models_have_no_honest_score():
+    table = planted(models=4)
+    _, scores = components.importance(table, pairs_of(table, lambda d: d[:, 0]))
+    assert np.isnan(scores["r2_new_models"])
+
+
+def test_keywords_are_what_a_cluster_has_and_others_have_not():
+    table = pd.DataFrame(
+        {"model": list("abcd"), "stem": ["patch", "patch", "conv", "conv"], "norm": ["LN", "LN", "LN", "BN"]}
+    )
+    found = components.keywords(table, np.array([0, 0, 1, 1]))
+    first = found[found["cluster"] == 0]
+    # LN: 3 of 4 models have it; patch: 2 of 4. TF is 1/2 for two components.
+    assert first["keyword"].tolist() == ["stem: patch", "norm: LN"]
+    assert first["weight"].tolist() == pytest.approx([np.log(2) / 2, np.log(4 / 3) / 2])
+    second = found[found["cluster"] == 1].set_index("keyword")["weight"]
+    assert second["norm: BN"] == pytest.approx(np.log(4) / 2 / 2)
+    assert components.keywords(table.assign(stem="x", norm="y"), np.array([0, 0, 1, 1])).empty

@@ -1,0 +1,20 @@
+"""What the components of the architectures say of similarity, and of the clusters."""
+
+from modelkin import analyses, jobs, seeds, tables
+
+with jobs.running(snakemake.log[0], "components"):
+    params = snakemake.params
+    made = analyses.components(
+        tables.read(snakemake.input.components),
+        tables.read(snakemake.input.similarity),
+        tables.read(snakemake.input.clusters),
+        seed=seeds.derive(params.seed, "components"),
+    )
+    tables.write_all(
+        snakemake.output,
+        made,
+        stage="components",
+        version=params.version,
+        settings=jobs.settings(params),
+        inputs=list(snakemake.input),
+    )
