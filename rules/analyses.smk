@@ -6,6 +6,7 @@ TABLES = [
     "similarity",
     "summary",
     "asymmetry",
+    "relations",
 ]
 if set(study.active) & set(study.of_source("train")):
     TABLES.append("training")
@@ -16,13 +17,15 @@ ENSEMBLES = [
     "ensemble_correlations",
     "ensemble_clusters",
     "ensemble_choices",
+    "ensemble_relations",
+    "ensemble_best",
 ]
 DISTILLATION = (
     ["distillation", "distillation_correlations"] if study.distillation else []
 )
-
+RECOMMENDATIONS = ["recommendations"]
 DESCRIPTION = ["dictionary", "measures"]
-MADE = TABLES + CLUSTERS + COMPONENTS + ENSEMBLES + DISTILLATION
+MADE = TABLES + CLUSTERS + COMPONENTS + ENSEMBLES + DISTILLATION + RECOMMENDATIONS
 
 
 ANALYSES = [
@@ -202,6 +205,7 @@ if study.distillation:
     rule distillation:
         input:
             models=f"{RESULTS}/tables/models.json",
+            components=f"{RESULTS}/tables/components.json",
             similarity=f"{RESULTS}/tables/similarity.json",
             students=expand(
                 f"{RESULTS}/students/{{teacher}}.json", teacher=study.teachers
@@ -221,6 +225,31 @@ if study.distillation:
             runtime=runtime("distillation"),
         params:
             student=study.distillation["student"],
-            version=VERSIONS["distill"],
+            seed=study.seed,
+            version=VERSIONS["distillation"],
         script:
             "../workflow_scripts/distillation.py"
+
+
+rule recommendations:
+    input:
+        best=f"{RESULTS}/tables/ensemble_best.json",
+        students=expand(f"{RESULTS}/students/{{teacher}}.json", teacher=study.teachers),
+    output:
+        tables(RECOMMENDATIONS),
+    log:
+        f"{RESULTS}/logs/recommendations.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/recommendations.tsv"
+    localrule: True
+    conda:
+        "../envs/modelkin.yaml"
+    resources:
+        gpu=0,
+        mem_mb=memory("recommendations"),
+        runtime=runtime("recommendations"),
+    params:
+        student=study.distillation and study.distillation["student"],
+        version=VERSIONS["recommendations"],
+    script:
+        "../workflow_scripts/recommendations.py"

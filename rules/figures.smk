@@ -12,7 +12,7 @@ SECTIONS = {
     "clusters": "5 Clusters",
     "components": "6 What makes models alike",
     "ensembles": "7 Ensembles",
-    "distillation": "8 Distillation",
+    "distillation": "8 Distillation and advice",
 }
 LABELS = [m.label for m in study.measures]
 

@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from modelkin import analyses, tables
 from modelkin.figures import base
@@ -86,10 +87,37 @@ def test_distillation_joins_teachers_with_their_similarity():
     matrix = np.eye(6)
     matrix[0, 1:] = [0.1, 0.2, 0.3, 0.4, 0.5]
     rows = table_of(matrix, list("abcdef"))
-    models = MODELS.assign(clean_accuracy=0.9)
-    made = analyses.distillation(students, rows, models, student="a")
+    models = MODELS.assign(clean_accuracy=[0.9, 0.8, 0.9, 0.7, 0.9, 0.8])
+    families = pd.DataFrame({"model": list("abcdef"), "base_family": ["x", "x", "y", "y", "x", "y"]})
+    made = analyses.distillation(students, rows, models, families, student="a", seed=0)
     assert made["distillation"]["student_accuracy"].tolist() == pytest.approx([0.5, 0.6, 0.7, 0.8, 0.9])
-    assert made["distillation_correlations"]["pearson"].iloc[0] == pytest.approx(1)
+    assert made["distillation"]["same_family"].tolist() == [True, False, False, True, False]
+    found = made["distillation_correlations"].set_index("teachers")
+    assert found["n"].to_dict() == {"all": 5, "same family": 2, "others": 3}
+    assert found.loc["all", "pearson"] == pytest.approx(1)
+    assert found.loc["all", "partial"] == pytest.approx(1)
+    control = stats.pearsonr([0.8, 0.9, 0.7, 0.9, 0.8], [0.5, 0.6, 0.7, 0.8, 0.9])
+    assert found.loc["all", "accuracy_pearson"] == pytest.approx(control.statistic)
+    assert found.loc["all", "accuracy_pearson_p"] == pytest.approx(control.pvalue)
+
+
+def test_recommendations_of_ensembles_and_of_a_teacher():
+    best = pd.DataFrame(
+        {"members": [2], "models": ["a,b"], "error": [0.1], "single": ["a"], "single_error": [0.2]}
+        | {"gain": [0.08], "gain_low": [0.01], "gain_high": [0.15], "chosen_again": [0.7], "n": [100]}
+    )
+    assert analyses.recommendations(best, None)["use"].tolist() == ["ensemble of 2"]
+    students = pd.DataFrame(
+        {"teacher": ["b", "c"] * 2, "repeat": [0, 0, 1, 1], "student_accuracy": [0.9, 0.7, 0.8, 0.7]}
+    )
+    made = analyses.recommendations(best, students, student="a").set_index("use").loc["teacher of a"]
+    assert made["models"] == "b"
+    # Chosen by one repeat, looked at in the other: 0.9 - 0.8 and 0.8 - 0.75.
+    assert (made["gain"], made["gain_low"], made["gain_high"]) == pytest.approx((0.075, 0.05, 0.1))
+    assert made["chosen_again"] == 1
+    once = analyses.recommendations(best, students.query("repeat == 0"), student="a").iloc[-1]
+    assert once["models"] == "b"
+    assert np.isnan(once["gain"]), "no other repeat to look at"
 
 
 def test_ensembles_of_a_study_keep_one_clustering():
@@ -99,14 +127,17 @@ def test_ensembles_of_a_study_keep_one_clustering():
     labels = rng.integers(0, 4, 100)
     logits = {name: 2 * np.eye(4)[labels] + rng.normal(size=(100, 4)) for name in "abcdef"}
     by = {"measure": "linear_cka", "kind": "natural"}
+    kin = MODELS.assign(structure=MODELS["architecture"], regime=["x"] * 3 + ["y"] * 3, hyper_parameters="")
     rows, directions = table_of(matrix, list("abcdef")), {"linear_cka": "similarity"}
     made = analyses.ensembles(
-        logits, labels, rows, directions, sizes=[2, 3, 9], draws=4, clusters_by=by, rng=rng
+        logits, labels, rows, kin, directions, sizes=[2, 3, 9], draws=4, clusters_by=by, rng=rng
     )
     counts = made["ensemble_clusters"].groupby(["members", "clusters"]).size().to_dict()
     # No planted cluster has three models, and nine are more than the study has.
     assert counts == dict.fromkeys([(2, 1), (2, 2), (3, 2), (3, 3)], 4)
     assert len(made["ensemble_pairs"]) == 15
+    assert set(made["ensemble_relations"]["relation"]) == {"training regime", "architecture"}
+    assert made["ensemble_best"]["members"].tolist() == [2, 3]
 
 
 # figures

@@ -32,6 +32,7 @@ def test_units_tell_names_from_numbers(tables):
                 ("clusters", "cluster"),
                 ("component_keywords", "cluster"),
                 ("ensemble_clusters", "draw"),
+                ("ensemble_relations", "draw"),
             }, (row.table, row.column)
 
 

@@ -156,6 +156,44 @@ def test_correlations_are_those_of_scipy(logits, labels, near):
         assert found["pearson"] < -0.5, "models that err alike gain less"
 
 
+def test_intervals_resample_models(near):
+    """Against a bootstrap written out: pairs of a model with itself are no pairs."""
+    names = list("abcdef")
+    table = rows_of(near)
+    rng = np.random.default_rng(3)
+    outcomes = pd.DataFrame(list(itertools.combinations(names, 2)), columns=["model_a", "model_b"])
+    x = np.array([near[names.index(a), names.index(b)] for a, b in outcomes.to_numpy()])
+    outcomes["gain"] = -x + 0.1 * rng.normal(size=15)
+    made = ensembles.correlations(outcomes, table, "gain", resamples=4000, seed=5).iloc[0]
+    found = {"pearson": [], "spearman": []}
+    ranks = {
+        "pearson": (x, outcomes["gain"]),
+        "spearman": (stats.rankdata(x), stats.rankdata(outcomes["gain"])),
+    }
+    for _ in range(4000):
+        drawn = rng.integers(6, size=6)
+        kept = [
+            list(itertools.combinations(names, 2)).index(tuple(sorted((names[i], names[j]))))
+            for i, j in itertools.combinations(drawn, 2)
+            if i != j
+        ]
+        for name, (u, v) in ranks.items():
+            if len(set(u[kept])) > 1:  # else there is no spread
+                found[name].append(np.corrcoef(u[kept], np.asarray(v)[kept])[0, 1])
+    for name, values in found.items():
+        low, high = np.nanquantile(values, [0.025, 0.975])
+        assert made[f"{name}_low"] == pytest.approx(low, abs=0.03)
+        assert made[f"{name}_high"] == pytest.approx(high, abs=0.03)
+
+
+def test_a_model_of_every_pair_is_not_resampled():
+    near = np.eye(6)
+    near[:, 2] = near[2] = [0.1, 0.2, 1, 0.3, 0.4, 0.5]
+    students = pd.DataFrame({"model_a": list("abdef"), "model_b": "c", "student_accuracy": [5, 4, 3, 2, 0]})
+    made = ensembles.correlations(students, rows_of(near), "student_accuracy").iloc[0]
+    assert -1 <= made["pearson_low"] <= made["pearson"] <= made["pearson_high"] < -0.9
+
+
 def test_any_outcome_of_pairs_can_be_correlated():
     """As in distillation: the pairs (teacher, student) stand in neither order of the table."""
     near = np.eye(6)
@@ -406,3 +444,78 @@ def test_ensembles_refuse_what_is_wrong(logits, labels, near):
     broken[3, 1] = np.nan
     with pytest.raises(ModelkinError, match="logits of 'd' hold NaN"):
         ensembles.pairs(logits | {"d": broken}, labels)
+
+
+# partial correlation
+
+
+def test_partial_correlation_is_that_of_residuals():
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=30)
+    x, y = z + rng.normal(size=30), 2 * z + rng.normal(size=30)
+    made = ensembles.partial(x, y, z)
+    r = np.corrcoef(np.stack([x, y, z]))
+    by_hand = (r[0, 1] - r[0, 2] * r[1, 2]) / np.sqrt((1 - r[0, 2] ** 2) * (1 - r[1, 2] ** 2))
+    assert made["partial"] == pytest.approx(by_hand)
+    # One degree of freedom less than a plain correlation of 30 values: that of 29.
+    t = by_hand * np.sqrt(27 / (1 - by_hand**2))
+    assert made["partial_p"] == pytest.approx(2 * stats.t.sf(abs(t), 27))
+    assert ensembles.partial(x, y, np.ones(30))["partial"] == pytest.approx(r[0, 1])
+
+
+@pytest.mark.parametrize("case", ["few", "constant", "control is all"])
+def test_partial_correlation_of_nothing_is_nan(case):
+    rng = np.random.default_rng(0)
+    x, y, z = rng.normal(size=(3, 3 if case == "few" else 9))
+    if case == "constant":
+        x[:] = 0.4
+    if case == "control is all":
+        x = 3 * z
+    assert np.isnan(ensembles.partial(x, y, z)["partial"])
+
+
+# best
+
+
+def test_the_best_ensemble_is_the_best_and_its_gain_is_of_other_images():
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 3, 4000)
+    # Three that err independently, and three copies of one that errs a little less.
+    alone = {name: np.eye(3)[labels] + 0.6 * rng.normal(size=(4000, 3)) for name in "abc"}
+    copy = np.eye(3)[labels] + 0.55 * rng.normal(size=(4000, 3))
+    logits = alone | dict.fromkeys("def", copy)
+    made = ensembles.best(logits, labels, [2, 3], np.random.default_rng(1)).set_index("members")
+    for size in (2, 3):
+        errors = {
+            members: by_hand([logits[name] for name in members], labels)["error"]
+            for members in itertools.combinations(logits, size)
+        }
+        best = min(errors, key=errors.get)
+        assert made.loc[size, "models"] == ",".join(best)
+        assert made.loc[size, "error"] == pytest.approx(errors[best])
+    assert made.loc[3, "single"] == "d"
+    gain = made["single_error"] - made["error"]
+    assert made["gain"].to_numpy() == pytest.approx(gain.to_numpy(), abs=0.006)
+    assert (made["gain_low"] < made["gain"]).all()
+    assert (made["gain"] < made["gain_high"]).all()
+
+
+def test_a_choice_by_luck_gains_nothing():
+    """All models are the same but for luck: the best on these images is not the best on others."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 2, 60)
+    logits = {f"m{i}": rng.normal(size=(60, 2)) for i in range(12)}
+    made = ensembles.best(logits, labels, [2], rng).iloc[0]
+    assert made["single_error"] - 0.5 < -0.08, "seemingly better than chance"
+    assert made["error"] - 0.5 < -0.08
+    assert -0.08 < made["gain"] < 0.03
+    assert made["chosen_again"] < 0.6
+
+
+def test_large_sets_grow_from_small_ones(logits, labels, monkeypatch):
+    whole = ensembles.best(logits, labels, [2, 3, 4], np.random.default_rng(0))
+    monkeypatch.setattr(ensembles, "EXHAUSTIVE", 16)
+    grown = ensembles.best(logits, labels, [2, 3, 4], np.random.default_rng(0))
+    assert whole["error"].tolist()[:2] == grown["error"].tolist()[:2]
+    assert all(grown["error"] >= whole["error"])
+    assert [len(models.split(",")) for models in grown["models"]] == [2, 3, 4]

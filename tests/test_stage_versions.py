@@ -55,6 +55,8 @@ def numbers(results: Path) -> dict[str, list[float]]:
             column("tables/component_scores", "pairs").mean(),
         ],
         "ensembles": [column("tables/ensemble_pairs", name).mean() for name in ("error", "all_wrong")],
+        "recommendations": [column("tables/recommendations", "gain")[:2].mean()],
+        "distillation": [column("tables/distillation_correlations", "n").sum()],
         "distill": [column("tables/distillation", "student_accuracy").mean()],
         "figures": [
             # Shape and ink: fonts differ a little between machines.

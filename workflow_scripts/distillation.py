@@ -2,19 +2,21 @@
 
 import pandas as pd
 
-from modelkin import analyses, jobs, tables
+from modelkin import analyses, jobs, seeds, tables
 
 with jobs.running(snakemake.log[0], "distillation"):
     made = analyses.distillation(
         pd.concat([tables.read(manifest) for manifest in snakemake.input.students]),
         tables.read(snakemake.input.similarity),
         tables.read(snakemake.input.models),
+        tables.read(snakemake.input.components),
         student=snakemake.params.student,
+        seed=seeds.derive(snakemake.params.seed, "distillation"),
     )
     tables.write_all(
         snakemake.output,
         made,
-        stage="distill",
+        stage="distillation",
         version=snakemake.params.version,
         settings=jobs.settings(snakemake.params),
         inputs=list(snakemake.input),

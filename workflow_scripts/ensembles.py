@@ -13,6 +13,7 @@ with jobs.running(snakemake.log[0], "ensembles"):
         logits,
         images.load(snakemake.input.probe).labels,
         tables.read(snakemake.input.similarity),
+        models,
         params.directions,
         **params.ensembles,
         rng=seeds.generator(params.seed, "ensembles"),

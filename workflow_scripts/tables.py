@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from modelkin import artifacts, components, jobs, kinds, models, tables
+from modelkin import artifacts, components, jobs, kinds, models, relations, tables
 
 with jobs.running(snakemake.log[0], "tables") as log:
     described = pd.DataFrame(snakemake.params.models)
@@ -31,6 +31,7 @@ with jobs.running(snakemake.log[0], "tables") as log:
         "similarity": joined,
         "summary": tables.summary(joined, described),
         "asymmetry": tables.asymmetry(joined, described),
+        "relations": relations.similarities(joined, described),
     }
     if any(Path(manifest).stem == "training" for manifest in snakemake.output):
         made["training"] = tables.training({name: models.history(path) for name, path in trained.items()})

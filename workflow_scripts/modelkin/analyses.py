@@ -15,6 +15,7 @@ from sklearn.metrics import adjusted_rand_score
 from modelkin import clusters as spectral
 from modelkin import components as made_of
 from modelkin import ensembles as ensemble
+from modelkin import relations
 from modelkin.tables import both_directions
 
 
@@ -124,6 +125,7 @@ def ensembles(
     logits: Mapping[str, np.ndarray],
     labels: np.ndarray,
     similarity: pd.DataFrame,
+    models: pd.DataFrame,
     directions: Mapping[str, str],
     *,
     sizes: Sequence[int],
@@ -131,7 +133,8 @@ def ensembles(
     clusters_by: Mapping[str, str],
     rng: np.random.Generator,
 ) -> dict[str, pd.DataFrame]:
-    """Tables ensemble_pairs, ensemble_correlations, ensemble_clusters and ensemble_choices.
+    """Tables ensemble_pairs, ensemble_correlations, ensemble_clusters, ensemble_choices, ensemble_relations
+    and ensemble_best.
 
     logits: (n, C) of each model, in the order of the study; labels (n,). Sizes that the study is
     too small for are left out. clusters_by: the measure and kind by which models are clustered, into
@@ -147,21 +150,32 @@ def ensembles(
     groups = spectral.spectral(near, max(sizes), seed=int(rng.integers(2**31))).labels
     return {
         "ensemble_pairs": pairs,
-        "ensemble_correlations": ensemble.correlations(pairs, similarity),
+        "ensemble_correlations": ensemble.correlations(pairs, similarity, seed=int(rng.integers(2**31))),
         "ensemble_clusters": ensemble.from_clusters(logits, labels, groups, sizes, draws, rng),
         "ensemble_choices": ensemble.chosen(logits, labels, similarity, sizes, draws, rng, directions),
+        "ensemble_relations": relations.ensembles_within(logits, labels, models, sizes, draws, rng),
+        "ensemble_best": ensemble.best(logits, labels, [size for size in (2, 3) if size <= len(names)], rng),
     }
 
 
 def distillation(
-    students: pd.DataFrame, similarity: pd.DataFrame, models: pd.DataFrame, *, student: str
+    students: pd.DataFrame,
+    similarity: pd.DataFrame,
+    models: pd.DataFrame,
+    components: pd.DataFrame,
+    *,
+    student: str,
+    seed: int,
 ) -> dict[str, pd.DataFrame]:
-    """Tables distillation (a row per teacher) and distillation_correlations (per measure and kind).
+    """Tables distillation (a row per teacher) and distillation_correlations (per measure, kind and teachers).
 
     students: a row per teacher and repeat. model_a is the teacher, model_b the study's own model of
-    the student's architecture and recipe, with which similarity is measured.
+    the student's architecture and recipe, with which similarity is measured. teachers: all, those of the
+    student's base_family, or the others (hwang2024, Fig. 11). partial: Pearson correlation given the
+    teacher's accuracy; accuracy_pearson: of the student's accuracy with the teacher's.
     """
     accuracy = models.set_index("name")["clean_accuracy"]
+    family = components.set_index("model").get("base_family", models.set_index("name")["architecture"])
     found = students.groupby("teacher", as_index=False, sort=False).agg(
         student_accuracy=("student_accuracy", "mean"),
         student_accuracy_sd=("student_accuracy", "std"),
@@ -170,7 +184,52 @@ def distillation(
     )
     found.insert(0, "model_b", student)
     found = found.rename(columns={"teacher": "model_a"}).assign(
-        teacher_accuracy=lambda rows: rows["model_a"].map(accuracy)
+        teacher_accuracy=lambda rows: rows["model_a"].map(accuracy),
+        same_family=lambda rows: rows["model_a"].map(family) == family[student],
     )
-    correlations = ensemble.correlations(found, similarity, outcome="student_accuracy")
-    return {"distillation": found, "distillation_correlations": correlations}
+    groups = {
+        "all": found,
+        "same family": found.query("same_family"),
+        "others": found.query("not same_family"),
+    }
+    correlations = [
+        ensemble.correlations(part, similarity, "student_accuracy", seed=seed)
+        .merge(_controlled(part, similarity), on=["kind", "measure"])
+        .assign(teachers=teachers)
+        for teachers, part in groups.items()
+    ]
+    return {
+        "distillation": found,
+        "distillation_correlations": pd.concat(correlations, ignore_index=True),
+    }
+
+
+def _controlled(found: pd.DataFrame, similarity: pd.DataFrame) -> pd.DataFrame:
+    """partial and partial_p, accuracy_pearson and accuracy_pearson_p, for each kind and measure."""
+    rows = []
+    for measure, kind, part in each_matrix(both_directions(similarity)):
+        joined = found.merge(part, on=["model_a", "model_b"]).dropna(subset=["value", "student_accuracy"])
+        x, y, z = joined[["value", "student_accuracy", "teacher_accuracy"]].to_numpy(float).T
+        rows.append({"kind": kind, "measure": measure, **ensemble.partial(x, y, z), **ensemble.control(y, z)})
+    return pd.DataFrame(rows)
+
+
+def recommendations(
+    best: pd.DataFrame, students: pd.DataFrame | None, *, student: str | None = None
+) -> pd.DataFrame:
+    """What to do with the study's own models: a row for each ensemble of ``best``, and one for the teacher.
+
+    Columns use, models, against, gain, gain_low, gain_high, chosen_again, n, basis. The gain of an ensemble
+    is accuracy over the best model alone, that of a teacher the student's accuracy over the mean of all
+    teachers. It is what choosing on one part (images, repeats of the student) brings on the other, NaN where
+    there is no other part.
+    """
+    shared = ["models", "gain", "gain_low", "gain_high", "chosen_again", "n"]
+    rows = best[shared].assign(
+        use="ensemble of " + best["members"].astype(str), against=best["single"], basis="halves of the images"
+    )
+    if students is not None:
+        rows = pd.concat(
+            [rows, pd.DataFrame([ensemble.teacher(students) | {"use": f"teacher of {student}"}])]
+        )
+    return rows[["use", "models", "against", *shared[1:], "basis"]].reset_index(drop=True)

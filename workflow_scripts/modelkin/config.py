@@ -22,7 +22,8 @@ SCHEMA = Path(__file__).parents[2] / "schemas" / "config.schema.json"
 # Keys of the entry of a model that is trained here, and those it cannot do without.
 TRAINED, TRAINED_NEEDS = {"architecture", "recipe", "training"}, ("architecture",)
 # What every entry may say: who the model is, and what the user knows of it.
-WHO = {"name", "source", "eps", "norm", "retired"}
+WHO = {"name", "source", "eps", "norm", "retired", "regime", "hyper_parameters"}
+SHAPE = ("width", "representation")  # keys of training that change the network itself
 SIZED = ("natural", "inverted")  # kinds of probe that the config gives a number of images
 # What a recipe does not look at: changing it must not train the model again.
 UNUSED = {
@@ -231,13 +232,39 @@ class Study:
         return {key: value for key, value in settings.items() if key not in UNUSED[recipe]}
 
     def describe(self) -> list[dict[str, Any]]:
-        """One row for each active model: name, architecture, robustness level and norm, in order."""
+        """One row for each active model: name, architecture, robustness level and norm, and what
+        :func:`modelkin.relations.of_pairs` asks for, in order.
+        """
         keys = ("name", "eps", "norm")
         return [
             {key: self.models[name][key] for key in keys}
             | {"architecture": architectures.short(self.models[name]["architecture"])}
+            | self._lineage(name)
             for name in self.active
         ]
+
+    def _lineage(self, name: str) -> dict[str, str]:
+        """structure, regime and hyper_parameters: what the config says, else what follows from it."""
+        entry = self.models[name]
+        own = entry.get("training", {})
+        shaped = {key: own[key] for key in SHAPE if key in own} | entry.get("options", {})
+        tuned = {key: value for key, value in own.items() if key not in SHAPE}
+        if entry["source"] == "train":
+            recipe = self.recipe(name)
+            regime = recipe if recipe == "standard" else f"{recipe} {entry['norm']} {entry['eps']:g}"
+        else:
+            # Another checkpoint of an architecture is of another training, as far as anybody knows.
+            regime = str(entry.get("weights") or entry["architecture"])
+        return {
+            "structure": _written(architectures.short(entry["architecture"]), shaped),
+            "regime": entry.get("regime", regime),
+            "hyper_parameters": entry.get("hyper_parameters", _written("", tuned)),
+        }
+
+
+def _written(first: str, settings: Mapping[str, Any]) -> str:
+    said = ", ".join(f"{key} {value}" for key, value in sorted(settings.items()))
+    return f"{first} ({said})" if first and said else first or said
 
 
 def read(path: str | Path) -> Study:

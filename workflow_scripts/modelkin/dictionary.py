@@ -54,7 +54,16 @@ CORRELATION = {
     "spearman": ("1", "Spearman correlation"),
     "spearman_p": ("1", "its two-sided p-value"),
     "n": ("1", "number of pairs"),
+    **{
+        f"{name}_{end}": ("1", f"{where} end of its 95 % interval, models being resampled")
+        for name in ("pearson", "spearman")
+        for end, where in (("low", "lower"), ("high", "upper"))
+    },
 }
+RELATION = (
+    "",
+    "what two models differ in: initialisation, hyper-parameters, training regime or architecture",
+)
 HEAD = """# Tables of the study '{study}'
 
 Every table is a parquet file; the `.json` beside it says what it was made of.
@@ -88,6 +97,9 @@ COLUMNS: dict[str, dict[str, tuple[str, str]]] = {
         "eps": (PIXELS, LEVEL),
         "norm": ("", "norm of that radius: l2 or linf"),
         "architecture": ("", "architecture"),
+        "structure": ("", "architecture with what changes its shape"),
+        "regime": ("", "what it was trained for and on"),
+        "hyper_parameters": ("", "what else its training had of its own"),
         "source": ("", "source of the model, as in the config"),
         "origin": ("", "where its weights are from"),
         "weights": ("", "sha256 of the weights' names, shapes and values"),
@@ -132,6 +144,14 @@ COLUMNS: dict[str, dict[str, tuple[str, str]]] = {
         "source_eps": (PIXELS, "robustness level of the model that the images were made with"),
         "observer_eps": (PIXELS, "robustness level of the other model"),
         **OVER_PAIRS,
+    },
+    "relations": {
+        **PROBE,
+        "relation": RELATION,
+        "structure": ("", "of both models; all for pairs of all structures"),
+        "mean": ("measure", "mean over pairs of different models"),
+        "sd": ("measure", "standard deviation over these pairs; missing for one"),
+        "pairs": ("1", "number of pairs"),
     },
     "clusters": {
         **PROBE,
@@ -213,6 +233,28 @@ COLUMNS: dict[str, dict[str, tuple[str, str]]] = {
         "random_err_sd": ("1", "its standard deviation"),
         "better_than_random": ("share of draws", "random ensembles that err more often"),
     },
+    "ensemble_relations": {
+        "relation": RELATION,
+        "members": ("1", "models in the ensemble"),
+        "draw": ("", "number of the random draw"),
+        "models": ("", "its models, separated by commas"),
+        **ENSEMBLE,
+    },
+    "ensemble_best": {
+        "members": ("1", "models in the ensemble"),
+        "models": ("", "the ensemble with the lowest error, its models separated by commas"),
+        "error": ("share of images", "its error"),
+        "single": ("", "the model with the lowest error alone"),
+        "single_error": ("share of images", "its error"),
+        "gain": (
+            "share of images",
+            "fall of the error when both are chosen on half of the images, on the others",
+        ),
+        "gain_low": ("share of images", "lower end of the gains of 95 % of the splits"),
+        "gain_high": ("share of images", "upper end of them"),
+        "chosen_again": ("share of splits", "splits that choose the same ensemble"),
+        "n": ("1", "images"),
+    },
     "distillation": {
         "model_a": ("", "teacher"),
         "model_b": ("", "the study's own model of the student's kind"),
@@ -221,8 +263,30 @@ COLUMNS: dict[str, dict[str, tuple[str, str]]] = {
         "teacher_agreement": ("share of images", "images to which student and teacher give the same class"),
         "repeats": ("1", "students of this teacher"),
         "teacher_accuracy": ("share of images", "accuracy of the teacher"),
+        "same_family": ("", "whether teacher and student are of one base family"),
     },
-    "distillation_correlations": CORRELATION,
+    "distillation_correlations": {
+        **CORRELATION,
+        "teachers": ("", "all, those of the student's base family, or the others"),
+        "partial": ("1", "Pearson correlation given the teacher's accuracy"),
+        "partial_p": ("1", "its two-sided p-value"),
+        "accuracy_pearson": ("1", "Pearson correlation of the student's accuracy with the teacher's"),
+        "accuracy_pearson_p": ("1", "its two-sided p-value"),
+    },
+    "recommendations": {
+        "use": ("", "what for: an ensemble of so many, or a teacher"),
+        "models": ("", "the models to take, separated by commas"),
+        "against": ("", "what the gain is counted from"),
+        "gain": (
+            "share of images",
+            "accuracy that choosing on one part brings on the other; missing if there is none",
+        ),
+        "gain_low": ("share of images", "lower end of its range over the parts"),
+        "gain_high": ("share of images", "upper end of it"),
+        "chosen_again": ("share of parts", "parts on which the same models are chosen"),
+        "n": ("1", "images, or repeats of the student"),
+        "basis": ("", "what the parts are of"),
+    },
     "measures": {
         "measure": ("", "label of the measure, as in the other tables"),
         "title": ("", "its name in words"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,8 @@ from modelkin.errors import ModelkinError
 from modelkin.tables import both_directions
 
 EXHAUSTIVE = 20_000
+GROWN = 10  # smaller sets that larger ones are made of where there are too many
+EVALUATED = ("error", "mean_member_error", "error_reduction_rate", "all_wrong")
 
 
 def error(logits: np.ndarray, labels: np.ndarray) -> float:
@@ -61,7 +64,12 @@ def pairs(logits: Mapping[str, np.ndarray], labels: np.ndarray) -> pd.DataFrame:
 
 
 def correlations(
-    outcomes: pd.DataFrame, similarity: pd.DataFrame, outcome: str = "error_reduction_rate"
+    outcomes: pd.DataFrame,
+    similarity: pd.DataFrame,
+    outcome: str = "error_reduction_rate",
+    *,
+    resamples: int = 1000,
+    seed: int = 0,
 ) -> pd.DataFrame:
     """Pearson and Spearman correlation of an outcome of pairs with each measure on each kind of probe.
 
@@ -69,15 +77,52 @@ def correlations(
     directions are averaged. Columns kind, measure, pearson, pearson_p, spearman, spearman_p, n
     (pairs with finite values); NaN where fewer than three pairs or no spread leave nothing to
     correlate. The p-values are two-sided and take pairs for independent, which pairs that share a
-    model are not.
+    model are not. pearson_low, pearson_high, spearman_low, spearman_high: 95 % intervals that know of it, for
+    it is the models that are resampled (percentiles of the bootstrap); those of Spearman keep the ranks.
     """
     rows = []
     values = both_directions(similarity)
     for (measure, kind), part in values.groupby(["measure", "kind"], sort=False):
-        joined = outcomes.merge(part, on=["model_a", "model_b"])[["value", outcome]].to_numpy(float)
-        x, y = joined[np.isfinite(joined).all(1)].T
-        rows.append({"kind": kind, "measure": measure, **_correlated(x, y), "n": len(x)})
+        joined = outcomes.merge(part, on=["model_a", "model_b"])
+        joined = joined[np.isfinite(joined[["value", outcome]].to_numpy(float)).all(1)]
+        x, y = joined[["value", outcome]].to_numpy(float).T
+        found = _correlated(x, y)
+        found |= _intervals(x, y, joined[["model_a", "model_b"]], resamples, np.random.default_rng(seed))
+        rows.append({"kind": kind, "measure": measure, **found, "n": len(x)})
     return pd.DataFrame(rows)
+
+
+def _intervals(
+    x: np.ndarray, y: np.ndarray, pairs: pd.DataFrame, resamples: int, rng: np.random.Generator
+) -> dict[str, float]:
+    """The 95 % bootstrap intervals of :func:`correlations`, over models; a model of all pairs stays."""
+    names = ("pearson_low", "pearson_high", "spearman_low", "spearman_high")
+    if len(x) < 3 or _constant(x) or _constant(y):
+        return dict.fromkeys(names, math.nan)
+    models, places = np.unique(pairs.to_numpy(), return_inverse=True)
+    a, b = places.reshape(-1, 2).T
+    counts = rng.multinomial(len(models), np.full(len(models), 1 / len(models)), resamples)
+    always = np.bincount(places.ravel(), minlength=len(models)) == len(x)
+    counts[:, always] = 1
+    weights = (counts[:, a] * counts[:, b]).astype(float)
+    ends = []
+    for u, v in ((x, y), (stats.rankdata(x), stats.rankdata(y))):
+        found = _weighted_correlation(u, v, weights)
+        # A resample of very few models may have nothing to correlate.
+        ends += np.nanquantile(found, [0.025, 0.975]).tolist() if np.isfinite(found).any() else [math.nan] * 2
+    return dict(zip(names, ends, strict=True))
+
+
+def _weighted_correlation(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Pearson correlations (r,) of x and y (n,) under weights (r, n); NaN where there is no spread."""
+    total = weights.sum(1, keepdims=True)
+    total[total == 0] = math.nan
+    x, y = (values - weights @ values[:, None] / total for values in (x, y))
+    xy, xx, yy = ((weights * product).sum(1) for product in (x * y, x * x, y * y))
+    spread = np.sqrt(xx * yy)
+    least = 1e-9 * np.nanmax(spread)
+    found = np.divide(xy, spread, out=np.full_like(xy, math.nan), where=spread > least)
+    return found.clip(-1, 1)  # rounding can pass the ends
 
 
 def from_clusters(
@@ -160,6 +205,71 @@ def chosen(
     return pd.DataFrame(rows)
 
 
+def best(
+    logits: Mapping[str, np.ndarray],
+    labels: np.ndarray,
+    sizes: Sequence[int],
+    rng: np.random.Generator,
+    splits: int = 200,
+) -> pd.DataFrame:
+    """For each size the ensemble with the lowest error, and what can be expected of choosing it so.
+
+    All sets are tried if there are at most 20,000; else those that add a model to one of the ten best that
+    are smaller. The lowest of many errors is too low by luck, so the gain is that of sets (and of single
+    models) chosen on a random half of the images and looked at on the other: its mean and the range of
+    95 % of the splits. Columns members, models (joined by commas), error and single (the best model alone)
+    with single_error, all on all images; gain, gain_low, gain_high; chosen_again: share of the splits
+    that choose the same set; n (images).
+    """
+    _checked(logits, labels, sizes)
+    names = list(logits)
+    halves = [rng.permutation(len(labels)) < len(labels) // 2 for _ in range(splits)]
+    stack = list(logits.values())
+    alone = np.stack([values.argmax(1) != labels for values in stack])
+    sets, wrong = [(i,) for i in range(len(names))], alone
+    rows = []
+    for size in range(2, max(sizes) + 1):
+        sets = _candidates(len(names), size, sets, wrong)
+        sums = (np.sum([stack[i] for i in members], axis=0, dtype=np.float64) for members in sets)
+        wrong = np.stack([values.argmax(1) != labels for values in sums])
+        if size not in sizes:
+            continue
+        first, single = _lowest(wrong.mean(1)), _lowest(alone.mean(1))
+        picked = [_lowest(wrong[:, half].mean(1)) for half in halves]
+        gains = [
+            alone[_lowest(alone[:, half].mean(1)), ~half].mean() - wrong[pick, ~half].mean()
+            for pick, half in zip(picked, halves, strict=True)
+        ]
+        low, high = np.quantile(gains, [0.025, 0.975])
+        rows.append(
+            {
+                "members": size,
+                "models": ",".join(names[i] for i in sets[first]),
+                "error": float(wrong[first].mean()),
+                "single": names[single],
+                "single_error": float(alone[single].mean()),
+                "gain": float(np.mean(gains)),
+                "gain_low": float(low),
+                "gain_high": float(high),
+                "chosen_again": float(np.mean(np.array(picked) == first)),
+                "n": len(labels),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _candidates(models: int, size: int, smaller: list[tuple[int, ...]], wrong: np.ndarray) -> list:
+    """The sets of so many models that :func:`best` tries; wrong (sets, n) of the smaller ones."""
+    if math.comb(models, size) <= EXHAUSTIVE:
+        return list(itertools.combinations(range(models), size))
+    grown = {
+        tuple(sorted((*smaller[i], model)))
+        for i in np.argsort(wrong.mean(1), kind="stable")[:GROWN]
+        for model in set(range(models)) - set(smaller[i])
+    }
+    return sorted(grown)
+
+
 def most_diverse(closeness: np.ndarray, size: int) -> tuple[int, ...]:
     """The ``size`` models with the lowest mean closeness (M, M) over their pairs; the first if tied."""
     models = len(closeness)
@@ -213,6 +323,52 @@ def _correlated(x: np.ndarray, y: np.ndarray) -> dict[str, float]:
         "pearson_p": float(pearson.pvalue),
         "spearman": float(spearman.statistic),
         "spearman_p": float(spearman.pvalue),
+    }
+
+
+def partial(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> dict[str, float]:
+    """partial and partial_p: Pearson correlation of x and y (n,) given z, two-sided by Student's t with n - 3
+    degrees of freedom; NaN below four values or without spread. A constant z controls nothing.
+    """
+    unknown = dict.fromkeys(("partial", "partial_p"), math.nan)
+    if len(x) < 4 or _constant(x) or _constant(y):
+        return unknown
+    basis = np.stack([np.ones_like(z), z], axis=1)
+    x, y = (values - basis @ np.linalg.lstsq(basis, values)[0] for values in (x, y))
+    if min(np.abs(x).max(), np.abs(y).max()) <= 1e-12:
+        return unknown
+    found = float(np.clip(x @ y / np.sqrt((x @ x) * (y @ y)), -1, 1))
+    t = found * math.sqrt((len(x) - 3) / max(1e-300, 1 - found**2))
+    return {"partial": found, "partial_p": float(2 * stats.t.sf(abs(t), len(x) - 3))}
+
+
+def control(y: np.ndarray, z: np.ndarray) -> dict[str, float]:
+    """accuracy_pearson and accuracy_pearson_p of an outcome y (n,) with accuracies z."""
+    found = _correlated(z, y)
+    return {"accuracy_pearson": found["pearson"], "accuracy_pearson_p": found["pearson_p"]}
+
+
+def teacher(students: pd.DataFrame) -> dict[str, Any]:
+    """The teacher whose students are best, as a row of :func:`modelkin.analyses.recommendations`.
+
+    students: teacher, repeat, student_accuracy, every teacher in every repeat. The gain is that of teachers
+    chosen by all repeats but one and looked at in that one; low and high are the ends over repeats.
+    """
+    grid = students.pivot_table(index="repeat", columns="teacher", values="student_accuracy", sort=False)
+    first = grid.mean().idxmax()
+    picked = [grid.drop(index=repeat).mean().idxmax() for repeat in grid.index] if len(grid) > 1 else []
+    gains = [
+        grid.loc[repeat, pick] - grid.loc[repeat].mean()
+        for repeat, pick in zip(grid.index, picked, strict=False)
+    ]
+    gain = (np.mean(gains), np.min(gains), np.max(gains)) if gains else (math.nan,) * 3
+    return {
+        "models": first,
+        "against": "mean of all teachers",
+        **dict(zip(("gain", "gain_low", "gain_high"), map(float, gain), strict=True)),
+        "chosen_again": float(np.mean([pick == first for pick in picked])) if picked else math.nan,
+        "n": len(grid),
+        "basis": "repeats of the student",
     }
 
 

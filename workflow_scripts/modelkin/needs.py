@@ -195,5 +195,8 @@ EXTRA = {
     "plan": DRAWING,
     "verify": READING,
     "bundle": READING,
-    **dict.fromkeys(("tables", "clusters", "components", "ensembles", "distillation", "figures"), DRAWING),
+    **dict.fromkeys(
+        ("tables", "clusters", "components", "ensembles", "distillation", "recommendations", "figures"),
+        DRAWING,
+    ),
 }

@@ -294,7 +294,7 @@ def _stages(study: Study, costs: Mapping[str, Cost], device) -> list[Stage]:
     if study.distillation:
         stages.append(_distillation(study, costs))
     drawn = len(figures.names())
-    stages.append(Stage("tables and figures", drawn + 6, 0, FIGURE_SECONDS * drawn, 0, FIGURE_SECONDS))
+    stages.append(Stage("tables and figures", drawn + 7, 0, FIGURE_SECONDS * drawn, 0, FIGURE_SECONDS))
     return stages
 
 

@@ -18,7 +18,9 @@ VERSIONS = {
     "dictionary": 1,
     "clusters": 3,
     "components": 1,
-    "ensembles": 3,
+    "ensembles": 4,
     "distill": 1,
+    "distillation": 1,
+    "recommendations": 1,
     "figures": 2,
 }

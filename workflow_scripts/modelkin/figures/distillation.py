@@ -10,7 +10,7 @@ def draw(data, settings):
     figure = outcome_panels(
         table,
         data["similarity"],
-        data["distillation_correlations"],
+        data["distillation_correlations"].query("teachers == 'all'"),
         outcome="student_accuracy",
         label="student accuracy",
         palette=settings["palette"],

@@ -1,0 +1,67 @@
+"""What ensembles gain by their members' diversity (hwang2024, Fig. 7 and 8)."""
+
+from modelkin import relations
+from modelkin.figures import base
+from modelkin.figures.base import Figure, plt, sns
+
+OUTCOMES = {
+    "error": "error of the ensemble",
+    "error_reduction_rate": "error reduction rate",
+    "all_wrong": "images all get wrong",
+}
+
+
+def draw(data, settings):
+    """Rows: members of k clusters, members of one relation; columns: the outcomes, against the members."""
+    clusters, related = data["ensemble_clusters"], data["ensemble_relations"]
+    figure, axes = plt.subplots(2, len(OUTCOMES), figsize=(9.6, 5.6), squeeze=False)
+    found = sorted(clusters["clusters"].unique())
+    _lines(
+        axes[0],
+        clusters,
+        "clusters",
+        dict(zip(found, sns.color_palette("viridis_r", len(found) + 1)[1:], strict=True)),
+    )
+    kinds = [relation for relation in relations.RELATIONS if relation in set(related["relation"])]
+    _lines(
+        axes[1],
+        related,
+        "relation",
+        dict(zip(kinds, sns.color_palette(settings["palette"], len(kinds)), strict=True)),
+    )
+    axes[0, -1].legend(title="clusters", loc="upper left", bbox_to_anchor=(1, 1))
+    axes[1, -1].legend(title="members differ in", loc="upper left", bbox_to_anchor=(1, 1))
+    figure.suptitle("Diversity and ensembles")
+    draws = clusters.groupby(["members", "clusters"]).size().max()
+    base.footnote(
+        figure,
+        f"mean and 95 % interval of at most {draws} draws; above: members from so many clusters, below: "
+        "members that all differ\nfrom each other in one respect; error reduction rate = 1 - error of the "
+        "ensemble / mean error of its members",
+    )
+    return figure
+
+
+def _lines(axes, rows, by: str, colours) -> None:
+    for axis, (outcome, label) in zip(axes, OUTCOMES.items(), strict=True):
+        for number, (key, colour) in enumerate(colours.items()):
+            part = rows[rows[by] == key].groupby("members")[outcome].agg(["mean", "sem"])
+            axis.errorbar(
+                part.index,
+                part["mean"],
+                1.96 * part["sem"].fillna(0),
+                color=colour,
+                marker=base.MARKERS[number % len(base.MARKERS)],
+                ms=4,
+                capsize=2,
+                label=key,
+            )
+        axis.set(xlabel="members", ylabel=label, xticks=sorted(rows["members"].unique()))
+
+
+FIGURE = Figure(
+    title="Diversity and ensembles",
+    section="ensembles",
+    needs=("models", "ensemble_clusters", "ensemble_relations"),
+    draw=draw,
+)
