@@ -164,26 +164,20 @@ def test_intervals_resample_models(near):
     outcomes = pd.DataFrame(list(itertools.combinations(names, 2)), columns=["model_a", "model_b"])
     x = np.array([near[names.index(a), names.index(b)] for a, b in outcomes.to_numpy()])
     outcomes["gain"] = -x + 0.1 * rng.normal(size=15)
-    made = ensembles.correlations(outcomes, table, "gain", resamples=4000, seed=5).iloc[0]
-    found = {"pearson": [], "spearman": []}
-    ranks = {
-        "pearson": (x, outcomes["gain"]),
-        "spearman": (stats.rankdata(x), stats.rankdata(outcomes["gain"])),
-    }
-    for _ in range(4000):
-        drawn = rng.integers(6, size=6)
-        kept = [
-            list(itertools.combinations(names, 2)).index(tuple(sorted((names[i], names[j]))))
-            for i, j in itertools.combinations(drawn, 2)
-            if i != j
-        ]
-        for name, (u, v) in ranks.items():
+    y = outcomes["gain"].to_numpy()
+    made = ensembles.correlations(outcomes, table, "gain", resamples=500, seed=5).iloc[0]
+    counts = np.random.default_rng(5).multinomial(6, np.full(6, 1 / 6), 500)
+    places = list(itertools.combinations(range(6), 2))
+    for name, (u, v) in {"pearson": (x, y), "spearman": (stats.rankdata(x), stats.rankdata(y))}.items():
+        found = []
+        for count in counts:
+            kept = [number for number, (i, j) in enumerate(places) for _ in range(count[i] * count[j])]
             if len(set(u[kept])) > 1:  # else there is no spread
-                found[name].append(np.corrcoef(u[kept], np.asarray(v)[kept])[0, 1])
-    for name, values in found.items():
-        low, high = np.nanquantile(values, [0.025, 0.975])
-        assert made[f"{name}_low"] == pytest.approx(low, abs=0.03)
-        assert made[f"{name}_high"] == pytest.approx(high, abs=0.03)
+                found.append(np.corrcoef(u[kept], v[kept])[0, 1])
+        assert 100 < len(found) <= 500
+        assert [made[f"{name}_low"], made[f"{name}_high"]] == pytest.approx(
+            np.quantile(found, [0.025, 0.975]).tolist()
+        )
 
 
 def test_a_model_of_every_pair_is_not_resampled():
