@@ -20,6 +20,9 @@ from modelkin.config import Study, together
 from modelkin.errors import ModelkinError
 from modelkin.stages import VERSIONS
 
+# A job ends when the process that started it does; on a cluster that is the one beside it.
+os.environ[jobs.STARTED_BY] = str(os.getpid())
+
 # A config given on the command line replaces the default one and is not merged with it.
 if not workflow.overwrite_configfiles:
 

@@ -7,6 +7,7 @@ import logging
 import os
 import socket
 import sys
+import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +17,8 @@ from modelkin import gpus
 from modelkin.errors import ModelkinError
 
 LOG = logging.getLogger("modelkin")
+STARTED_BY = "MODELKIN_STARTED_BY"  # the id of the Snakemake process on this machine that starts a job
+WATCH = 0.5  # seconds between looks at whether that process is still there
 
 
 @contextlib.contextmanager
@@ -34,7 +37,8 @@ def running(log: str | Path, what: str):
     given = (f"{key}={os.environ[key]}" for key in ("SLURM_JOB_ID", gpus.VISIBLE) if key in os.environ)
     LOG.info("%s", " ".join(("on", socket.gethostname(), *given)))
     try:
-        yield LOG
+        with _ending_with_run():
+            yield LOG
     except ModelkinError as error:
         LOG.error("%s", error)
         sys.exit(1)
@@ -42,6 +46,40 @@ def running(log: str | Path, what: str):
         LOG.handlers[:] = handlers[:1]
         LOG.exception("unexpected error")
         raise
+
+
+@contextlib.contextmanager
+def _ending_with_run():
+    """End this process when the Snakemake process that started it is gone, however it went.
+
+    The workflow may be started again once its main process was killed, and two jobs must not write one store.
+    Between the two there may be a shell; and a killed process has an id until its own parent takes note.
+    """
+    run, done = int(os.environ.get(STARTED_BY, 0)), threading.Event()
+    direct = os.getppid() == run
+
+    def watch() -> None:
+        while not done.wait(WATCH):
+            if not _alive(run) or (direct and os.getppid() != run):
+                LOG.error("the run that started this job was killed, so it ends too; run again.")
+                os._exit(1)
+
+    if run:
+        threading.Thread(target=watch, daemon=True).start()
+    try:
+        yield
+    finally:
+        done.set()
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def settings(params: Mapping[str, Any]) -> dict[str, Any]:
