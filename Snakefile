@@ -1,8 +1,10 @@
 # From a list of trained image classifiers to what they have in common. Config, validation, targets;
 # the rules of each stage stand in rules/.
+import atexit
 import os
 import re
 import sys
+import time
 from pathlib import Path
 
 from snakemake.iocontainers import Wildcards
@@ -14,7 +16,7 @@ min_version("9.0")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 sys.path.insert(0, os.path.join(workflow.basedir, "workflow_scripts"))
 
-from modelkin import figures, jobs, kinds, measures, needs
+from modelkin import figures, jobs, kinds, measures, needs, runs
 from modelkin.artifacts import check_writable, put_in_order, there
 from modelkin.config import Study, together
 from modelkin.errors import ModelkinError
@@ -49,6 +51,18 @@ onstart:
     made = {path for job in coming for path in job.output}
     if said := together(said for path, said in MISSING.items() if path in made):
         sys.exit(f"config: {said}")
+    try:
+        TURN.take()
+    except ModelkinError as error:
+        sys.exit(str(error))
+
+
+onsuccess:
+    tell()
+
+
+onerror:
+    tell()
 
 
 GPU = 0 if study.device == "cpu" else 1
@@ -65,6 +79,7 @@ report: "report/workflow.rst"
 
 
 include: "rules/common.smk"
+include: "rules/runs.smk"
 include: "rules/data.smk"
 include: "rules/models.smk"
 include: "rules/activations.smk"
