@@ -16,8 +16,10 @@ from conftest import Study
 
 from modelkin import artifacts
 
-WAYS = ("job", "job", "run", "main")  # what a SIGKILL hits: one job, the whole run, the main process alone
-LATEST = 1.0  # seconds after a job has begun
+WAYS = ("job", "job", "job", "run", "main")  # what is killed: one job, the whole run, the main process alone
+LATEST = 0.5  # seconds after a job has begun
+# Stages that end sooner and have one job, so that a kill that comes too late costs a run.
+BRIEF = dict.fromkeys(("dataset", "probes", "dictionary", "tables", "distillation"), 0.1)
 ROUND = 300  # seconds after which a run is taken for hung
 
 
@@ -39,7 +41,7 @@ class Killer:
     def __init__(self, study: Study, stages: list[str], often: int, seed: int):
         self.study, self.stages, self.often = study, stages, often
         self.random = random.Random(seed)
-        self.killed, self.ways, self.latest = Counter(), Counter(), dict.fromkeys(stages, LATEST)
+        self.killed, self.ways, self.latest = Counter(), Counter(), dict.fromkeys(stages, LATEST) | BRIEF
 
     def wanting(self) -> list[str]:
         """The stages that have not been killed often enough."""

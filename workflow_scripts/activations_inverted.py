@@ -2,7 +2,7 @@
 
 from modelkin import activations, artifacts, computing, images, jobs, kinds, models
 
-with jobs.running(snakemake.log[0], f"activations {snakemake.wildcards.model}") as log:
+with jobs.running(snakemake.log[0], f"activations {snakemake.wildcards.model}", snakemake.input) as log:
     device = jobs.device(snakemake.config)
     names, resize = snakemake.params.models, snakemake.params.resize
     kind = kinds.of(snakemake.params.made, snakemake.params.other)

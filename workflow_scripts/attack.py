@@ -4,7 +4,7 @@ import torch
 
 from modelkin import artifacts, attacks, computing, images, jobs, models, seeds
 
-with jobs.running(snakemake.log[0], f"attack {snakemake.wildcards.model}") as log:
+with jobs.running(snakemake.log[0], f"attack {snakemake.wildcards.model}", snakemake.input) as log:
     settings, seed = dict(snakemake.params.adversarial), snakemake.params.seed
     device = jobs.device(snakemake.config)
     model = models.load_model(snakemake.input.model, device, snakemake.params.resize).folded()

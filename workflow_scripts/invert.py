@@ -2,7 +2,7 @@
 
 from modelkin import artifacts, computing, images, inversion, jobs, models, tables
 
-with jobs.running(snakemake.log[0], f"invert {snakemake.wildcards.model}") as log:
+with jobs.running(snakemake.log[0], f"invert {snakemake.wildcards.model}", snakemake.input) as log:
     settings = dict(snakemake.params.inversion)
     device = jobs.device(snakemake.config)
     model = models.load_model(snakemake.input.model, device, snakemake.params.resize).folded()

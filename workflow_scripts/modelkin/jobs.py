@@ -9,11 +9,11 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from modelkin import gpus
+from modelkin import artifacts, gpus
 from modelkin.errors import ModelkinError
 
 LOG = logging.getLogger("modelkin")
@@ -22,18 +22,14 @@ WATCH = 0.5  # seconds between looks at whether that process is still there
 
 
 @contextlib.contextmanager
-def running(log: str | Path, what: str):
+def running(log: str | Path, what: str, inputs: Iterable[str | Path] = ()):
     """Log to a file, warnings and progress also to the terminal.
 
-    A ModelkinError ends the process with exit status 1 and its one sentence; other errors, which
-    are bugs, keep their traceback.
+    A ModelkinError ends the process with exit status 1 and its one sentence; so do a full disk, and any error
+    if one of the inputs is a manifest whose store is damaged. Other errors, which are bugs, keep their
+    traceback.
     """
-    handlers = [logging.FileHandler(log, mode="w"), logging.StreamHandler(sys.stderr)]
-    handlers[0].setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    handlers[1].setFormatter(logging.Formatter(f"{what}: %(message)s"))
-    handlers[1].addFilter(lambda record: record.levelno >= logging.WARNING or hasattr(record, "progress"))
-    LOG.setLevel(logging.INFO)
-    LOG.handlers[:] = handlers
+    handlers = _begin_log(log, what)
     given = (f"{key}={os.environ[key]}" for key in ("SLURM_JOB_ID", gpus.VISIBLE) if key in os.environ)
     LOG.info("%s", " ".join(("on", socket.gethostname(), *given)))
     try:
@@ -42,10 +38,34 @@ def running(log: str | Path, what: str):
     except ModelkinError as error:
         LOG.error("%s", error)
         sys.exit(1)
-    except Exception:
+    except Exception as error:
+        known = artifacts.no_room(error, Path(log).parent) or artifacts.damaged(inputs)
+        if known:
+            LOG.error("%s", known)
+            sys.exit(1)
         LOG.handlers[:] = handlers[:1]
         LOG.exception("unexpected error")
         raise
+
+
+def _begin_log(log: str | Path, what: str) -> list[logging.Handler]:
+    # Where the log has no room, results have none either: that error is the one to show.
+    logging.raiseExceptions = False
+    terminal = logging.StreamHandler(sys.stderr)
+    terminal.setFormatter(logging.Formatter(f"{what}: %(message)s"))
+    terminal.addFilter(lambda record: record.levelno >= logging.WARNING or hasattr(record, "progress"))
+    LOG.setLevel(logging.INFO)
+    LOG.handlers[:] = [terminal]
+    try:
+        Path(log).parent.mkdir(parents=True, exist_ok=True)
+        file = logging.FileHandler(log, mode="w")
+    except OSError as error:
+        known = artifacts.no_room(error, Path(log).parent)
+        LOG.error("%s", known or f"cannot write the log {log}: {error.strerror}; give write permission.")
+        sys.exit(1)
+    file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    LOG.handlers[:] = [file, terminal]
+    return LOG.handlers[:]
 
 
 @contextlib.contextmanager
