@@ -10,7 +10,7 @@ import faults
 import pytest
 from conftest import TINY, Study
 
-from modelkin import artifacts
+from modelkin import artifacts, images
 
 STAGES = [
     *("dataset", "probes", "dictionary", "train", "evaluate", "invert", "attack", "similarity", "distill"),
@@ -57,18 +57,27 @@ def test_no_job_outlives_its_run(study):
     assert "the run that started this job was killed" in said
 
 
-def test_an_inversion_goes_on_from_its_finished_parts(finished, study):
-    manifest = study.results / "probes" / "inverted" / "vgg-0.5.json"
-    said, store = json.loads(manifest.read_text()), manifest.with_suffix(".zarr")
+@pytest.mark.parametrize(
+    ("rule", "artifact", "group", "said"),
+    [
+        ("invert", "probes/inverted/vgg-0.5", None, "part 1 is there"),
+        ("attack", "probes/adversarial/vgg-0.5", None, "part 1 is there"),
+        ("activations_inverted", "activations/inverted/mlp-0", "by/vgg-0", "vgg-0 on mlp-0 is there"),
+    ],
+)
+def test_a_long_job_goes_on_from_its_finished_parts(finished, study, rule, artifact, group, said):
+    manifest = study.results / f"{artifact}.json"
+    before = json.loads(manifest.read_text())
     manifest.unlink()
-    inputs = [manifest.parent / name for name in said["inputs"]]
-    about = {key: said[key] for key in ("stage", "version", "settings")}
-    kept = artifacts.Parts(manifest, **about, inputs=inputs)
-    shutil.copytree(store, kept.path(0))
-    shutil.rmtree(store)
-    study.make("--until", "invert")
-    assert "part 1 is there from an earlier start" in log_of(study, "invert", "vgg-0.5").read_text()
-    assert json.loads(manifest.read_text())["digest"] == said["digest"]
+    inputs = [manifest.parent / name for name in before["inputs"]]
+    about = {key: before[key] for key in ("stage", "version", "settings", "device")}
+    part = images.open_(manifest.with_suffix(".zarr"), group).load()
+    artifacts.Parts(manifest, **about, inputs=inputs).keep(0, lambda path: images.save(part, path))
+    shutil.rmtree(manifest.with_suffix(".zarr"))
+    study.make("--until", rule)
+    log = (study.results / "logs" / rule / f"{manifest.stem}.log").read_text()
+    assert f"{said} from an earlier start" in log
+    assert json.loads(manifest.read_text())["digest"] == before["digest"]
     assert not list(manifest.parent.glob(".*")), "the parts are deleted when the whole is there"
 
 
@@ -86,7 +95,3 @@ def test_parts_of_other_settings_and_half_written_ones_do_not_count(tmp_path):
     again = artifacts.Parts(tmp_path / "x.json", **about, settings={"steps": 1})
     assert (0 in again, 1 in again) == (True, False)
     assert 0 not in artifacts.Parts(tmp_path / "x.json", **about, settings={"steps": 2})
-
-
-def log_of(study, rule, stem):
-    return study.results / "logs" / rule / f"{stem}.log"

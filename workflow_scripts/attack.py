@@ -11,26 +11,44 @@ with jobs.running(snakemake.log[0], f"attack {snakemake.wildcards.model}", snake
     probe = images.load(snakemake.input.probe)
     generator = torch.Generator(device).manual_seed(seeds.derive(seed, "attack", snakemake.wildcards.model))
     starts = settings.pop("starts")
-    attack = attacks.described(**settings)
+    about = {
+        "stage": "attack",
+        "version": snakemake.params.version,
+        "settings": jobs.settings(snakemake.params),
+        "inputs": [snakemake.input.model, snakemake.input.probe],
+        "device": computing.named(device),
+    }
+    kept = artifacts.Parts(snakemake.output[0], **about)
     telling = jobs.Progress(len(probe), "images")
+    parts = attacks.parts(
+        model,
+        probe,
+        attacks.described(**settings),
+        starts=starts,
+        generator=generator,
+        device=device,
+        finished=kept,
+    )
     said = []
 
     def stored():
-        for part in attacks.parts(model, probe, attack, starts=starts, generator=generator, device=device):
-            said.append(part.drop_vars(["image", "label"]))
+        for number, part in enumerate(parts):
+            if part is None:
+                log.info("part %d is there from an earlier start", number + 1)
+            else:
+                kept.keep(number, lambda path, part=part: images.save(part, path))
+            data = images.open_(kept.path(number))
+            said.append(data.drop_vars(["image", "label"]).load())
             telling(sum(rows.sizes["sample"] for rows in said))
-            yield part
+            yield data
 
     made = artifacts.write(
         snakemake.output[0],
         lambda path: images.save_blocks(stored(), path),
-        stage="attack",
-        version=snakemake.params.version,
-        settings=jobs.settings(snakemake.params),
-        inputs=[snakemake.input.model, snakemake.input.probe],
         facts=lambda: attacks.facts(said),
-        device=computing.named(device),
+        **about,
     )
+    kept.drop()
     log.info("%s", made["facts"])
     if made["facts"]["success"] < 0.9:
         log.warning(

@@ -287,8 +287,8 @@ def write(
 class Parts:
     """Finished parts of an artifact that is not whole yet: a job that is started again goes on from them.
 
-    about: what :func:`write` is given; parts that were made otherwise are deleted. They stand in a hidden
-    folder beside the manifest.
+    about: what :func:`write` is given; parts that were made otherwise, or on another device, are deleted.
+    They stand in a hidden folder beside the manifest.
     """
 
     def __init__(
@@ -299,11 +299,12 @@ class Parts:
         version: int,
         settings: Mapping,
         inputs: Iterable[str | Path],
+        device: str | None = None,
     ):
         manifest = Path(manifest)
         self._folder = manifest.with_name(f".{manifest.stem}.parts")
         about, said = self._folder / "about", _made_from(manifest, stage, version, settings, inputs)
-        text = json.dumps(said, sort_keys=True) + "\n"
+        text = json.dumps(said | {"device": device}, sort_keys=True) + "\n"
         with _writable(manifest.parent):
             if not about.is_file() or about.read_text() != text:
                 _remove(self._folder)

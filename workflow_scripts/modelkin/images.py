@@ -153,6 +153,13 @@ def open_(path: Path, group: str | None = None) -> xr.Dataset:
         raise ModelkinError(f"{path} cannot be read ({error}); delete its manifest and run again.") from None
 
 
+def stored_blocks(path: Path) -> Iterator[xr.Dataset]:
+    """A stored dataset, :data:`BLOCK_ROWS` samples at a time."""
+    data = open_(path)
+    for start in range(0, data.sizes["sample"], BLOCK_ROWS):
+        yield data.isel(sample=slice(start, start + BLOCK_ROWS)).load()
+
+
 def load(manifest: str | Path, group: str | None = None) -> Images:
     """The images of a manifest: a probe, or one split of the dataset as group."""
     return Images.from_dataset(open_(artifacts.store(manifest), group))
