@@ -67,7 +67,7 @@ class Killer:
                 for kill in [kill for kill in planned if kill.due <= time.time()]:
                     planned.remove(kill)
                     self._strike(main, kill)
-                time.sleep(0.005)
+                time.sleep(0.02)
         return said.read_text()
 
     def _planned(self, log: Path) -> list[Kill]:
@@ -178,3 +178,11 @@ def started(study: Study, *arguments: str, **how) -> subprocess.Popen:
         start_new_session=True,
         **how,
     )
+
+
+def remove(store: Path) -> None:
+    """Delete a store, which is a file or a folder."""
+    if store.is_dir():
+        shutil.rmtree(store)
+    else:
+        store.unlink()

@@ -264,7 +264,11 @@ def write(
         manifest.unlink(missing_ok=True)
         manifest.with_suffix(LEFT_OUT).unlink(missing_ok=True)
         _remove(temporary)
-        save(temporary)
+        try:
+            save(temporary)
+        except Exception:
+            _remove(temporary)  # of no use to the next start, and it may be what filled the disk
+            raise
         digest = digest_of(temporary)
         _remove(final)
         os.replace(temporary, final)

@@ -64,22 +64,21 @@ def on_gpu(manifest: str | Path) -> bool:
 
 def cause(log: str | Path | None, since: float) -> str:
     """Why a job failed, in a line, by its log; since: when the run began, before which logs are old."""
-    if log is None or not Path(log).is_file() or Path(log).stat().st_mtime < since:
-        return f"it ended before it could write its log{_disk(log)}; what it said stands above."
-    lines = [line for line in Path(log).read_text(errors="replace").splitlines() if line.strip()]
+    lines = []
+    if log is not None and Path(log).is_file() and Path(log).stat().st_mtime >= since:
+        lines = [line for line in Path(log).read_text(errors="replace").splitlines() if line.strip()]
     errors = [line.partition(SAID)[2] for line in lines if SAID in line]
-    if not errors:
-        return (
-            f"it ended without a word{_disk(log)}; it was killed, perhaps for want of memory or time, "
-            "or its files were not seen in time: run again."
-        )
-    return f"{BUG}, {lines[-1]}" if errors[-1] == BUG else errors[-1]
-
-
-def _disk(log: str | Path | None) -> str:
-    """A clause that names the disk if it is full, else nothing."""
-    folder = next((path for path in Path(log or ".").absolute().parents if path.exists()), Path("/"))
-    return f" (no space is left in {folder})" if shutil.disk_usage(folder).free < NO_SPACE else ""
+    if errors:
+        return f"{BUG}, {lines[-1]}" if errors[-1] == BUG else errors[-1]
+    folder = next(path for path in Path(log or ".").absolute().parents if path.exists())
+    if shutil.disk_usage(folder).free < NO_SPACE:
+        return f"no space is left in {folder}; make room, then run again: what is finished is kept."
+    if not lines:
+        return "it ended before it could write its log; what it said stands above."
+    return (
+        "it ended without a word: it was killed, perhaps for want of memory or time, or its files were not "
+        "seen in time; run again."
+    )
 
 
 def failures(jobs: Iterable[Job], since: float) -> str:
@@ -171,6 +170,12 @@ class Turn:
         stream.write(f"{socket.gethostname()}, process {os.getpid()}, since {time.strftime('%F %T')}\n")
         stream.flush()
         self._held = stream
+
+    def give_back(self) -> None:
+        """Let others have it before this process ends."""
+        if self._held is not None:
+            self._held.close()
+            self._held = None
 
     def taken(self) -> bool:
         """Whether another run has it."""
