@@ -24,10 +24,11 @@ ROUND = 300  # seconds after which a run is taken for hung
 
 
 class Kill(NamedTuple):
-    """A planned one: when (as time.time()), the job's log, by which the job is known, and the way."""
+    """A planned one: when (as time.time()), the job, its stage, and the way."""
 
     due: float
-    log: Path
+    job: psutil.Process
+    stage: str
     way: str
 
 
@@ -47,13 +48,13 @@ class Killer:
         """The stages that have not been killed often enough."""
         return [stage for stage in self.stages if self.killed[stage] < self.often]
 
-    def run(self) -> str:
-        """Run the study until it ends or is killed as a whole; what it said."""
+    def run(self, *arguments: str) -> bool:
+        """Run the study until it ends or is killed as a whole; whether it came to its end."""
         unlock(self.study)
         said, began, seen, planned = self.study.folder / "said", time.time(), set(), []
         with open(said, "w") as stream:
             main = psutil.Popen(
-                self.study.command("--cores", "2", "--keep-going"),
+                self.study.command("--cores", "2", "--keep-going", *arguments),
                 cwd=self.study.folder,
                 stdout=stream,
                 stderr=stream,
@@ -63,32 +64,31 @@ class Killer:
                 assert time.time() < began + ROUND, said.read_text()[-4000:]
                 for log in new_logs(self.study, began) - seen:
                     seen.add(log)
-                    planned += self._planned(log)
+                    planned += self._planned(main, log)
                 for kill in [kill for kill in planned if kill.due <= time.time()]:
                     planned.remove(kill)
                     self._strike(main, kill)
-                time.sleep(0.02)
-        return said.read_text()
+                time.sleep(0.01)
+        return main.returncode == 0
 
-    def _planned(self, log: Path) -> list[Kill]:
+    def _planned(self, main: psutil.Popen, log: Path) -> list[Kill]:
         stage = stage_of(self.study, log)
-        if stage not in self.wanting():
+        if stage not in self.wanting() or (job := holder(main, log)) is None:
             return []
         after = self.random.uniform(0, self.latest[stage])
-        return [Kill(time.time() + after, log, self.random.choice(WAYS))]
+        return [Kill(time.time() + after, job, stage, self.random.choice(WAYS))]
 
     def _strike(self, main: psutil.Popen, kill: Kill) -> None:
-        stage, job = stage_of(self.study, kill.log), holder(main, kill.log)
-        if job is None:  # it was faster
-            self.latest[stage] /= 2
+        if not alive(kill.job):
+            self.latest[kill.stage] /= 2  # it was faster
             return
         if kill.way == "job":
-            job.send_signal(signal.SIGKILL)
+            kill.job.send_signal(signal.SIGKILL)
         elif kill.way == "main":
             main.send_signal(signal.SIGKILL)
         else:
             os.killpg(main.pid, signal.SIGKILL)
-        self.killed[stage] += 1
+        self.killed[kill.stage] += 1
         self.ways[kill.way] += 1
         if kill.way != "job":
             main.wait()
@@ -119,6 +119,14 @@ def holder(main: psutil.Popen, log: Path) -> psutil.Process | None:
         except psutil.Error:
             continue  # it has just ended
     return None
+
+
+def alive(process: psutil.Process) -> bool:
+    """Whether a process has not ended, even if its parent has not noticed yet."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def jobs_of(study: Study) -> list[psutil.Process]:

@@ -24,12 +24,14 @@ SEED = 2026
 def test_a_study_that_is_killed_again_and_again_is_that_of_an_undisturbed_run(finished, tmp_path):
     undisturbed, study = finished.digests(), Study(tmp_path / "killed", TINY)
     study.folder.mkdir()
-    killer = faults.Killer(study, STAGES, OFTEN, SEED)
+    killer, until = faults.Killer(study, STAGES, OFTEN, SEED), []
     while killer.wanting():
-        said = killer.run()
+        ended = killer.run(*until)
         faults.check_finished_is_right(study, undisturbed)
-        if "(100%) done" in said or "Nothing to be done" in said:
-            faults.forget(study, killer.wanting(), killer.random)  # its kills came too late
+        if ended:  # where kills came too late, a job runs once more, and nothing that depends on it
+            rules = [stage for stage in killer.wanting() if stage != "figures"]
+            until = ["--until", *rules] if rules else []
+            faults.forget(study, killer.wanting(), killer.random)
     faults.unlock(study)
     study.make()
     faults.check_whole(study, undisturbed)

@@ -422,7 +422,7 @@ def _writable(folder: Path):
         yield
     except (PermissionError, NotADirectoryError, FileExistsError) as error:
         raise ModelkinError(
-            f"cannot write in {folder}: {error.strerror}; give write permission, then run again: what is "
+            f"cannot write in {folder}: {os.strerror(error.errno)}; give write permission, then run again: what is "
             "finished is kept."
         ) from None
     except OSError as error:
