@@ -23,6 +23,7 @@ from typing import Any
 from modelkin.errors import ModelkinError
 
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
+NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS}  # of file systems that cannot lock files
 # What every manifest holds; a suffix is empty for a store that is a folder of files.
 HOLDS = {"stage": str, "version": int, "settings": dict, "inputs": dict, "manifests": dict}
 HOLDS |= {"digest": str, "suffix": str, "facts": dict, "software": dict}
@@ -422,8 +423,8 @@ def _writable(folder: Path):
         yield
     except (PermissionError, NotADirectoryError, FileExistsError) as error:
         raise ModelkinError(
-            f"cannot write in {folder}: {os.strerror(error.errno)}; give write permission, then run again: what is "
-            "finished is kept."
+            f"cannot write in {folder}: {os.strerror(error.errno)}; give write permission, then run again: "
+            "what is finished is kept."
         ) from None
     except OSError as error:
         known = no_room(error, folder)

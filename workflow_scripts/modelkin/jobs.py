@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import logging
 import os
 import socket
@@ -11,7 +12,7 @@ import threading
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from modelkin import artifacts, gpus
 from modelkin.errors import ModelkinError
@@ -58,7 +59,9 @@ def _begin_log(log: str | Path, what: str) -> list[logging.Handler]:
     LOG.handlers[:] = [terminal]
     try:
         Path(log).parent.mkdir(parents=True, exist_ok=True)
-        file = logging.FileHandler(log, mode="w")
+        file = logging.FileHandler(log, mode="a")
+        _wait_for_turn(file.stream)
+        file.stream.truncate(0)
     except OSError as error:
         known = artifacts.no_room(error, Path(log).parent)
         LOG.error("%s", known or f"cannot write the log {log}: {error.strerror}; give write permission.")
@@ -66,6 +69,21 @@ def _begin_log(log: str | Path, what: str) -> list[logging.Handler]:
     file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     LOG.handlers[:] = [file, terminal]
     return LOG.handlers[:]
+
+
+def _wait_for_turn(stream: TextIO) -> None:
+    """Wait until no other process has this log, which is that of one job, and have it until this one ends.
+
+    A job of a killed run may still be writing what this one is to write, on another machine for long.
+    """
+    try:
+        fcntl.lockf(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        LOG.warning("the same job of an earlier run is still at work; waiting until it ends")
+        fcntl.lockf(stream, fcntl.LOCK_EX)
+    except OSError as error:
+        if error.errno not in artifacts.NO_LOCKS:
+            raise
 
 
 @contextlib.contextmanager
@@ -79,10 +97,11 @@ def _ending_with_run():
     direct = os.getppid() == run
 
     def watch() -> None:
-        while not done.wait(WATCH):
-            if not _alive(run) or (direct and os.getppid() != run):
-                LOG.error("the run that started this job was killed, so it ends too; run again.")
-                os._exit(1)
+        while _alive(run) and not (direct and os.getppid() != run):
+            if done.wait(WATCH):
+                return
+        LOG.error("the run that started this job was killed, so it ends too; run again.")
+        os._exit(1)
 
     if run:
         threading.Thread(target=watch, daemon=True).start()

@@ -6,7 +6,6 @@ It knows jobs by the files that they leave: logs, benchmarks and manifests.
 from __future__ import annotations
 
 import csv
-import errno
 import fcntl
 import os
 import shutil
@@ -164,7 +163,7 @@ class Turn:
             ) from None
         except OSError as error:
             # Some shared file systems have no such locks; there Snakemake's own has to do.
-            if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS):
+            if error.errno not in artifacts.NO_LOCKS:
                 raise
         stream.truncate(0)
         stream.write(f"{socket.gethostname()}, process {os.getpid()}, since {time.strftime('%F %T')}\n")
