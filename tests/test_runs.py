@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -9,7 +11,7 @@ import faults
 import pytest
 from conftest import TINY, Study
 
-from modelkin import needs, runs
+from modelkin import jobs, needs, runs
 from modelkin.config import Study as Config
 from modelkin.errors import ModelkinError
 
@@ -45,8 +47,8 @@ def test_a_job_that_was_killed_or_has_no_log_of_this_run(tmp_path, monkeypatch):
 
 def test_many_failures_are_counted(tmp_path):
     log = logged(tmp_path, "t ERROR wrong.\n")
-    jobs = [runs.Job("train", f"m{i}", "failed", log) for i in range(runs.SHOWN + 3)]
-    lines = runs.failures([*jobs, runs.Job("train", "fine", "ran", log)], since=0).splitlines()
+    many = [runs.Job("train", f"m{i}", "failed", log) for i in range(runs.SHOWN + 3)]
+    lines = runs.failures([*many, runs.Job("train", "fine", "ran", log)], since=0).splitlines()
     assert lines[:2] == ["FAILED train m0: wrong.", f"       log: {log}"]
     assert len(lines) == 2 * runs.SHOWN + 1
     assert "and 3 more" in lines[-1]
@@ -56,7 +58,7 @@ def test_many_failures_are_counted(tmp_path):
 
 
 def test_the_table_counts_and_adds_up():
-    jobs = [
+    many = [
         runs.Job("train", "a", "ran", seconds=3600, gpu=True, passes=1000),
         runs.Job("train", "b", "ran", seconds=1800, gpu=True, passes=500),
         runs.Job("train", "c", "failed"),
@@ -64,7 +66,7 @@ def test_the_table_counts_and_adds_up():
         runs.Job("figure_y", "", "left"),
         runs.Job("dataset", "", "reused", seconds=0),
     ]
-    header, train, figures, total, reused, wall = runs.table(jobs, wall=3661).splitlines()
+    header, train, figures, total, reused, wall = runs.table(many, wall=3661).splitlines()
     assert header.split() == ["stage", *runs.STATES, "time", "GPU", "hours", "passes"]
     assert train.split() == ["train", "2", "0", "1", "0", "1:30:00", "1.5", "1.5e+03"]
     assert figures.split() == ["figures", "1", "0", "0", "1", "0:00:05", "0", "0"]
@@ -214,3 +216,49 @@ def test_two_studies_at_the_same_time_do_not_touch_each_other(finished, study):
     stamps = other.stamps()
     study.make("--until", "tables")
     assert other.stamps() == stamps
+
+
+JOB = """
+import sys, time
+from modelkin import jobs
+with jobs.running(sys.argv[1], "work"):
+    print("begun", flush=True)
+    time.sleep(float(sys.argv[2]))
+"""
+
+
+def job(log, seconds, run=0):
+    """A job that works so long, of the Snakemake process with that id."""
+    return subprocess.Popen(
+        [sys.executable, "-c", JOB, str(log), str(seconds)],
+        env=os.environ | {jobs.STARTED_BY: str(run)},
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+
+
+def test_a_job_waits_for_the_same_one_of_an_earlier_run(tmp_path):
+    log = tmp_path / "logs" / "a.log"
+    first = job(log, 60)
+    assert first.stdout.readline() == "begun\n"
+    second = job(log, 0)
+    assert "the same job of an earlier run is still at work" in second.stderr.readline()
+    assert second.poll() is None
+    first.kill()
+    assert second.stdout.readline() == "begun\n"
+    assert second.wait() == 0
+    first.wait()
+    assert log.read_text().count("INFO on") == 1, "the log is that of the second alone"
+
+
+def test_a_job_ends_with_its_run(tmp_path):
+    run = subprocess.Popen(["sleep", "60"])
+    work = job(tmp_path / "a.log", 60, run.pid)
+    assert work.stdout.readline() == "begun\n"
+    run.kill()
+    run.wait()
+    assert work.wait(timeout=20) == 1
+    assert "the run that started this job was killed" in work.stderr.read()
+    late = job(tmp_path / "b.log", 60, run.pid)
+    assert late.wait(timeout=20) == 1
