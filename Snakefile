@@ -51,10 +51,11 @@ onstart:
     made = {path for job in coming for path in job.output}
     if said := together(said for path, said in MISSING.items() if path in made):
         sys.exit(f"config: {said}")
-    try:
-        TURN.take()
-    except ModelkinError as error:
-        sys.exit(str(error))
+    if made:  # not for a plan or a look at what is there
+        try:
+            TURN.take()
+        except ModelkinError as error:
+            sys.exit(str(error))
 
 
 onsuccess:
