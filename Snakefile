@@ -1,8 +1,10 @@
 # From a list of trained image classifiers to what they have in common. Config, validation, targets;
 # the rules of each stage stand in rules/.
+import atexit
 import os
 import re
 import sys
+import time
 from pathlib import Path
 
 from snakemake.iocontainers import Wildcards
@@ -14,11 +16,14 @@ min_version("9.0")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 sys.path.insert(0, os.path.join(workflow.basedir, "workflow_scripts"))
 
-from modelkin import figures, jobs, kinds, measures, needs
+from modelkin import figures, jobs, kinds, measures, needs, runs
 from modelkin.artifacts import check_writable, put_in_order, there
 from modelkin.config import Study, together
 from modelkin.errors import ModelkinError
 from modelkin.stages import VERSIONS
+
+# A job ends when the process that started it does; on a cluster that is the one beside it.
+os.environ[jobs.STARTED_BY] = str(os.getpid())
 
 # A config given on the command line replaces the default one and is not merged with it.
 if not workflow.overwrite_configfiles:
@@ -46,6 +51,19 @@ onstart:
     made = {path for job in coming for path in job.output}
     if said := together(said for path, said in MISSING.items() if path in made):
         sys.exit(f"config: {said}")
+    if made:  # not for a plan or a look at what is there
+        try:
+            TURN.take()
+        except ModelkinError as error:
+            sys.exit(str(error))
+
+
+onsuccess:
+    tell()
+
+
+onerror:
+    tell()
 
 
 GPU = 0 if study.device == "cpu" else 1
@@ -62,6 +80,7 @@ report: "report/workflow.rst"
 
 
 include: "rules/common.smk"
+include: "rules/runs.smk"
 include: "rules/data.smk"
 include: "rules/models.smk"
 include: "rules/activations.smk"

@@ -41,14 +41,14 @@ NEW_MODEL = {"name": "mixer-0", "source": "train", "architecture": "mixer"}
 class Study:
     """A folder with a config and its results, on which Snakemake is run as a user would."""
 
-    def __init__(self, folder: Path, config: dict):
-        self.folder, self.config = folder, copy.deepcopy(config)
+    def __init__(self, folder: Path, config: dict, configfile: str = "study.yaml"):
+        self.folder, self.config, self.configfile = folder, copy.deepcopy(config), configfile
         self.results = folder / "results" / config["study"]
 
     def command(self, *arguments: str) -> list[str]:
-        (self.folder / "study.yaml").write_text(yaml.safe_dump(self.config, sort_keys=False))
+        (self.folder / self.configfile).write_text(yaml.safe_dump(self.config, sort_keys=False))
         where = ["--snakefile", str(ROOT / "Snakefile"), "--directory", str(self.folder)]
-        return [sys.executable, "-m", "snakemake", *where, "--configfile", "study.yaml", *arguments]
+        return [sys.executable, "-m", "snakemake", *where, "--configfile", self.configfile, *arguments]
 
     def run(self, *arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess:
         return subprocess.run(

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from modelkin import attacks, models
+from modelkin import attacks, datasets, models
 from modelkin.optimise import Ball, Descent, Momentum, around
 
 RADIUS, STEP = {"linf": 0.1, "l2": 0.8}, {"linf": 0.03, "l2": 0.3}
@@ -94,3 +94,20 @@ def test_momentum_of_gradients_under_l2_moves_by_the_step():
     descent = Descent(1, Momentum(0.01, decay=0.5, of="gradient"), keep="last")
     moved = descent.run(losses, start).images - start
     assert moved.flatten(1).norm(dim=1).tolist() == pytest.approx([0.01] * 5)
+
+
+def test_parts_that_are_finished_change_nothing_in_the_others(monkeypatch):
+    monkeypatch.setattr(models, "batch_rows", lambda size, device="cpu": 7)
+    model = models.frozen(models.new("mlp", channels=1, size=8, classes=10, width=4, representation=8))
+    probe = datasets.load("digits", size=8, test=100)["test"].pick(slice(0, 30))
+    attack = attacks.pgd("linf", 0.1, 3, 0.05)
+
+    def made(finished):
+        generator = torch.Generator().manual_seed(3)
+        return list(attacks.parts(model, probe, attack, starts=2, generator=generator, finished=finished))
+
+    whole, rest = made(()), made({0, 1, 3})
+    assert [part is None for part in rest] == [True, True, False, True, False]
+    assert rest[2].identical(whole[2])
+    assert rest[4].identical(whole[4])
+    assert not made({0, 1})[2].identical(whole[1])

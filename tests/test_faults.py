@@ -1,91 +1,85 @@
-"""SIGKILL in the middle of every stage, then a plain rerun: the digests are those of an undisturbed run."""
+"""SIGKILL at seeded moments in every stage, then plain reruns: the digests of an undisturbed run."""
 
 import json
 import os
 import shutil
 import signal
-import subprocess
 import time
 
+import faults
 import pytest
+from conftest import TINY, Study
 
-from modelkin import artifacts
+from modelkin import artifacts, images
 
-# Rule, an artifact that it makes, and what is deleted with it so that the run starts there.
-STAGES = {
-    "dataset": "dataset",
-    "probes": "probes/natural",
-    "train": "models/vgg-0.5",
-    "evaluate": "cards/vgg-0.5",
-    "invert": "probes/inverted/vgg-0.5",
-    "attack": "probes/adversarial/vgg-0.5",
-    "activations_natural": "activations/natural/vgg-0.5",
-    "activations_adversarial": "activations/adversarial/mlp-0.5",
-    "activations_inverted": "activations/inverted/mlp-0.5",
-    "similarity": "similarity/mlp-0.5",
-    "distill": "students/vgg-0.5",
-    "tables": "tables/summary",
-    "clusters": "tables/clusters",
-    "ensembles": "tables/ensemble_pairs",
-    "distillation": "tables/distillation",
-    "figure_heatmaps": "figures/heatmaps",
-}
+STAGES = [
+    *("dataset", "probes", "dictionary", "train", "evaluate", "invert", "attack", "similarity", "distill"),
+    *("activations_natural", "activations_inverted", "activations_adversarial"),
+    *("tables", "clusters", "ensembles", "distillation", "figures"),
+]
+OFTEN = 3  # kills of each stage
+SEED = 2026
 
 
-def kill_when_running(study, log):
-    """Start a run, wait until the stage's job has begun, and kill every process of it."""
-    log.unlink(missing_ok=True)
-    process = subprocess.Popen(
-        study.command("--cores", "2"),
-        cwd=study.folder,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    deadline = time.monotonic() + 60
-    while not log.exists():
-        assert process.poll() is None, "the run ended before the stage began"
-        assert time.monotonic() < deadline, "the stage never began"
-        time.sleep(0.005)
-    time.sleep(0.15)  # the script has read its inputs by now
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+def test_a_study_that_is_killed_again_and_again_is_that_of_an_undisturbed_run(finished, tmp_path):
+    undisturbed, study = finished.digests(), Study(tmp_path / "killed", TINY)
+    study.folder.mkdir()
+    killer, until = faults.Killer(study, STAGES, OFTEN, SEED), []
+    while killer.wanting():
+        ended = killer.run(*until)
+        faults.check_finished_is_right(study, undisturbed)
+        if ended:  # where kills came too late, a job runs once more, and nothing that depends on it
+            rules = [stage for stage in killer.wanting() if stage != "figures"]
+            until = ["--until", *rules] if rules else []
+            faults.forget(study, killer.wanting(), killer.random)
+    faults.unlock(study)
+    study.make()
+    faults.check_whole(study, undisturbed)
+    print(f"{killer.killed.total()} kills: {dict(killer.ways)}, {dict(killer.killed)}")
+    assert killer.killed.total() >= 50
+    assert set(killer.killed) == set(STAGES)
+    assert set(killer.ways) == set(faults.WAYS)
 
 
-@pytest.mark.parametrize(("rule", "artifact"), STAGES.items())
-def test_a_killed_stage_is_completed_by_a_rerun(finished, study, rule, artifact):
+def test_no_job_outlives_its_run(study):
+    for card in (study.results / "cards").glob("*.json"):
+        card.unlink()
+    begun = time.time()
+    run = faults.started(study)
+    while not faults.new_logs(study, begun):
+        time.sleep(0.01)
+    assert faults.jobs_of(study)
+    os.kill(run.pid, signal.SIGKILL)
+    run.wait()
+    deadline = time.monotonic() + 20
+    while faults.jobs_of(study):
+        assert time.monotonic() < deadline, "a job works on although its run was killed"
+        time.sleep(0.1)
+    said = "".join(log.read_text() for log in (study.results / "logs" / "evaluate").iterdir())
+    assert "the run that started this job was killed" in said
+
+
+@pytest.mark.parametrize(
+    ("rule", "artifact", "group", "said"),
+    [
+        ("invert", "probes/inverted/vgg-0.5", None, "part 1 is there"),
+        ("attack", "probes/adversarial/vgg-0.5", None, "part 1 is there"),
+        ("activations_inverted", "activations/inverted/mlp-0", "by/vgg-0", "vgg-0 on mlp-0 is there"),
+    ],
+)
+def test_a_long_job_goes_on_from_its_finished_parts(finished, study, rule, artifact, group, said):
     manifest = study.results / f"{artifact}.json"
+    before = json.loads(manifest.read_text())
     manifest.unlink()
-    if rule == "similarity":
-        shutil.rmtree(study.results / artifact)  # its parts would be used again
-    kill_when_running(study, log_of(study, rule, manifest.stem))
-    undisturbed = finished.digests()
-    for name, digest in study.digests().items():
-        assert digest == undisturbed[name], f"{name} looks finished and is not"
-    study.run("--unlock")
-    # To the end of the stage; once to the end of the study.
-    study.make(*(() if rule == "train" else ("--until", rule)))
-    completed = study.digests()
-    assert f"{artifact}.json" in completed
-    assert completed.items() <= undisturbed.items()
-    assert not list(manifest.parent.glob(".*.partial"))
-    if rule == "train":
-        assert completed == undisturbed
-        assert "Nothing to be done" in study.run("--dry-run").stdout
-
-
-def test_an_inversion_goes_on_from_its_finished_parts(finished, study):
-    manifest = study.results / "probes" / "inverted" / "vgg-0.5.json"
-    said, store = json.loads(manifest.read_text()), manifest.with_suffix(".zarr")
-    manifest.unlink()
-    inputs = [manifest.parent / name for name in said["inputs"]]
-    about = {key: said[key] for key in ("stage", "version", "settings")}
-    kept = artifacts.Parts(manifest, **about, inputs=inputs)
-    shutil.copytree(store, kept.path(0))
-    shutil.rmtree(store)
-    study.make("--until", "invert")
-    assert "part 1 is there from an earlier start" in log_of(study, "invert", "vgg-0.5").read_text()
-    assert json.loads(manifest.read_text())["digest"] == said["digest"]
+    inputs = [manifest.parent / name for name in before["inputs"]]
+    about = {key: before[key] for key in ("stage", "version", "settings", "device")}
+    part = images.open_(manifest.with_suffix(".zarr"), group).load()
+    artifacts.Parts(manifest, **about, inputs=inputs).keep(0, lambda path: images.save(part, path))
+    shutil.rmtree(manifest.with_suffix(".zarr"))
+    study.make("--until", rule)
+    log = (study.results / "logs" / rule / f"{manifest.stem}.log").read_text()
+    assert f"{said} from an earlier start" in log
+    assert json.loads(manifest.read_text())["digest"] == before["digest"]
     assert not list(manifest.parent.glob(".*")), "the parts are deleted when the whole is there"
 
 
@@ -103,10 +97,3 @@ def test_parts_of_other_settings_and_half_written_ones_do_not_count(tmp_path):
     again = artifacts.Parts(tmp_path / "x.json", **about, settings={"steps": 1})
     assert (0 in again, 1 in again) == (True, False)
     assert 0 not in artifacts.Parts(tmp_path / "x.json", **about, settings={"steps": 2})
-
-
-def log_of(study, rule, stem):
-    logs = study.results / "logs"
-    if rule.startswith("figure_"):
-        return logs / "figures" / f"{stem}.log"
-    return logs / rule / f"{stem}.log" if (logs / rule).is_dir() else logs / f"{rule}.log"

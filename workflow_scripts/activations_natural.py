@@ -2,7 +2,7 @@
 
 from modelkin import activations, artifacts, computing, images, jobs, models
 
-with jobs.running(snakemake.log[0], f"activations {snakemake.wildcards.model}"):
+with jobs.running(snakemake.log[0], f"activations {snakemake.wildcards.model}", snakemake.input):
     device = jobs.device(snakemake.config)
     own, resize = not snakemake.wildcards.on, snakemake.params.resize
     model = models.load_model(snakemake.input.model, device, resize)

@@ -4,33 +4,51 @@ import torch
 
 from modelkin import artifacts, attacks, computing, images, jobs, models, seeds
 
-with jobs.running(snakemake.log[0], f"attack {snakemake.wildcards.model}") as log:
+with jobs.running(snakemake.log[0], f"attack {snakemake.wildcards.model}", snakemake.input) as log:
     settings, seed = dict(snakemake.params.adversarial), snakemake.params.seed
     device = jobs.device(snakemake.config)
     model = models.load_model(snakemake.input.model, device, snakemake.params.resize).folded()
     probe = images.load(snakemake.input.probe)
     generator = torch.Generator(device).manual_seed(seeds.derive(seed, "attack", snakemake.wildcards.model))
     starts = settings.pop("starts")
-    attack = attacks.described(**settings)
+    about = {
+        "stage": "attack",
+        "version": snakemake.params.version,
+        "settings": jobs.settings(snakemake.params),
+        "inputs": [snakemake.input.model, snakemake.input.probe],
+        "device": computing.named(device),
+    }
+    kept = artifacts.Parts(snakemake.output[0], **about)
     telling = jobs.Progress(len(probe), "images")
+    parts = attacks.parts(
+        model,
+        probe,
+        attacks.described(**settings),
+        starts=starts,
+        generator=generator,
+        device=device,
+        finished=kept,
+    )
     said = []
 
     def stored():
-        for part in attacks.parts(model, probe, attack, starts=starts, generator=generator, device=device):
-            said.append(part.drop_vars(["image", "label"]))
+        for number, part in enumerate(parts):
+            if part is None:
+                log.info("part %d is there from an earlier start", number + 1)
+            else:
+                kept.keep(number, lambda path, part=part: images.save(part, path))
+            data = images.open_(kept.path(number))
+            said.append(data.drop_vars(["image", "label"]).load())
             telling(sum(rows.sizes["sample"] for rows in said))
-            yield part
+            yield data
 
     made = artifacts.write(
         snakemake.output[0],
         lambda path: images.save_blocks(stored(), path),
-        stage="attack",
-        version=snakemake.params.version,
-        settings=jobs.settings(snakemake.params),
-        inputs=[snakemake.input.model, snakemake.input.probe],
         facts=lambda: attacks.facts(said),
-        device=computing.named(device),
+        **about,
     )
+    kept.drop()
     log.info("%s", made["facts"])
     if made["facts"]["success"] < 0.9:
         log.warning(

@@ -2,7 +2,7 @@
 
 from modelkin import analyses, jobs, seeds, tables
 
-with jobs.running(snakemake.log[0], "clusters"):
+with jobs.running(snakemake.log[0], "clusters", snakemake.input):
     params = snakemake.params
     made = analyses.clusters(
         tables.read(snakemake.input.similarity),

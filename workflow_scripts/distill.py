@@ -5,7 +5,7 @@ import pandas as pd
 from modelkin import computing, images, jobs, models, seeds, tables, training
 from modelkin.distillation import Distillation
 
-with jobs.running(snakemake.log[0], f"distill {snakemake.wildcards.teacher}") as log:
+with jobs.running(snakemake.log[0], f"distill {snakemake.wildcards.teacher}", snakemake.input) as log:
     settings = dict(snakemake.params.distillation)
     repeats = settings.pop("repeats")
     device = jobs.device(snakemake.config)

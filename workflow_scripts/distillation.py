@@ -4,7 +4,7 @@ import pandas as pd
 
 from modelkin import analyses, jobs, seeds, tables
 
-with jobs.running(snakemake.log[0], "distillation"):
+with jobs.running(snakemake.log[0], "distillation", snakemake.input):
     made = analyses.distillation(
         pd.concat([tables.read(manifest) for manifest in snakemake.input.students]),
         tables.read(snakemake.input.similarity),

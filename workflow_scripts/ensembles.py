@@ -2,7 +2,7 @@
 
 from modelkin import analyses, artifacts, images, jobs, seeds, tables
 
-with jobs.running(snakemake.log[0], "ensembles"):
+with jobs.running(snakemake.log[0], "ensembles", snakemake.input):
     params = snakemake.params
     models = tables.read(snakemake.input.models)
     logits = {

@@ -2,7 +2,7 @@
 
 from modelkin import anatomy, artifacts, computing, images, jobs, models, seeds, tables, training
 
-with jobs.running(snakemake.log[0], f"evaluate {snakemake.wildcards.model}") as log:
+with jobs.running(snakemake.log[0], f"evaluate {snakemake.wildcards.model}", snakemake.input) as log:
     evaluation, seed = snakemake.params.evaluation, snakemake.params.seed
     device = jobs.device(snakemake.config)
     model = models.load_model(snakemake.input.model, device, snakemake.params.resize)

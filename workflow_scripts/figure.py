@@ -5,7 +5,7 @@ from pathlib import Path
 from modelkin import artifacts, figures, images, jobs, tables
 from modelkin.figures import base
 
-with jobs.running(snakemake.log[0], f"figure {snakemake.params.figure}"):
+with jobs.running(snakemake.log[0], f"figure {snakemake.params.figure}", snakemake.input):
     figure = figures.get(snakemake.params.figure)
     settings = snakemake.params.settings
     data = {Path(manifest).stem: tables.read(manifest) for manifest in snakemake.input.tables}

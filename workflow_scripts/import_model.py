@@ -2,7 +2,7 @@
 
 from modelkin import computing, images, jobs, models
 
-with jobs.running(snakemake.log[0], f"import {snakemake.wildcards.model}") as log:
+with jobs.running(snakemake.log[0], f"import {snakemake.wildcards.model}", snakemake.input) as log:
     entry, resize = snakemake.params.entry, snakemake.params.resize
     device = jobs.device(snakemake.config)
     test = images.load(snakemake.input.dataset, "test")

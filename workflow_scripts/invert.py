@@ -2,7 +2,7 @@
 
 from modelkin import artifacts, computing, images, inversion, jobs, models, tables
 
-with jobs.running(snakemake.log[0], f"invert {snakemake.wildcards.model}") as log:
+with jobs.running(snakemake.log[0], f"invert {snakemake.wildcards.model}", snakemake.input) as log:
     settings = dict(snakemake.params.inversion)
     device = jobs.device(snakemake.config)
     model = models.load_model(snakemake.input.model, device, snakemake.params.resize).folded()
@@ -15,6 +15,7 @@ with jobs.running(snakemake.log[0], f"invert {snakemake.wildcards.model}") as lo
         "version": snakemake.params.version,
         "settings": jobs.settings(snakemake.params),
         "inputs": [snakemake.input.model, snakemake.input.dataset, snakemake.input.pairs],
+        "device": computing.named(device),
     }
     kept = artifacts.Parts(snakemake.output[0], **about)
     telling = jobs.Progress(len(pairs) * settings["steps"], "image steps")
@@ -47,7 +48,6 @@ with jobs.running(snakemake.log[0], f"invert {snakemake.wildcards.model}") as lo
         snakemake.output[0],
         lambda path: images.save_blocks(stored(), path),
         facts=lambda: inversion.Inverted.joined(said).facts(),
-        device=computing.named(device),
         **about,
     )
     kept.drop()

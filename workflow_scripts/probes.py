@@ -2,7 +2,7 @@
 
 from modelkin import artifacts, images, jobs, probes, seeds, tables
 
-with jobs.running(snakemake.log[0], "probes"):
+with jobs.running(snakemake.log[0], "probes", snakemake.input):
     (dataset,) = snakemake.input
     samples, seed = snakemake.params.samples, snakemake.params.seed
     about = {

@@ -7,7 +7,7 @@ import pandas as pd
 from modelkin import activations, artifacts, images, jobs, measures, similarity, tables
 from modelkin.measures import Measured
 
-with jobs.running(snakemake.log[0], f"similarity {snakemake.wildcards.model}") as log:
+with jobs.running(snakemake.log[0], f"similarity {snakemake.wildcards.model}", snakemake.input) as log:
     names, params = snakemake.params.models, snakemake.params
     inputs = list(snakemake.input)
     folder = Path(inputs[0]).parents[1]

@@ -7,7 +7,7 @@ import pandas as pd
 
 from modelkin import artifacts, components, jobs, kinds, models, relations, tables
 
-with jobs.running(snakemake.log[0], "tables") as log:
+with jobs.running(snakemake.log[0], "tables", snakemake.input) as log:
     described = pd.DataFrame(snakemake.params.models)
     names = described["name"]
     trained = dict(zip(names, snakemake.input.models, strict=True))

@@ -2,7 +2,7 @@
 
 from modelkin import computing, images, jobs, models, seeds, training
 
-with jobs.running(snakemake.log[0], f"train {snakemake.wildcards.model}"):
+with jobs.running(snakemake.log[0], f"train {snakemake.wildcards.model}", snakemake.input):
     (dataset,) = snakemake.input
     settings, seed = snakemake.params.training, snakemake.params.seed
     device = jobs.device(snakemake.config)

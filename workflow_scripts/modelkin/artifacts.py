@@ -23,6 +23,7 @@ from typing import Any
 from modelkin.errors import ModelkinError
 
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
+NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS}  # of file systems that cannot lock files
 # What every manifest holds; a suffix is empty for a store that is a folder of files.
 HOLDS = {"stage": str, "version": int, "settings": dict, "inputs": dict, "manifests": dict}
 HOLDS |= {"digest": str, "suffix": str, "facts": dict, "software": dict}
@@ -148,6 +149,34 @@ def store(manifest: str | Path, suffix: str = ".zarr") -> Path:
     return path
 
 
+def checked_store(manifest: str | Path, suffix: str) -> Path:
+    """As :func:`store`, for small ones that have no checksums of their own: all bytes are what was stored."""
+    path = store(manifest, suffix)
+    if digest_of(path) != read(manifest)["digest"]:
+        raise _damage(path, manifest)
+    return path
+
+
+def damaged(manifests: Iterable[str | Path]) -> ModelkinError | None:
+    """What to say of the first of these artifacts that is not what was stored; None if there is none."""
+    for manifest in map(Path, manifests):
+        if manifest.suffix != ".json" or not manifest.is_file():
+            continue
+        found = there(manifest)
+        if found is None:
+            return ModelkinError(f"{manifest} is damaged; delete it and run again.")
+        path = manifest.with_suffix(found["suffix"])
+        if path.exists() and digest_of(path) != found["digest"]:
+            return _damage(path, manifest)
+    return None
+
+
+def _damage(path: Path, manifest: str | Path) -> ModelkinError:
+    return ModelkinError(
+        f"{path} is damaged: it is not what was stored; delete {manifest} and run again to make it anew."
+    )
+
+
 def there(manifest: str | Path) -> dict[str, Any] | None:
     """The manifest at that path if it is there and as it was written."""
     path = Path(manifest)
@@ -236,7 +265,11 @@ def write(
         manifest.unlink(missing_ok=True)
         manifest.with_suffix(LEFT_OUT).unlink(missing_ok=True)
         _remove(temporary)
-        save(temporary)
+        try:
+            save(temporary)
+        except Exception:
+            _remove(temporary)  # of no use to the next start, and it may be what filled the disk
+            raise
         digest = digest_of(temporary)
         _remove(final)
         os.replace(temporary, final)
@@ -259,8 +292,8 @@ def write(
 class Parts:
     """Finished parts of an artifact that is not whole yet: a job that is started again goes on from them.
 
-    about: what :func:`write` is given; parts that were made otherwise are deleted. They stand in a hidden
-    folder beside the manifest.
+    about: what :func:`write` is given; parts that were made otherwise, or on another device, are deleted.
+    They stand in a hidden folder beside the manifest.
     """
 
     def __init__(
@@ -271,11 +304,12 @@ class Parts:
         version: int,
         settings: Mapping,
         inputs: Iterable[str | Path],
+        device: str | None = None,
     ):
         manifest = Path(manifest)
         self._folder = manifest.with_name(f".{manifest.stem}.parts")
         about, said = self._folder / "about", _made_from(manifest, stage, version, settings, inputs)
-        text = json.dumps(said, sort_keys=True) + "\n"
+        text = json.dumps(said | {"device": device}, sort_keys=True) + "\n"
         with _writable(manifest.parent):
             if not about.is_file() or about.read_text() != text:
                 _remove(self._folder)
@@ -371,14 +405,29 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+def no_room(error: BaseException, folder: str | Path) -> ModelkinError | None:
+    """What to say of an error of a disk that is full or cannot be written; None of other errors."""
+    number = getattr(error, "errno", None)
+    if number not in NO_ROOM:
+        return None
+    cure = "make it writable" if number == errno.EROFS else "make room"
+    return ModelkinError(
+        f"cannot write in {folder}: {os.strerror(number)}; {cure}, then run again: what is finished is kept."
+    )
+
+
 @contextlib.contextmanager
 def _writable(folder: Path):
     try:
         folder.mkdir(parents=True, exist_ok=True)
         yield
     except (PermissionError, NotADirectoryError, FileExistsError) as error:
-        raise ModelkinError(f"cannot write in {folder}: {error.strerror}; give write permission.") from None
+        raise ModelkinError(
+            f"cannot write in {folder}: {os.strerror(error.errno)}; give write permission, then run again: "
+            "what is finished is kept."
+        ) from None
     except OSError as error:
-        if error.errno not in NO_ROOM:
+        known = no_room(error, folder)
+        if known is None:
             raise
-        raise ModelkinError(f"cannot write in {folder}: {error.strerror}.") from None
+        raise known from None

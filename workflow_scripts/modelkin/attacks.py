@@ -4,7 +4,7 @@ the steps are the optimisation engine's.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -129,13 +129,21 @@ def parts(
     starts: int = 0,
     generator: torch.Generator | None = None,
     device: torch.device | str = "cpu",
-) -> Iterator[xr.Dataset]:
+    finished: Container[int] = (),
+) -> Iterator[xr.Dataset | None]:
     """The adversarial probe of a model, made of these images at its own size, some rows at a time.
 
     Beside image and label: right (before), fooled (after), and the distance moved in the attack's norm.
+    finished: numbers of parts that are not computed, for which None stands; the others are as if all were.
     """
     done = 0
-    for x, y in models.batches(model, images, device):
+    for number, (x, y) in enumerate(models.batches(model, images, device)):
+        if number in finished:
+            for _ in range(starts):  # draw what their random starts took, so that the next ones are the same
+                around(x, attack.ball, generator)
+            done += len(x)
+            yield None
+            continue
         near = untargeted(model, x, y, attack, starts=starts, generator=generator)
         offset = (near - x).flatten(1)
         moved = (

@@ -10,14 +10,15 @@ from pathlib import Path
 
 import numpy as np
 import xarray as xr
-from zarr.codecs import BloscCodec
+from zarr.codecs import BloscCodec, Crc32cCodec
 
 from modelkin import artifacts
 from modelkin.errors import ModelkinError
 
 BLOCK_ROWS, BLOCK_BYTES = 1000, 2**28
 CHUNK_BYTES = 2**24
-CODEC = BloscCodec(cname="zstd", clevel=1, shuffle="shuffle")
+# The checksum, of each chunk, is looked at whenever one is read.
+CODECS = (BloscCodec(cname="zstd", clevel=1, shuffle="shuffle"), Crc32cCodec())
 
 
 @dataclass(frozen=True)
@@ -135,11 +136,11 @@ def save_blocks(blocks: Iterable[xr.Dataset], path: Path, group: str | None = No
 
 
 def _encoding(data: xr.Dataset) -> dict[str, dict]:
-    encoding = {}
+    encoding = {name: {"compressors": CODECS} for name in data.coords}
     for name, variable in data.data_vars.items():
         row_bytes = max(1, variable.dtype.itemsize * int(np.prod(variable.shape[1:])))
         rows = min(BLOCK_ROWS, max(1, CHUNK_BYTES // row_bytes), max(1, variable.shape[0]))
-        encoding[name] = {"chunks": (rows, *variable.shape[1:]), "compressors": CODEC}
+        encoding[name] = {"chunks": (rows, *variable.shape[1:]), "compressors": CODECS}
     return encoding
 
 
@@ -150,6 +151,13 @@ def open_(path: Path, group: str | None = None) -> xr.Dataset:
         return xr.open_dataset(path, engine="zarr", group=group, consolidated=False, chunks=None, cache=False)
     except (FileNotFoundError, KeyError, ValueError) as error:
         raise ModelkinError(f"{path} cannot be read ({error}); delete its manifest and run again.") from None
+
+
+def stored_blocks(path: Path) -> Iterator[xr.Dataset]:
+    """A stored dataset, :data:`BLOCK_ROWS` samples at a time."""
+    data = open_(path)
+    for start in range(0, data.sizes["sample"], BLOCK_ROWS):
+        yield data.isel(sample=slice(start, start + BLOCK_ROWS)).load()
 
 
 def load(manifest: str | Path, group: str | None = None) -> Images:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -243,11 +245,22 @@ def write(manifest: str | Path, model: Classifier, history: list[dict], **about)
     def save(folder: Path) -> None:
         folder.mkdir()
         weights = {name: value.contiguous().cpu() for name, value in model.state_dict().items()}
-        save_file(weights, folder / WEIGHTS)
+        _save_weights(weights, folder / WEIGHTS)
         (folder / HISTORY).write_text(json.dumps(history, indent=1) + "\n")
 
     facts = {"build": model.build, **card(model), **about.pop("facts", {})}
     artifacts.write(manifest, save, suffix="", facts=facts, **about)
+
+
+def _save_weights(weights: dict[str, torch.Tensor], path: Path) -> None:
+    try:
+        save_file(weights, path)
+    except safetensors.SafetensorError as error:
+        # The library tells the system's error in its text alone.
+        number = re.search(r"os error (\d+)", str(error))
+        if number is None:
+            raise
+        raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from error
 
 
 def card(model: Classifier) -> dict[str, Any]:
@@ -314,6 +327,7 @@ def load_model(
     broken = [name for name, value in weights.items() if not torch.isfinite(value).all()]
     if broken:
         raise ModelkinError(f"the weights {path} hold NaN or infinite values, first in '{broken[0]}'.")
+    artifacts.checked_store(manifest, "")  # numbers that changed are numbers still
     return on(frozen(model), device)
 
 

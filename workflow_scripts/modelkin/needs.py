@@ -44,6 +44,11 @@ def minutes(study: Study, stage: str, model: str = "", other: str = "") -> int:
     return START + EXTRA.get(stage, 0) + math.ceil(seconds / 60)
 
 
+def passes(study: Study, stage: str, model: str = "", other: str = "") -> float:
+    """Passes of models (images through a network, forward or also backward) of that job, at the most."""
+    return PASSES[stage](study, model, other or study.dataset) if stage in PASSES else 0
+
+
 def side(study: Study, model: str, label: str) -> int:
     """Pixels a side of the images that a model takes when its probe is of that dataset."""
     entry = study.models[model]
@@ -56,9 +61,9 @@ def _image_bytes(study: Study, label: str, each: int = 4) -> int:
     return 3 * (study.counts[label].get("size") or UNKNOWN) ** 2 * each
 
 
-def _seconds(passes: Callable[[Study, str, str], float]) -> Callable[[Study, str, str], float]:
+def _seconds(count: Callable[[Study, str, str], float]) -> Callable[[Study, str, str], float]:
     """Passes of one model as seconds."""
-    return lambda study, model, label: passes(study, model, label) * _pass(study, model, label)
+    return lambda study, model, label: count(study, model, label) * _pass(study, model, label)
 
 
 def _pass(study: Study, model: str, label: str) -> float:
@@ -96,6 +101,11 @@ def _attack(study: Study, model: str, label: str) -> float:
 def _natural(study: Study, model: str, label: str) -> float:
     probes = study.section("probes")
     return probes["natural"] + probes["saliency"]
+
+
+def _shell_passes(made: str) -> Callable[[Study, str, str], float]:
+    """Of all models up to this one on its probe, and of this one on theirs."""
+    return lambda study, model, label: study.section("probes")[made] * (2 * len(study.through(model)) - 1)
 
 
 def _shell(made: str) -> Callable[[Study, str, str], float]:
@@ -172,6 +182,16 @@ HELD: Mapping[str, Size] = {
     "distill": _training_split,
     "similarity": _compared,
     "ensembles": _logits,
+}
+PASSES: Mapping[str, Size] = {
+    "train": _training,
+    "distill": _distillation,
+    "evaluate": _evaluation,
+    "invert": _inversion,
+    "attack": _attack,
+    "activations_natural": _natural,
+    "activations_inverted": _shell_passes("inverted"),
+    "activations_adversarial": _shell_passes("natural"),
 }
 SECONDS: Mapping[str, Size] = {
     "dataset": lambda study, model, label: (

@@ -41,8 +41,8 @@ def write_all(manifests: Iterable[str | Path], frames: Mapping[str, pd.DataFrame
 
 
 def read(manifest: str | Path) -> pd.DataFrame:
-    """The frame of a parquet artifact."""
-    return pd.read_parquet(artifacts.store(manifest, ".parquet"))
+    """The frame of a parquet artifact; ModelkinError if it is damaged."""
+    return pd.read_parquet(artifacts.checked_store(manifest, ".parquet"))
 
 
 def join(shells: list[pd.DataFrame], models: pd.DataFrame) -> pd.DataFrame:

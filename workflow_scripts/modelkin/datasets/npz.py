@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from pathlib import Path
 
 import lazy_loader
@@ -115,7 +116,7 @@ def _arrays(path: str, names: list[str]) -> dict[str, np.ndarray]:
             if missing:
                 raise ModelkinError(f"{path} must hold arrays x and y; {missing[0]} is missing.")
             arrays = {name: found[name] for name in names if name in found.files}
-    except (ValueError, OSError, AttributeError, zipfile.BadZipFile) as error:
+    except (ValueError, OSError, EOFError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
         raise ModelkinError(f"{path} is not a readable .npz file of plain arrays ({error}).") from None
     if arrays["y"].ndim != 1 or arrays["y"].dtype.kind not in "iu" or not len(arrays["y"]):
         raise ModelkinError(f"{path}: y must be one whole number for each image.")

@@ -1,0 +1,52 @@
+# What a run says when it ends: why it failed, what it did, what to do if it was refused.
+BEGAN = time.time()
+TURN = runs.Turn(f"{RESULTS}/logs/run.lock")
+SUMMARY = f"{RESULTS}/logs/run-summary.txt"
+
+
+def ended(job):
+    """A job of this run and how it ended."""
+    if job in workflow.scheduler.failed:
+        state = "failed"
+    elif not workflow.dag.needrun(job):
+        state = "reused"
+    else:
+        state = "ran" if workflow.dag.finished(job) else "left"
+    asked = about(job.rule.name, job.wildcards)
+    ran = state == "ran"
+    return runs.Job(
+        job.rule.name,
+        "".join(reversed(list(job.wildcards))),
+        state,
+        log=Path(job.log[0]) if job.log else None,
+        seconds=runs.seconds(job.benchmark) if ran and job.benchmark else 0.0,
+        gpu=ran and job.resources.get("gpu", 0) > 0 and runs.on_gpu(job.output[0]),
+        passes=needs.passes(*asked) if ran else 0.0,
+    )
+
+
+def tell():
+    """Say at the very end, after all that Snakemake says, what the run did and why it failed."""
+    if workflow.touch:
+        return
+    jobs_of_run = [job for job in workflow.dag.jobs if job.log]
+    said = []
+    # Stages have benchmarks; looking at a study has none.
+    staged = [ended(job) for job in jobs_of_run if job.benchmark]
+    if any(job.state != "reused" for job in staged):
+        said.append(runs.table(staged, time.time() - BEGAN))
+        said.append(runs.keep(SUMMARY, said[0]))
+    said.append(runs.failures(map(ended, jobs_of_run), BEGAN))
+    atexit.register(print, "\n".join(filter(None, said)), file=sys.stderr, flush=True)
+
+
+def tell_if_refused():
+    """Say what to do if Snakemake was to run jobs and found the folder locked."""
+    started = workflow.scheduler is not None or workflow.executor_plugin is None
+    if not started and not workflow.dryrun and runs.locked(".snakemake/locks", RESULTS):
+        files = [os.path.relpath(path) for path in workflow.overwrite_configfiles]
+        print(runs.refused(TURN, files), file=sys.stderr)
+
+
+if workflow.is_main_process:
+    atexit.register(tell_if_refused)
