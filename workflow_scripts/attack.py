@@ -1,7 +1,5 @@
 """Make one model's adversarial probe: the natural one, changed until the model errs."""
 
-import torch
-
 from modelkin import artifacts, attacks, computing, images, jobs, models, seeds
 
 with jobs.running(snakemake.log[0], f"attack {snakemake.wildcards.model}") as log:
@@ -9,14 +7,14 @@ with jobs.running(snakemake.log[0], f"attack {snakemake.wildcards.model}") as lo
     device = jobs.device(snakemake.config)
     model = models.load_model(snakemake.input.model, device, snakemake.params.resize).folded()
     probe = images.load(snakemake.input.probe)
-    generator = torch.Generator(device).manual_seed(seeds.derive(seed, "attack", snakemake.wildcards.model))
-    starts = settings.pop("starts")
-    attack = attacks.described(**settings)
+    form = settings.pop("stored")
+    seed = seeds.derive(seed, "attack", snakemake.wildcards.model)
+    attack = attacks.described(**settings, seed=seed, device=device)
     telling = jobs.Progress(len(probe), "images")
     said = []
 
     def stored():
-        for part in attacks.parts(model, probe, attack, starts=starts, generator=generator, device=device):
+        for part in attacks.parts(model, probe, attack, norm=settings["norm"], stored=form, device=device):
             said.append(part.drop_vars(["image", "label"]))
             telling(sum(rows.sizes["sample"] for rows in said))
             yield part
@@ -31,8 +29,11 @@ with jobs.running(snakemake.log[0], f"attack {snakemake.wildcards.model}") as lo
         facts=lambda: attacks.facts(said),
         device=computing.named(device),
     )
-    log.info("%s", made["facts"])
-    if made["facts"]["success"] < 0.9:
-        log.warning(
-            "the attack fools its own model on %.0f %% of the images only", 100 * made["facts"]["success"]
-        )
+    found = made["facts"]
+    log.info("%s", found)
+    if found["success"] is None:
+        log.warning("the model is right on none of the images, so no attack on it says anything")
+    elif found["success"] < 0.9:
+        log.warning("the attack fools its own model on %.0f %% of the images only", 100 * found["success"])
+    if found["lost"]:
+        log.warning("%d images fooled the model until they were rounded to %s", found["lost"], form)

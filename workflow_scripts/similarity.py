@@ -44,6 +44,8 @@ with jobs.running(snakemake.log[0], f"similarity {snakemake.wildcards.model}") a
             device=jobs.device(snakemake.config),
             progress=jobs.Progress(len(wanted), "pairs"),
         )
+        for said in similarity.remarks(rows):
+            log.warning("%s", said)
         for part, item in zip(stale, chosen, strict=True):
             tables.write(part, rows[rows["measure"] == item["label"]], **parts[part])
     whole = pd.concat([tables.read(part) for part in parts], ignore_index=True)

@@ -30,6 +30,10 @@ OVER_PAIRS = {
     "chance": ("measure", "mean of the pairs' values for permuted samples"),
     "n": ("1", "samples of a pair"),
 }
+ATTACK_SUCCESS = (
+    "share of images",
+    "on adversarial probes, images that fool the model they were made for, the lower of the two models'",
+)
 INVERSION = {
     "median_loss": (
         "1",
@@ -80,7 +84,8 @@ COLUMNS: dict[str, dict[str, tuple[str, str]]] = {
         "ci_low": ("measure", "lower end of the 95 % interval"),
         "ci_high": ("measure", "upper end of the 95 % interval"),
         "chance": ("measure", "value when b's samples are permuted; missing where that says nothing"),
-        "n": ("1", "samples that the value rests on"),
+        "n": ("1", "samples that the value rests on; 0 where the measure is undefined for the pair"),
+        "attack_success": ATTACK_SUCCESS,
     },
     "models": {
         "name": ("", "model, as in the config"),
@@ -121,7 +126,12 @@ COLUMNS: dict[str, dict[str, tuple[str, str]]] = {
         ),
         "test_accuracy": ("share of images", "accuracy on the test split"),
     },
-    "summary": {**PROBE, "eps": (PIXELS, f"{LEVEL}, of both models"), **OVER_PAIRS},
+    "summary": {
+        **PROBE,
+        "eps": (PIXELS, f"{LEVEL}, of both models"),
+        **OVER_PAIRS,
+        "attack_success": (ATTACK_SUCCESS[0], f"lowest of the pairs': {ATTACK_SUCCESS[1]}"),
+    },
     "asymmetry": {
         "measure": MEASURE,
         "source_eps": (PIXELS, "robustness level of the model that the images were made with"),

@@ -24,7 +24,7 @@ CODEC = BloscCodec(cname="zstd", clevel=1, shuffle="shuffle")
 class Images:
     """n images: pixels (n, c, h, w), labels int64 (n,), ids str (n,), class names.
 
-    Pixels are uint8, or float32 in [0, 1]. Those of a store are read when they are asked for, so a
+    Pixels are uint8, or float32 or float16 in [0, 1]. Those of a store are read when they are asked for, so a
     store may be larger than memory: :meth:`floats` gives what models take.
     """
 
@@ -107,8 +107,10 @@ class Images:
 
 
 def unit(pixels: np.ndarray) -> np.ndarray:
-    """Pixels of 8 bits as float32 in [0, 1]; others as they are."""
-    return pixels.astype(np.float32) / 255 if pixels.dtype == np.uint8 else pixels
+    """Pixels of 8 bits as float32 in [0, 1], those of half precision as float32; others as they are."""
+    if pixels.dtype == np.uint8:
+        return pixels.astype(np.float32) / 255
+    return pixels.astype(np.float32) if pixels.dtype == np.float16 else pixels
 
 
 def sample_coordinate(ids) -> np.ndarray:

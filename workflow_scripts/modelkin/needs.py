@@ -88,9 +88,15 @@ def _inversion(study: Study, model: str, label: str) -> float:
     return study.section("probes")["inverted"] * (study.section("inversion")["steps"] + 1)
 
 
+def gradients(attack: Mapping) -> int:
+    """Of an attack of the config's section ``adversarial``, for one image, about."""
+    if attack["attack"] == "autoattack":
+        return AUTOATTACK
+    return attack["steps"] * max(1, attack.get("starts", 0)) * (1 + attack.get("neighbours", 0))
+
+
 def _attack(study: Study, model: str, label: str) -> float:
-    settings = study.adversarial
-    return study.section("probes")["natural"] * settings["steps"] * max(1, settings["starts"])
+    return study.section("probes")["natural"] * gradients(study.adversarial)
 
 
 def _natural(study: Study, model: str, label: str) -> float:
