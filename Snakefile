@@ -93,6 +93,7 @@ rule all:
         DATA,
         MODELS,
         ACTIVATIONS,
+        BOUNDARIES,
         SIMILARITY,
         ANALYSES,
         FIGURES,

@@ -13,7 +13,7 @@ SECTIONS = {
     "ensembles": "6 Ensembles",
     "distillation": "7 Distillation",
 }
-HAVE = TABLES + CLUSTERS + ENSEMBLES + DISTILLATION
+HAVE = TABLES + CLUSTERS + ENSEMBLES + DISTILLATION + SHORTCUT + DRAWS
 LABELS = [m.label for m in study.measures]
 
 

@@ -59,6 +59,10 @@ ATTACKS = {
 }
 
 
+# What is asked of a model's boundaries, by what measures need, and the keys that it depends on.
+BOUNDARIES = {"regions": ("triplets", "grid"), "distances": ("samples", "direction", "steps")}
+
+
 class Study:
     """A valid config. ``names`` are all models in order of arrival, ``active`` those not retired.
 
@@ -149,6 +153,25 @@ class Study:
     def adversarial(self) -> dict[str, Any] | None:
         """The section of that name, or None for a study without adversarial probes."""
         return self._config.get("adversarial")
+
+    @property
+    def boundaries(self) -> dict[str, dict[str, Any]]:
+        """What is asked of each model's boundaries, as the study's measures need it; empty if none does."""
+        section = self.section("boundaries")
+        needed = {measures.get(m.name).needs for m in self.measures}
+        return {
+            what: {key: section[key] for key in keys} for what, keys in BOUNDARIES.items() if what in needed
+        }
+
+    @property
+    def draws(self) -> int | None:
+        """Into how many draws images are dealt out to see how measures vary, None for a study without."""
+        return self._config.get("draws", {}).get("repeats")
+
+    @property
+    def drawn_kinds(self) -> list[str]:
+        """The kinds of probe on which draws are compared: those of one value for each pair."""
+        return [kind for kind in self.kinds if kind in kinds.PAIRED]
 
     @property
     def teachers(self) -> list[str]:
@@ -286,6 +309,7 @@ def _check(study: Study, config: dict[str, Any]) -> None:
             )
     _check_attacks(study, config)
     _check_samples(study, config)
+    _check_draws(study, config)
     _check_analyses(study, config)
 
 
@@ -353,6 +377,26 @@ def _check_samples(study: Study, config: dict[str, Any]) -> None:
                     f"measure {measure.label} asks for more neighbours than the {made} probe has "
                     f"other images ({config['probes'][made] - 1})."
                 )
+
+
+def _check_draws(study: Study, config: dict[str, Any]) -> None:
+    """ModelkinError unless every draw has enough of what each measure needs."""
+    if study.draws is None:
+        return
+    natural, section = config["probes"]["natural"], config["boundaries"]
+    have = {
+        "saliency": min(natural, config["probes"]["saliency"]),
+        "regions": section["triplets"],
+        "distances": min(natural, section["samples"]),
+    }
+    for measure in study.measures:
+        drawn = have.get(measures.get(measure.name).needs, natural) // study.draws
+        least = max(2, measure.settings.get("k", 0) + 1)
+        if drawn < least and any(map(measures.get(measure.name).measurable, study.drawn_kinds)):
+            raise ModelkinError(
+                f"draws: {study.draws} repeats leave {drawn} samples to {measure.label}, which needs "
+                f"{least}; ask for fewer repeats or for more images."
+            )
 
 
 def _check_counts(study: Study, config: dict[str, Any], label: str, counts: dict[str, int]) -> None:

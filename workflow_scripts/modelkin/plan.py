@@ -289,6 +289,8 @@ def _stages(study: Study, costs: Mapping[str, Cost], device) -> list[Stage]:
     if study.adversarial:
         stages.append(_summed("attack", [_attack(study, cost) for cost in each]))
         stages.append(_shells("activations, adversarial", study, each, natural))
+    if study.boundaries:
+        stages.append(_summed("boundaries", [_boundaries(study, cost) for cost in each]))
     stages.append(_similarity(study, costs, device))
     if study.distillation:
         stages.append(_distillation(study, costs))
@@ -364,6 +366,12 @@ def _attack(study: Study, cost: Cost) -> Stage:
     return _job("attack", passes, seconds, size * images * cost.pixels)
 
 
+def _boundaries(study: Study, cost: Cost) -> Stage:
+    points, asked = needs.boundary_points(study), study.boundaries
+    size = 4 * asked["regions"]["triplets"] * asked["regions"]["grid"] ** 2 if "regions" in asked else 0
+    return _job("boundaries", points, points * cost.forward, size)
+
+
 def _shells(stage: str, study: Study, each: Sequence[Cost], images: int, ways: int = 1) -> Stage:
     """Every model on so many images of every model; the last shell is the longest."""
     count, classes = len(each), _classes(study)
@@ -396,7 +404,13 @@ def _comparing(measured: measures.Measured, samples: int, width: int, study: Stu
     if what == "saliency":
         samples = min(samples, study.section("probes")["saliency"])
     pixels = functools.reduce(lambda a, b: a * b, datasets.shape(**study.settings(study.dataset)))
-    width = {"saliency": pixels, "logits": _classes(study), "outcomes": 2}.get(what, width)
+    width = {
+        "saliency": pixels,
+        "logits": _classes(study),
+        "outcomes": 2,
+        "distances": 2,
+        "regions": 2500,
+    }.get(what, width)
     # Of these every sample is compared by itself.
     few = (
         min(samples, SAMPLES if what != "saliency" else SAMPLES // 10)

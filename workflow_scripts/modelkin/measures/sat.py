@@ -37,13 +37,14 @@ def compare(a: dict, b: dict) -> Estimate:
             "images or leave out the model that is at chance level."
         )
     fooled = (a["fooled"][both].double() + b["fooled"][both].double()) / 2
-    value = _score(fooled.mean())
+    value = score(fooled.mean())
     if n < 2:
         return Estimate(float(value), math.nan, n)
-    return jackknife(value, _score((fooled.sum() - fooled) / (n - 1)))._replace(n=n)
+    return jackknife(value, score((fooled.sum() - fooled) / (n - 1)))._replace(n=n)
 
 
-def _score(share):
+def score(share):
+    """Equation (1) of a share of fooled images, or of several."""
     return (100 * share).clamp_min(FLOOR).log()
 
 
