@@ -99,7 +99,7 @@ def test_one_pair_without_a_common_image_leaves_the_others_alone():
     assert pairs == {(name, "dead") for name in names} | {("first", "last"), ("last", "few")}
     undefined, few = similarity.remarks(found)
     assert undefined.startswith("sat is not defined for 7 of 15 pairs, first 'first' and 'last'")
-    assert few.startswith("sat rests on fewer than 30 images for 3 of 15 pairs")
+    assert few.startswith("sat rests on fewer than 30 samples for 3 of 15 pairs")
     facts = {name: {"success": 1 - i / 10} for i, name in enumerate(names)} | {"dead": {"success": None}}
     told = tables.with_attacks(found, facts).set_index(["model_a", "model_b"])["attack_success"]
     assert told["good", "few"] == pytest.approx(0.7)
@@ -157,7 +157,7 @@ def test_wrong_configs(change, said):
 def test_published_settings_are_the_default():
     study = config.Study({**TINY, "adversarial": {}, "measures": ["sat", "linear_cka"]})
     found = dict(study.adversarial)
-    assert found.pop("stored") == "float16"
+    assert found.pop("stored") == "uint16"
     assert found["starts"] == 0
     descent = attacks.described(**found).keywords["attack"]
     assert (descent.rule.norm, descent.ball.norm, descent.steps) == ("linf", "linf", 50)
@@ -221,3 +221,67 @@ def test_the_attack_is_reported(attacked):
         assert row["attack_success"] == said["success"]
         assert math.exp(own[name]) == pytest.approx(100 * said["success"], rel=1e-6)
         assert 0 < row["attack_median_distance"] <= 0.3 + 1e-6
+
+
+NETWORK = """
+from torch import nn
+
+
+def constant():
+    return nn.Sequential(nn.Flatten(), nn.Linear(36, 3))
+"""
+
+
+@pytest.fixture(scope="module")
+def hopeless(tmp_path_factory):
+    """Two models that learn; others name always the first class, the second, and one without images."""
+    folder = tmp_path_factory.mktemp("hopeless")
+    (folder / "networks.py").write_text(NETWORK)
+    rng = np.random.default_rng(0)
+    y = np.arange(240) % 2
+    x = np.clip(rng.normal(0.5, 0.1, (240, 6, 6)) + 0.3 * y[:, None, None] * (np.arange(6) > 2), 0, 1)
+    np.savez(folder / "train.npz", x=x[:120].astype(np.float32), y=y[:120])
+    np.savez(folder / "test.npz", x=x[120:].astype(np.float32), y=y[120:])
+    entries = []
+    for number, name in enumerate(("first", "second", "neither")):
+        weights = {"1.weight": torch.zeros(3, 36), "1.bias": torch.eye(3)[number]}
+        torch.save(weights, folder / f"{name}.pt")
+        entry = {"source": "file", "architecture": "networks.py:constant", "weights": f"{name}.pt"}
+        entries.append({"name": name, **entry})
+    changed = {key: value for key, value in TINY.items() if key not in ("distillation", "draws")}
+    changed |= {
+        "study": "hopeless",
+        "dataset": {"name": "npz", "train": "train.npz", "test": "test.npz", "classes": ["a", "b", "none"]},
+        "models": [*(dict(TINY["models"][1], name=name) for name in ("one", "two")), *entries],
+        "training": {**TINY["training"], "epochs": 6},
+        "measures": ["agreement", "sat"],
+        "ensembles": {"sizes": [2], "draws": 2, "clusters_by": {"measure": "agreement", "kind": "natural"}},
+    }
+    study = Study(folder, changed)
+    study.said = study.make()
+    return study
+
+
+def test_models_that_cannot_be_compared_by_attacks_do_not_end_the_study(hopeless):
+    table = {
+        name: pd.read_parquet(hopeless.results / "tables" / f"{name}.parquet")
+        for name in ("similarity", "models", "clusters", "ensemble_choices", "sat_shortcut_models")
+    }
+    rows = table["similarity"].query("measure == 'sat'").set_index(["model_a", "model_b"])
+    unknown = rows.index[rows["value"].isna()]
+    every = ["one", "two", "first", "second", "neither"]
+    assert set(unknown) == {(name, "neither") for name in every} | {("first", "second")}
+    assert (rows.loc[unknown, "n"] == 0).all()
+    assert rows.loc[("one", "two"), "n"] > 30
+    # Constant models have no gradient, so no attack moves them: it is told that it failed.
+    success = table["models"].set_index("name")["attack_success"]
+    assert success[["first", "second"]].tolist() == [0, 0]
+    assert math.isnan(success["neither"])
+    assert rows.loc[("one", "first"), "attack_success"] == 0
+    clustered = table["clusters"].query("measure == 'sat'")["model"].tolist()
+    assert set(clustered) in ({"one", "two", "first"}, {"one", "two", "second"})
+    assert set(table["ensemble_choices"]["measure"]) == {"agreement"}
+    assert "the model is right on none of the images, so no attack on it says anything" in hopeless.said
+    assert "sat is not defined for 5 of 5 pairs" in hopeless.said
+    assert "the attack fools its own model on 0 % of the images only" in hopeless.said
+    assert table["sat_shortcut_models"].set_index("model").loc["neither", "pairs"] == 0

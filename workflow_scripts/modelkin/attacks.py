@@ -15,7 +15,7 @@ from torch.nn.functional import cross_entropy
 from modelkin import models
 from modelkin.computing import Fitting
 from modelkin.errors import ModelkinError
-from modelkin.images import Images, unit
+from modelkin.images import WHITE, Images, unit
 from modelkin.optimise import Ball, Descent, Momentum, around
 
 UNTARGETED = ["apgd-ce", "fab", "square"]
@@ -197,12 +197,12 @@ def parts(
     attack: Attack,
     *,
     norm: str,
-    stored: str = "float16",
+    stored: str = "uint16",
     device: torch.device | str = "cpu",
 ) -> Iterator[xr.Dataset]:
     """The adversarial probe of a model, made of these images at its own size, some rows at a time.
 
-    norm: in which distances are measured. stored: float16 or uint8, the pixels' type (see :func:`rounded`).
+    norm: in which distances are measured. stored: uint16 or uint8, the pixels' type (see :func:`rounded`).
     Beside image and label: right (before), fooled and distance (after, of the pixels as stored), and lost:
     whether it was fooled before they were rounded and is not any more. Raises ModelkinError if the model
     returns NaN or infinite values.
@@ -227,19 +227,15 @@ def parts(
 
 
 def rounded(near: np.ndarray, images: np.ndarray, stored: str) -> np.ndarray:
-    """Pixels (n, c, h, w) of attacked images as float16 or, in steps of 1/255, as uint8.
+    """Pixels (n, c, h, w) of attacked images as uint16 or uint8, white being the largest number.
 
     Rounded towards the images that they were made of, so that none leaves the attack's ball; a pixel that the
     type cannot tell from its own in ``images`` is the nearest that it can.
     """
-    distance = np.abs(near - images) + 1e-6  # float32 noise is not distance
-    if stored == "uint8":
-        steps = np.rint(near * 255)
-        away = np.abs(steps / 255 - images) > distance
-        return np.where(away, steps - np.sign(steps - np.rint(images * 255)), steps).astype(np.uint8)
-    half, towards = near.astype(np.float16), images.astype(np.float16)
-    away = np.abs(half.astype(np.float32) - images) > distance
-    return np.where(away, np.nextafter(half, towards), half)
+    top = WHITE[stored]
+    steps, own = np.rint(near * np.float64(top)), np.rint(images * np.float64(top))
+    away = np.abs(steps / top - images) > np.abs(near - images) + 1e-6  # float32 noise is not distance
+    return np.where(away, steps - np.sign(steps - own), steps).astype(stored)
 
 
 def _length(offset: torch.Tensor, norm: str) -> torch.Tensor:

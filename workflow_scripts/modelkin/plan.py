@@ -362,7 +362,7 @@ def _attack(study: Study, cost: Cost) -> Stage:
     images, settings = study.section("probes")["natural"], study.adversarial
     passes = images * needs.gradients(settings)
     seconds = passes * cost.gradient + 3 * images * cost.forward
-    size = {"float16": 2, "uint8": 1}[settings["stored"]]
+    size = {"uint16": 2, "uint8": 1}[settings["stored"]]
     return _job("attack", passes, seconds, size * images * cost.pixels)
 
 

@@ -95,12 +95,12 @@ def rows(
 
 def remarks(rows: pd.DataFrame) -> Iterator[str]:
     """What a reader of these rows must know: a sentence for each measure that is undefined for some pairs, or
-    rests on few samples that it chose itself.
+    rests on few samples.
     """
     for measure, part in rows.groupby("measure", sort=False):
         for what, found in (
             ("is not defined for", part[part["n"] == 0]),
-            (f"rests on fewer than {FEW} images for", part[part["n"].between(1, FEW - 1)]),
+            (f"rests on fewer than {FEW} samples for", part[part["n"].between(1, FEW - 1)]),
         ):
             if len(found):
                 first = found.iloc[0]
