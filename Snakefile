@@ -112,6 +112,7 @@ rule all:
         DATA,
         MODELS,
         ACTIVATIONS,
+        BOUNDARIES,
         SIMILARITY,
         ANALYSES,
         FIGURES,

@@ -7,6 +7,38 @@ ACTIVATIONS = expand(
 )
 
 
+# Where every model decides, if a measure asks.
+BOUNDARIES = expand(
+    f"{RESULTS}/boundaries/{{model}}.json",
+    model=study.names if study.boundaries else [],
+)
+
+
+rule boundaries:
+    input:
+        model=f"{RESULTS}/models/{{model}}.json",
+        probe=NATURAL,
+    output:
+        f"{RESULTS}/boundaries/{{model}}.json",
+    log:
+        f"{RESULTS}/logs/boundaries/{{model}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/boundaries/{{model}}.tsv"
+    conda:
+        "../envs/modelkin.yaml"
+    resources:
+        gpu=GPU,
+        mem_mb=memory("boundaries"),
+        runtime=runtime("boundaries"),
+    params:
+        boundaries=study.boundaries,
+        resize=study.resizing,
+        seed=study.seed,
+        version=VERSIONS["boundaries"],
+    script:
+        "../workflow_scripts/boundaries.py"
+
+
 rule activations_natural:
     input:
         model=f"{RESULTS}/models/{{model}}.json",

@@ -23,9 +23,24 @@ ENSEMBLES = [
 DISTILLATION = (
     ["distillation", "distillation_correlations"] if study.distillation else []
 )
+SHORTCUT = (
+    ["sat_shortcut", "sat_shortcut_models"]
+    if "sat" in [measured.name for measured in study.measures]
+    else []
+)
+DRAWS = ["draws"] if study.draws else []
 RECOMMENDATIONS = ["recommendations"]
 DESCRIPTION = ["dictionary", "measures"]
-MADE = TABLES + CLUSTERS + COMPONENTS + ENSEMBLES + DISTILLATION + RECOMMENDATIONS
+MADE = [
+    *TABLES,
+    *CLUSTERS,
+    *COMPONENTS,
+    *ENSEMBLES,
+    *DISTILLATION,
+    *RECOMMENDATIONS,
+    *SHORTCUT,
+    *DRAWS,
+]
 
 
 ANALYSES = [
@@ -92,6 +107,74 @@ rule dictionary:
         version=VERSIONS["dictionary"],
     script:
         "../workflow_scripts/dictionary.py"
+
+
+if SHORTCUT:
+
+    rule sat_shortcut:
+        input:
+            natural=expand(
+                f"{RESULTS}/activations/natural/{{model}}.json", model=study.names
+            ),
+            adversarial=expand(
+                f"{RESULTS}/activations/adversarial/{{model}}.json", model=study.names
+            ),
+            attacks=expand(
+                f"{RESULTS}/probes/adversarial/{{model}}.json", model=study.active
+            ),
+        output:
+            tables(SHORTCUT),
+        log:
+            f"{RESULTS}/logs/sat_shortcut.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/sat_shortcut.tsv"
+        conda:
+            "../envs/modelkin.yaml"
+        resources:
+            gpu=0,
+            mem_mb=memory("sat_shortcut"),
+            runtime=runtime("sat_shortcut"),
+        params:
+            models=study.active,
+            order=study.names,
+            version=VERSIONS["sat_shortcut"],
+        script:
+            "../workflow_scripts/sat_shortcut.py"
+
+
+if DRAWS:
+
+    rule draws:
+        input:
+            expand(
+                f"{RESULTS}/activations/{{kind}}/{{model}}.json",
+                kind=study.drawn_kinds,
+                model=study.names,
+            ),
+            BOUNDARIES,
+        output:
+            tables(DRAWS),
+        log:
+            f"{RESULTS}/logs/draws.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/draws.tsv"
+        conda:
+            "../envs/modelkin.yaml"
+        resources:
+            gpu=GPU,
+            mem_mb=memory("draws"),
+            runtime=runtime("draws"),
+        params:
+            repeats=study.draws,
+            models=study.active,
+            order=study.names,
+            dataset=study.dataset,
+            kinds=study.drawn_kinds,
+            measures=measured,
+            seed=study.seed,
+            version=VERSIONS["draws"],
+        script:
+            "../workflow_scripts/draws.py"
 
 
 rule clusters:

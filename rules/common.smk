@@ -91,5 +91,10 @@ def wanted(wildcards):
             every[f"{shell.removesuffix('.json')}/{label}.json"] = {
                 **every[shell],
                 "settings": part,
+                "inputs": [
+                    path
+                    for path in every[shell]["inputs"]
+                    if measures.rests_on(part["measure"]["name"], path)
+                ],
             }
     return every

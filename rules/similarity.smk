@@ -5,7 +5,11 @@ SIMILARITY = expand(f"{RESULTS}/similarity/{{model}}.json", model=study.names)
 
 rule similarity:
     input:
-        lambda wildcards: expand(
+        boundaries=lambda wildcards: expand(
+            f"{RESULTS}/boundaries/{{model}}.json",
+            model=study.through(wildcards.model) if study.boundaries else [],
+        ),
+        activations=lambda wildcards: expand(
             f"{RESULTS}/activations/{{kind}}/{{model}}.json",
             kind=map(kinds.folder, study.kinds),
             model=study.through(wildcards.model),

@@ -30,7 +30,12 @@ TINY = {
     "probes": {"natural": 60, "inverted": 40},
     "inversion": {"steps": 20, "step_size": 0.4, "schedule": "cosine"},
     "adversarial": {"radius": 0.2, "steps": 5},
-    "measures": ["linear_cka", "agreement", "saliency_cosine", "sat"],
+    "measures": [
+        *("linear_cka", "agreement", "saliency_cosine", "sat"),
+        *("decision_regions", "boundary_distance"),
+    ],
+    "boundaries": {"triplets": 6, "grid": 5, "samples": 20, "steps": 4},
+    "draws": {"repeats": 2},
     "clusters": {"repeats": 10},
     "ensembles": {"sizes": [2, 3], "draws": 5},
     "distillation": {"student": "mlp-0", "repeats": 1},

@@ -44,7 +44,7 @@ MODELS = pd.DataFrame(
 def test_summary_is_the_mean_over_different_models_of_a_level():
     matrix = np.random.default_rng(0).random((6, 6))
     rows = table_of(matrix, list("abcdef"), kind="inverted")
-    made = tables.summary(rows, MODELS).set_index("eps")
+    made = tables.summary(rows.assign(attack_success=np.nan), MODELS).set_index("eps")
     for eps, block in ((0.0, slice(0, 3)), (1.0, slice(3, 6))):
         values = matrix[block, block][~np.eye(3, dtype=bool)]
         assert made.loc[eps, "mean"] == pytest.approx(values.mean())
@@ -73,6 +73,24 @@ def test_clusters_of_a_study_say_what_they_follow():
     assert row["ari_level"] == 1
     assert row["ari_architecture"] < 0.1
     assert made["spectra"]["rank"].tolist() == [1, 2, 3, 4, 5, 6]
+
+
+def test_models_for_which_a_measure_is_undefined_are_left_out_of_its_clusters(caplog):
+    matrix, _ = blocks((3, 3))
+    rows = table_of(matrix, list("abcdef"), kind="adversarial", measure="sat")
+    dead = (rows["model_a"] == "c") | (rows["model_b"] == "c")
+    pair = (rows["model_a"] == "a") & (rows["model_b"] == "f")
+    rows.loc[dead | pair, "value"] = np.nan
+    known, dropped = analyses.defined(rows)
+    assert dropped[0] == "c"
+    assert dropped[1] in "af"
+    assert len(dropped) == 2
+    assert known["value"].notna().all()
+    assert set(known["model_a"]) == set("abcdef") - set(dropped)
+    settings = {"number": 2, "laplacian": "normalised", "repeats": 5, "share": 0.8, "seed": 0}
+    made = analyses.clusters(rows, MODELS, {"sat": "similarity"}, **settings)
+    assert made["clusters"]["model"].tolist() == sorted(set("abcdef") - set(dropped))
+    assert "undefined for c" in caplog.text
 
 
 def test_distillation_joins_teachers_with_their_similarity():

@@ -1,10 +1,16 @@
 """Attacks against their definitions written out, and what each must never do."""
 
+import functools
+
+import numpy as np
 import pytest
 import torch
+import xarray as xr
 from torch import nn
 
-from modelkin import attacks, datasets, models
+from modelkin import attacks, config, datasets, models
+from modelkin.errors import ModelkinError
+from modelkin.images import Images
 from modelkin.optimise import Ball, Descent, Momentum, around
 
 RADIUS, STEP = {"linf": 0.1, "l2": 0.8}, {"linf": 0.03, "l2": 0.3}
@@ -100,14 +106,140 @@ def test_parts_that_are_finished_change_nothing_in_the_others(monkeypatch):
     monkeypatch.setattr(models, "batch_rows", lambda size, device="cpu": 7)
     model = models.frozen(models.new("mlp", channels=1, size=8, classes=10, width=4, representation=8))
     probe = datasets.load("digits", size=8, test=100)["test"].pick(slice(0, 30))
-    attack = attacks.pgd("linf", 0.1, 3, 0.05)
+    settings = {**config.ATTACKS["pgd"], "steps": 3, "starts": 2}
 
-    def made(finished):
-        generator = torch.Generator().manual_seed(3)
-        return list(attacks.parts(model, probe, attack, starts=2, generator=generator, finished=finished))
+    def attack(part, seed=0):
+        return attacks.described("pgd", "linf", 0.1, **settings, seed=seed + part)
 
-    whole, rest = made(()), made({0, 1, 3})
+    whole = list(attacks.parts(model, probe, attack, norm="linf"))
+    rest = list(attacks.parts(model, probe, attack, norm="linf", finished={0, 1, 3}))
     assert [part is None for part in rest] == [True, True, False, True, False]
     assert rest[2].identical(whole[2])
     assert rest[4].identical(whole[4])
-    assert not made({0, 1})[2].identical(whole[1])
+    other = next(attacks.parts(model, probe, functools.partial(attack, seed=9), norm="linf"))
+    assert not other.identical(whole[0]), "nothing is drawn, so this tests nothing"
+
+
+def test_vmi_fgsm_is_its_algorithm(model, images):
+    """Wang and He (2021), algorithm 1, with the draws that the library makes."""
+    x, y = images
+    found = attacks.vmi_fgsm(
+        model, x, y, radius=0.1, steps=4, step_size=0.03, neighbours=3, generator=torch.manual_seed(7)
+    )
+
+    def gradient_at(point):
+        point = point.detach().requires_grad_(True)
+        return torch.autograd.grad(loss_of(model, point, y).sum(), point)[0]
+
+    torch.manual_seed(int(torch.randint(2**62, (), generator=torch.manual_seed(7))))
+    near, m, v = x, torch.zeros_like(x), torch.zeros_like(x)
+    for _ in range(4):
+        gradient = gradient_at(near)
+        tuned = gradient + v
+        m = m + tuned / tuned.abs().sum((1, 2, 3), keepdim=True)
+        around_it = [near + torch.randn_like(x).uniform_(-0.15, 0.15) for _ in range(3)]
+        v = torch.stack([gradient_at(point) for point in around_it]).mean(0) - gradient
+        near = (x + (near + 0.03 * m.sign() - x).clamp(-0.1, 0.1)).clamp(0, 1)
+    assert torch.allclose(found, near, atol=1e-12)
+    plain = attacks.untargeted(model, x, y, attacks.mi_fgsm(0.1, 4, 0.03))
+    assert not torch.allclose(found, plain), "the variance changed nothing, so this tests nothing"
+
+
+def test_vmi_fgsm_leaves_what_has_no_gradient_and_torchs_generator_alone(images):
+    flat = models.frozen(nn.Sequential(nn.Flatten(), nn.Linear(48, 6)).double())
+    nn.init.zeros_(flat[1].weight)
+    x, y = images
+    before, own = torch.random.get_rng_state(), torch.Generator().manual_seed(0)
+    assert torch.equal(attacks.vmi_fgsm(flat, x, y, radius=0.1, steps=3, step_size=0.03, generator=own), x)
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+def test_autoattack_fools_wherever_pgd_does_and_moves_nothing_else(norm):
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Flatten(), nn.Linear(108, 30), nn.Tanh(), nn.Linear(30, 6))
+    model = models.frozen(models.Classifier(network, "3", [0.5], [0.5], 6))
+    x = torch.rand(20, 3, 6, 6, generator=torch.manual_seed(1))
+    y, radius = model(x).argmax(1), RADIUS[norm] / 4
+    found = attacks.described("autoattack", norm, radius)(model, x, y)
+    fooled = ~attacks.right(model, found, y)
+    pgd = attacks.untargeted(model, x, y, attacks.pgd(norm, radius, 20, radius / 8))
+    by_pgd = ~attacks.right(model, pgd, y)
+    assert 0 < int(fooled.sum()) < len(x), "all or none is fooled, so this tests nothing"
+    assert bool((fooled | ~by_pgd).all())
+    assert (distance(found, x, norm) <= radius + 1e-5).all()
+    assert torch.equal(found[~fooled], x[~fooled])
+
+
+def probe_of(x, y):
+    x, y = (value.float().numpy() if value.is_floating_point() else value.numpy() for value in (x, y))
+    return Images(x, y, np.array([f"{i}" for i in range(len(x))]), list("abcdef"))
+
+
+def made(model, probe, stored="uint16", norm="linf", radius=0.1, **settings):
+    settings = {**config.ATTACKS["pgd"], **settings}
+    attack = attacks.described("pgd", norm, radius, **settings)
+    return list(attacks.parts(model, probe, lambda part: attack, norm=norm, stored=stored))
+
+
+@pytest.mark.parametrize("stored", ["uint16", "uint8"])
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+def test_what_is_said_of_an_attack_is_true_of_the_stored_pixels(model, images, stored, norm):
+    """Also where rounding takes the attack back: a radius of two 255ths."""
+    model, radius = model.float(), {"linf": 2 / 255, "l2": 0.08}[norm]
+    x = (images[0] * 255).round() / 255
+    y = model(x.float()).argmax(1)
+    y[:3] = (y[:3] + 1) % 6
+    probe = probe_of(x, y)
+    whole = xr.concat(made(model, probe, stored, norm, radius), "sample")
+    assert whole["image"].dtype == stored
+    pixels = whole["image"].to_numpy()
+    pixels = torch.from_numpy(pixels.astype(np.float32) / (255 if stored == "uint8" else 65535))
+    fooled = model(pixels).argmax(1) != y
+    assert whole["fooled"].to_numpy().tolist() == fooled.tolist()
+    assert whole["right"].to_numpy().tolist() == [False] * 3 + [True] * 17
+    moved = distance(pixels, torch.from_numpy(probe.pixels), norm)
+    np.testing.assert_allclose(whole["distance"].to_numpy(), moved, atol=1e-6)
+    assert (moved <= radius + 2e-6).all(), "images of 8 bits can be held exactly, so none leaves the ball"
+    found = attacks.facts([whole])
+    assert found["success"] == pytest.approx(float(fooled[3:].double().mean()))
+    near = attacks.described("pgd", norm, radius, **config.ATTACKS["pgd"])(
+        model, torch.from_numpy(probe.pixels), y
+    )
+    lost = (model(near).argmax(1) != y) & ~fooled
+    assert found["lost"] == int(lost[3:].sum())
+    assert 0 < found["success"] < 1, "all or none is fooled, so this tests nothing"
+
+
+def test_pixels_are_rounded_towards_the_image():
+    rng = np.random.default_rng(0)
+    x = (rng.integers(0, 256, (50, 1, 8, 8)) / 255).astype(np.float32)
+    near = np.clip(x + rng.uniform(-8 / 255, 8 / 255, x.shape), 0, 1).astype(np.float32)
+    near[:25] = np.clip(x[:25] + rng.choice([-8, 8], x[:25].shape) / 255, 0, 1).astype(np.float32)
+    for stored, top in (("uint8", 255), ("uint16", 65535)):
+        values = attacks.rounded(near, x, stored) / np.float64(top)
+        assert np.abs(values - near).max() <= 1 / top + 1e-6
+        assert (np.abs(values - x) <= np.abs(near - x) + 1e-6).all()
+    # Changes of whole 255ths survive either as they are.
+    np.testing.assert_array_equal(
+        attacks.rounded(near[:25], x[:25], "uint16"), np.rint(near[:25] * 255) * 257
+    )
+    exact = attacks.rounded(near[:25], x[:25], "uint8")
+    np.testing.assert_array_equal(exact, np.rint(near[:25] * 255))
+
+
+def test_a_model_right_on_nothing_has_no_success(model, images):
+    x, y = images
+    found = attacks.facts(made(model.float(), probe_of(x, (y + 1) % 6)))
+    assert found["success"] is None
+    assert found["right"] == 0
+
+
+@pytest.mark.parametrize("attack", list(config.ATTACKS))
+def test_a_model_that_returns_nan_is_named_before_any_attack(images, attack):
+    broken = models.frozen(nn.Sequential(nn.Flatten(), nn.Linear(48, 6)))
+    broken.size, broken.resize = 4, "bilinear"
+    broken[1].bias[0] = float("nan")
+    perturb = attacks.described(attack, "linf", 0.1, **config.ATTACKS[attack])
+    with pytest.raises(ModelkinError, match="returns NaN or infinite values for images of the natural probe"):
+        list(attacks.parts(broken, probe_of(*images), lambda part: perturb, norm="linf"))

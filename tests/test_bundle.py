@@ -24,7 +24,7 @@ from conftest import NEW_MODEL, TINY, Study
 from modelkin import artifacts, bundle
 from modelkin.errors import ModelkinError
 
-AFTER_TABLES = {"tables", "clusters", "ensembles", "distillation"}
+AFTER_TABLES = {"tables", "clusters", "ensembles", "distillation", "sat_shortcut", "draws"}
 CONTEXT = "https://w3id.org/ro/crate/1.3/context"
 
 
@@ -106,7 +106,7 @@ def test_one_model_more_adds_its_own_jobs_and_touches_nothing(unpacked, tmp_path
     study.config["models"].append(NEW_MODEL)
     rules = study.planned()
     made = {f"activations_{kind}" for kind in ("natural", "inverted", "adversarial")}
-    own = made | {"train", "evaluate", "invert", "attack", "similarity", "distill"}
+    own = made | {"train", "evaluate", "invert", "attack", "boundaries", "similarity", "distill"}
     assert {rule: rules[rule] for rule in own} == dict.fromkeys(own, 1)
     assert (
         not {rule for rule in rules if not rule.startswith("figure_")} - own - AFTER_TABLES - {"all", "total"}

@@ -36,8 +36,10 @@ def arrays(seed=0, n=40, p=6, q=5):
 
 def pair_for(name, seed=0, n=40):
     """Arrays that the measure can take: logits have the same number of classes."""
-    if measures.get(name).needs == "outcomes":
+    if measures.get(name).needs in ("outcomes", "distances"):
         return (np.random.default_rng([seed, k]).random((n, 2)) < [0.9, 0.4] for k in (0, 1))
+    if measures.get(name).needs == "regions":
+        return (np.random.default_rng([seed, k]).integers(0, 3, (n, 9)) for k in (0, 1))
     return arrays(seed, n, 6, 5 if name in REPRESENTATION else 6)
 
 

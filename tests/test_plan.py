@@ -61,7 +61,7 @@ def test_one_model_more_is_counted(tiny):
     costs = dict.fromkeys(larger.names, COST)
     more = plan.plan(larger, costs, start=7.0)
     text = plan.written(table.reset_index(), more)
-    assert "One more model like the last: 9 jobs beside tables and figures" in text
+    assert "One more model like the last: 10 jobs beside tables and figures" in text
     assert "in all" in text
 
 

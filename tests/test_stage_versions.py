@@ -43,6 +43,10 @@ def numbers(results: Path) -> dict[str, list[float]]:
         "evaluate": [column("tables/models", f"{name}_accuracy").mean() for name in ("clean", "adversarial")],
         "invert": [facts(f"probes/inverted/{name}")["median_distance"] for name in ("vgg-0", "mlp-0.5")],
         "attack": [facts(f"probes/adversarial/{name}")["median_distance"] for name in ("vgg-0", "mlp-0.5")],
+        "boundaries": [
+            float(images.open_(results / "boundaries" / "vgg-0.5.zarr", what)[what].mean())
+            for what in ("regions", "distances")
+        ],
         "activations": [float(abs(seen[name]).mean()) for name in sorted(seen)],
         "similarity": [
             np.nanmean(column("similarity/mlp-0.5", name)) for name in ("value", "stderr", "chance")
@@ -54,6 +58,8 @@ def numbers(results: Path) -> dict[str, list[float]]:
             column("tables/component_keywords", "weight").mean(),
             column("tables/component_scores", "pairs").mean(),
         ],
+        "sat_shortcut": [column("tables/sat_shortcut", name).mean() for name in ("shortcut", "full")],
+        "draws": [np.nanmean(column("tables/draws", name)) for name in ("variance", "spearman")],
         "ensembles": [column("tables/ensemble_pairs", name).mean() for name in ("error", "all_wrong")],
         "recommendations": [column("tables/recommendations", "gain")[:2].mean()],
         "distillation": [column("tables/distillation_correlations", "n").sum()],

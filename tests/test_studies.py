@@ -92,14 +92,14 @@ def test_a_twin_has_the_sections_and_measures_of_its_study(name):
         [each if isinstance(each, str) else each["name"] for each in s["measures"]] for s in (full, twin)
     ]
     assert measures[0] == measures[1]
-    for section in ("probes", "inversion", "adversarial", "ensembles", "evaluation"):
+    for section in ("probes", "inversion", "adversarial", "boundaries", "ensembles", "evaluation"):
         assert set(full.get(section, {})) == set(twin.get(section, {})), section
 
 
 def test_sixty_nine_attacks_and_all_their_evaluations_are_a_fixed_number_of_jobs_for_each_model(offline):
     jobs = rules_of(offline, "hwang2024")
     per_model = {
-        *("import_model", "evaluate", "invert", "attack", "similarity"),
+        *("import_model", "evaluate", "invert", "attack", "boundaries", "similarity"),
         *("activations_natural", "activations_inverted", "activations_adversarial"),
     }
     assert {rule for rule, count in jobs.items() if count == 69} == per_model

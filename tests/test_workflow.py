@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 from conftest import NEW_MODEL, ROOT, TINY, Study
 
-AFTER_TABLES = {"tables", "clusters", "ensembles", "distillation"}
+OF_TABLES = {"tables", "clusters", "ensembles", "distillation"}
+AFTER_TABLES = OF_TABLES | {"sat_shortcut", "draws"}
 
 
 def figures(rules):
@@ -62,7 +63,7 @@ def test_an_appended_model_adds_its_own_jobs_and_touches_nothing(study):
     study.config["models"].append(NEW_MODEL)
     rules = study.planned()
     activations = {f"activations_{made}" for made in ("natural", "inverted", "adversarial")}
-    own = activations | {"train", "evaluate", "invert", "attack", "similarity", "distill"}
+    own = activations | {"train", "evaluate", "invert", "attack", "boundaries", "similarity", "distill"}
     assert {rule: rules[rule] for rule in own} == dict.fromkeys(own, 1)
     assert set(rules) == own | AFTER_TABLES | figures(rules) | {"all", "total"}
     study.make()
@@ -90,7 +91,7 @@ def test_a_retired_model_recomputes_no_shell(study):
 def test_another_evaluation_retrains_nothing(study):
     study.config["evaluation"]["radius"] = 0.3
     rules = study.planned()
-    assert set(rules) == {"evaluate"} | AFTER_TABLES | figures(rules) | {"all", "total"}
+    assert set(rules) == {"evaluate"} | OF_TABLES | figures(rules) | {"all", "total"}
 
 
 def test_a_plot_setting_redraws_only_what_uses_it(study):
@@ -105,7 +106,7 @@ def test_a_new_measure_computes_itself_alone(study):
     parts = {path: path.stat().st_mtime_ns for path in (study.results / "similarity").glob("*/*.json")}
     study.config["measures"].append({"name": "knn_jaccard", "k": 3})
     rules = study.planned()
-    assert set(rules) == {"similarity", "dictionary"} | AFTER_TABLES | figures(rules) | {"all", "total"}
+    assert set(rules) == {"similarity", "dictionary", "draws"} | OF_TABLES | figures(rules) | {"all", "total"}
     study.make("--until", "tables")
     for part, stamp in parts.items():
         assert part.stat().st_mtime_ns == stamp, part

@@ -1,7 +1,5 @@
 """Make one model's adversarial probe: the natural one, changed until the model errs."""
 
-import torch
-
 from modelkin import artifacts, attacks, computing, images, jobs, models, seeds
 
 with jobs.running(snakemake.log[0], f"attack {snakemake.wildcards.model}", snakemake.input) as log:
@@ -9,8 +7,7 @@ with jobs.running(snakemake.log[0], f"attack {snakemake.wildcards.model}", snake
     device = jobs.device(snakemake.config)
     model = models.load_model(snakemake.input.model, device, snakemake.params.resize).folded()
     probe = images.load(snakemake.input.probe)
-    generator = torch.Generator(device).manual_seed(seeds.derive(seed, "attack", snakemake.wildcards.model))
-    starts = settings.pop("starts")
+    form = settings.pop("stored")
     about = {
         "stage": "attack",
         "version": snakemake.params.version,
@@ -20,14 +17,13 @@ with jobs.running(snakemake.log[0], f"attack {snakemake.wildcards.model}", snake
     }
     kept = artifacts.Parts(snakemake.output[0], **about)
     telling = jobs.Progress(len(probe), "images")
+
+    def attack(part):
+        drawn = seeds.derive(seed, "attack", snakemake.wildcards.model, str(part))
+        return attacks.described(**settings, seed=drawn, device=device)
+
     parts = attacks.parts(
-        model,
-        probe,
-        attacks.described(**settings),
-        starts=starts,
-        generator=generator,
-        device=device,
-        finished=kept,
+        model, probe, attack, norm=settings["norm"], stored=form, device=device, finished=kept
     )
     said = []
 
@@ -49,8 +45,11 @@ with jobs.running(snakemake.log[0], f"attack {snakemake.wildcards.model}", snake
         **about,
     )
     kept.drop()
-    log.info("%s", made["facts"])
-    if made["facts"]["success"] < 0.9:
-        log.warning(
-            "the attack fools its own model on %.0f %% of the images only", 100 * made["facts"]["success"]
-        )
+    found = made["facts"]
+    log.info("%s", found)
+    if found["success"] is None:
+        log.warning("the model is right on none of the images, so no attack on it says anything")
+    elif found["success"] < 0.9:
+        log.warning("the attack fools its own model on %.0f %% of the images only", 100 * found["success"])
+    if found["lost"]:
+        log.warning("%d images fooled the model until they were rounded to %s", found["lost"], form)

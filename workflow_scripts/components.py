@@ -2,7 +2,7 @@
 
 from modelkin import analyses, jobs, seeds, tables
 
-with jobs.running(snakemake.log[0], "components"):
+with jobs.running(snakemake.log[0], "components", snakemake.input):
     params = snakemake.params
     made = analyses.components(
         tables.read(snakemake.input.components),

@@ -4,7 +4,7 @@ import pandas as pd
 
 from modelkin import analyses, jobs, tables
 
-with jobs.running(snakemake.log[0], "recommendations"):
+with jobs.running(snakemake.log[0], "recommendations", snakemake.input):
     students = [tables.read(manifest) for manifest in snakemake.input.students]
     tables.write(
         snakemake.output[0],

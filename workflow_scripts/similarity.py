@@ -4,32 +4,21 @@ from pathlib import Path
 
 import pandas as pd
 
-from modelkin import activations, artifacts, images, jobs, measures, similarity, tables
+from modelkin import activations, artifacts, jobs, measures, similarity, tables
 from modelkin.measures import Measured
 
 with jobs.running(snakemake.log[0], f"similarity {snakemake.wildcards.model}", snakemake.input) as log:
     names, params = snakemake.params.models, snakemake.params
     inputs = list(snakemake.input)
-    folder = Path(inputs[0]).parents[1]
-
-    def read(kind, source, observer, what):
-        if what == "outcomes":
-            clean, attacked = (opened(k, source, observer, "logits") for k in ("natural", kind))
-            return activations.outcomes(clean, attacked)
-        return opened(kind, source, observer, what)[what]
-
-    def opened(kind, source, observer, what):
-        manifest, group = activations.where(kind, source, observer, names)
-        group = "saliency" if what == "saliency" else group
-        return images.open_(artifacts.store(folder / f"{manifest}.json"), group)
-
+    read = activations.reader(Path(snakemake.output[0]).parents[1], names)
     wanted = list(similarity.pairs(names[-1], names[:-1], params.dataset, params.kinds))
     settings = jobs.settings(params)
-    about = {"stage": "similarity", "version": params.version, "inputs": inputs}
+    about = {"stage": "similarity", "version": params.version}
     output = Path(snakemake.output[0])
     parts = {
-        output.with_suffix("") / f"{label}.json": about | {"settings": of_part}
-        for label, of_part in measures.parts(settings).items()
+        output.with_suffix("") / f"{label}.json": about
+        | {"settings": part, "inputs": [i for i in inputs if measures.rests_on(part["measure"]["name"], i)]}
+        for label, part in measures.parts(settings).items()
     }
     stale = [part for part, made in parts.items() if not artifacts.current(part, suffix=".parquet", **made)]
     log.info("%d pairs, %d of %d measures to compute", len(wanted), len(stale), len(parts))
@@ -44,7 +33,9 @@ with jobs.running(snakemake.log[0], f"similarity {snakemake.wildcards.model}", s
             device=jobs.device(snakemake.config),
             progress=jobs.Progress(len(wanted), "pairs"),
         )
+        for said in similarity.remarks(rows):
+            log.warning("%s", said)
         for part, item in zip(stale, chosen, strict=True):
             tables.write(part, rows[rows["measure"] == item["label"]], **parts[part])
     whole = pd.concat([tables.read(part) for part in parts], ignore_index=True)
-    tables.write(output, whole, settings=settings, **about)
+    tables.write(output, whole, settings=settings, inputs=inputs, **about)

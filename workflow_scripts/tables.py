@@ -18,13 +18,15 @@ with jobs.running(snakemake.log[0], "tables", snakemake.input) as log:
         {probe: artifacts.read(manifest)["facts"] for probe, manifest in probes.items()},
         failed_above=snakemake.params.failed_above,
     )
+    attacks = {Path(manifest).stem: artifacts.read(manifest)["facts"] for manifest in snakemake.input.attacks}
     joined = tables.join([tables.read(shell) for shell in snakemake.input.similarity], described)
+    joined = tables.with_attacks(joined, attacks)
     made = {
         "models": tables.describe(
             described,
             cards,
             inversions,
-            {Path(manifest).stem: artifacts.read(manifest)["facts"] for manifest in snakemake.input.attacks},
+            attacks,
         ),
         "components": components.combined(tables.components(cards), snakemake.params.components),
         "inversions": inversions,
@@ -37,6 +39,9 @@ with jobs.running(snakemake.log[0], "tables", snakemake.input) as log:
         made["training"] = tables.training({name: models.history(path) for name, path in trained.items()})
     for probe in inversions.query("failed").itertuples():
         log.warning("the %s images of '%s' failed: see tables/inversions.parquet", probe.kind, probe.model)
+    for name, found in attacks.items():
+        if found["success"] is None or found["success"] < 0.9:
+            log.warning("the attack on '%s' fails on its own model: see attack_success in the tables", name)
     for row in made["models"].query("same_weights_as.notna()").itertuples():
         log.warning("'%s' has the same weights as '%s'", row.name, row.same_weights_as)
     tables.write_all(

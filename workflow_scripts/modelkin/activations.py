@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import torch
 import xarray as xr
 from torch.nn.functional import cross_entropy
 
+from modelkin import artifacts, kinds
 from modelkin import images as image_store
-from modelkin import kinds
 from modelkin.computing import Fitting
 from modelkin.errors import ModelkinError
 from modelkin.images import Images
+from modelkin.measures import BOUNDARIES
 from modelkin.models import batch_rows
 
 PART_ROWS = 500  # computed before they are written
@@ -90,6 +92,44 @@ def _dataset(computed: dict[str, torch.Tensor], ids: np.ndarray) -> xr.Dataset:
 def _stored(values: torch.Tensor) -> np.ndarray:
     values = values.detach().cpu()
     return (values.float() if values.is_floating_point() else values).numpy()
+
+
+def reader(results: Path, order: list[str]) -> Callable[[str, str, str, str], xr.DataArray]:
+    """read(kind, source, observer, what): what an observer computed on a probe, with its samples.
+
+    results: of the study; order: all its models, retired ones too. what: representation, logits, saliency,
+    label, outcomes (of the adversarial probe), or regions and distances (of the boundaries).
+    """
+
+    def opened(kind: str, source: str, observer: str, what: str) -> xr.Dataset:
+        manifest, group = f"boundaries/{observer}", what
+        if what not in BOUNDARIES:
+            manifest, group = where(kind, source, observer, order)
+            manifest, group = f"activations/{manifest}", "saliency" if what == "saliency" else group
+        return image_store.open_(artifacts.store(results / f"{manifest}.json"), group)
+
+    def read(kind: str, source: str, observer: str, what: str) -> xr.DataArray:
+        if what == "outcomes":
+            return outcomes(*(opened(each, source, observer, "logits") for each in ("natural", kind)))
+        return opened(kind, source, observer, what)[what]
+
+    return read
+
+
+def transfer(
+    read: Callable[[str, str, str, str], xr.DataArray], names: list[str]
+) -> tuple[dict[str, np.ndarray], dict[tuple[str, str], np.ndarray]]:
+    """right (n,) of each model on the natural probe; fooled (n,) for each (source, observer): whether the
+    observer is wrong on the source's adversarial images.
+
+    read: of :func:`reader`.
+    """
+    right, fooled = {}, {}
+    for observer in names:
+        for source in names:
+            values = read("adversarial", source, observer, "outcomes").to_numpy().astype(bool)
+            right[observer], fooled[source, observer] = values.T
+    return right, fooled
 
 
 def outcomes(clean: xr.Dataset, attacked: xr.Dataset) -> xr.DataArray:

@@ -6,6 +6,7 @@ is done for every measure on every kind of probe.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
@@ -18,11 +19,32 @@ from modelkin import ensembles as ensemble
 from modelkin import relations
 from modelkin.tables import both_directions
 
+LOG = logging.getLogger("modelkin")
+
 
 def each_matrix(similarity: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
-    """(measure, kind, rows) of every part of the similarity table that is a square of models."""
+    """(measure, kind, rows) of every part of the similarity table that is a square of models.
+
+    Models for which a measure is undefined with others are left out of its squares, with a warning.
+    """
     for (measure, kind), rows in similarity.groupby(["measure", "kind"], sort=False):
-        yield measure, kind, rows
+        known, dropped = defined(rows)
+        if dropped:
+            LOG.warning("%s on %s probes: undefined for %s, left out", measure, kind, ", ".join(dropped))
+        yield measure, kind, known
+
+
+def defined(rows: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """The rows of one measure on one kind of probe without NaN, and the models left out for it: each time
+    the one with the most undefined pairs.
+    """
+    dropped = []
+    while rows["value"].isna().any():
+        unknown = rows[rows["value"].isna()]
+        counts = pd.concat([unknown["model_a"], unknown["model_b"]]).value_counts(sort=True)
+        dropped.append(counts.index[0])
+        rows = rows[(rows["model_a"] != dropped[-1]) & (rows["model_b"] != dropped[-1])]
+    return rows, dropped
 
 
 def clusters(
@@ -47,8 +69,12 @@ def clusters(
     names_of_tables = ("clusters", "cluster_stability", "spectra", "spectral_features")
     made: dict[str, list] = {table: [] for table in names_of_tables}
     other = {"normalised": "unnormalised", "unnormalised": "normalised"}[laplacian]
-    names = list(models["name"])
     for measure, kind, rows in each_matrix(similarity):
+        here = models[models["name"].isin(rows["model_a"])]
+        names = list(here["name"])
+        if len(names) < max(2, wanted or 2):
+            LOG.warning("%s on %s probes: too few models are left to cluster", measure, kind)
+            continue
         matrix = spectral.matrix(rows, names)
         near = spectral.affinity(matrix, directions[measure])
         found = spectral.spectral(near, wanted, seed, laplacian)
@@ -81,11 +107,11 @@ def clusters(
             {**which, "clusters": found.clusters}
             | {key: getattr(stable, key) for key in kept}
             | {
-                "ari_architecture": adjusted_rand_score(models["architecture"], found.labels),
+                "ari_architecture": adjusted_rand_score(here["architecture"], found.labels),
                 "ari_other_laplacian": adjusted_rand_score(
                     spectral.spectral(near, found.clusters, seed, other).labels, found.labels
                 ),
-                "ari_level": adjusted_rand_score(models["eps"].astype(str), found.labels),
+                "ari_level": adjusted_rand_score(here["eps"].astype(str), found.labels),
             }
         )
     return {
@@ -112,8 +138,9 @@ def components(
         importances.append(found.assign(**which))
         scores.append({**which, **score})
         here = clusters.query("measure == @measure and kind == @kind").set_index("model")
-        labels = here.loc[table["model"], "cluster"].to_numpy()
-        keywords.append(made_of.keywords(table, labels).assign(**which))
+        clustered = table[table["model"].isin(here.index)]
+        labels = here.loc[clustered["model"], "cluster"].to_numpy()
+        keywords.append(made_of.keywords(clustered, labels).assign(**which))
     return {
         "component_importance": pd.concat(importances, ignore_index=True),
         "component_scores": pd.DataFrame(scores),
@@ -148,11 +175,13 @@ def ensembles(
     ]
     near = spectral.affinity(spectral.matrix(rows, names), directions[clusters_by["measure"]])
     groups = spectral.spectral(near, max(sizes), seed=int(rng.integers(2**31))).labels
+    # A set that may hold any of the models must know them all.
+    whole = similarity.groupby(["measure", "kind"])["value"].transform(lambda values: values.notna().all())
     return {
         "ensemble_pairs": pairs,
         "ensemble_correlations": ensemble.correlations(pairs, similarity, seed=int(rng.integers(2**31))),
         "ensemble_clusters": ensemble.from_clusters(logits, labels, groups, sizes, draws, rng),
-        "ensemble_choices": ensemble.chosen(logits, labels, similarity, sizes, draws, rng, directions),
+        "ensemble_choices": ensemble.chosen(logits, labels, similarity[whole], sizes, draws, rng, directions),
         "ensemble_relations": relations.ensembles_within(logits, labels, models, sizes, draws, rng),
         "ensemble_best": ensemble.best(logits, labels, [size for size in (2, 3) if size <= len(names)], rng),
     }

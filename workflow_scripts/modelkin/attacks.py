@@ -1,10 +1,11 @@
 """Attacks: images near the given ones on which a model's loss is high. Only the loss is defined here;
-the steps are the optimisation engine's.
+the steps are the optimisation engine's, or those of other libraries (AutoAttack, VMI-FGSM).
 """
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Sequence
+import functools
+from collections.abc import Callable, Container, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -14,10 +15,12 @@ from torch.nn.functional import cross_entropy
 from modelkin import models
 from modelkin.computing import Fitting
 from modelkin.errors import ModelkinError
-from modelkin.images import Images
+from modelkin.images import WHITE, Images, unit
 from modelkin.optimise import Ball, Descent, Momentum, around
 
 UNTARGETED = ["apgd-ce", "fab", "square"]
+# (model, images (n, c, h, w), labels (n,)) -> images on which the model errs.
+Attack = Callable[[torch.nn.Module, torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 def pgd(norm: str, radius: float, steps: int, step_size: float) -> Descent:
@@ -26,16 +29,46 @@ def pgd(norm: str, radius: float, steps: int, step_size: float) -> Descent:
 
 
 def described(
-    norm: str, radius: float, steps: int, step_size: float, momentum: float | None = None
-) -> Descent:
-    """The attack that a config describes: PGD, or MI-FGSM if it has momentum (Linf). step_size is in units of
-    the radius.
+    attack: str,
+    norm: str,
+    radius: float,
+    *,
+    seed: int = 0,
+    device: torch.device | str = "cpu",
+    **settings: float,
+) -> Attack:
+    """The attack that a config describes: pgd, mi_fgsm, vmi_fgsm or autoattack.
+
+    settings: the other keys of the config's section (:data:`modelkin.config.ATTACKS`); step_size is in units
+    of the radius. seed: of whatever is drawn. Raises ModelkinError if the attack is not one under this norm.
     """
-    if momentum is None:
-        return pgd(norm, radius, steps, step_size * radius)
-    if norm != "linf":
-        raise ModelkinError("adversarial: momentum is that of MI-FGSM, which is an attack under linf.")
-    return mi_fgsm(radius, steps, step_size * radius, momentum)
+    if attack in ("mi_fgsm", "vmi_fgsm") and norm != "linf":
+        raise ModelkinError(f"adversarial: {attack} is an attack under linf; use norm: linf or attack: pgd.")
+    generator = torch.Generator(device).manual_seed(seed)
+    if attack == "autoattack":
+        return _fitting(functools.partial(autoattack, norm=norm, radius=radius, seed=seed % 2**32))
+    steps, size = int(settings["steps"]), settings["step_size"] * radius
+    if attack == "vmi_fgsm":
+        keys = ("momentum", "neighbours", "neighbourhood")
+        about = {key: settings[key] for key in keys}
+        varied = functools.partial(vmi_fgsm, radius=radius, steps=steps, step_size=size, **about)
+        return _fitting(functools.partial(varied, generator=generator))
+    descent = (
+        pgd(norm, radius, steps, size)
+        if attack == "pgd"
+        else mi_fgsm(radius, steps, size, settings["momentum"])
+    )
+    return functools.partial(untargeted, attack=descent, starts=int(settings["starts"]), generator=generator)
+
+
+def _fitting(attack: Attack) -> Attack:
+    """An attack of another library, on so many images at a time as memory holds."""
+    fitting = Fitting()
+
+    def fitted(model, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        return torch.cat(fitting(functools.partial(attack, model), images, labels))
+
+    return fitted
 
 
 def mi_fgsm(radius: float, steps: int, step_size: float, decay: float = 1.0) -> Descent:
@@ -115,6 +148,43 @@ def autoattack(
         return attack.run_standard_evaluation(images, labels, batch_size=len(images))[0]
 
 
+def vmi_fgsm(
+    model,
+    images: torch.Tensor,
+    labels: torch.Tensor,
+    *,
+    radius: float,
+    steps: int,
+    step_size: float,
+    momentum: float = 1.0,
+    neighbours: int = 5,
+    neighbourhood: float = 1.5,
+    generator: torch.Generator | None = None,
+) -> torch.Tensor:
+    """The variance-tuned momentum attack of Wang and He (2021) under Linf, by the library torchattack.
+
+    neighbours: images (N) drawn around each iterate, by ``neighbourhood`` (beta) radii at most in each pixel.
+    An image whose gradient vanishes moves no further.
+    """
+    from torchattack import VMIFGSM
+
+    attack = VMIFGSM(
+        model,
+        device=images.device,
+        eps=radius,
+        steps=steps,
+        alpha=step_size,
+        decay=momentum,
+        n=int(neighbours),
+        beta=neighbourhood,
+    )
+    # It draws from torch's global generator.
+    seed = int(torch.randint(2**62, (), generator=generator, device=generator and generator.device))
+    with torch.random.fork_rng([images.device] if images.is_cuda else []), torch.enable_grad():
+        torch.manual_seed(seed)
+        return attack(images, labels).detach()
+
+
 @torch.no_grad()
 def right(model, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """Whether the top-1 class of each image (n, c, h, w) is its label, (n,)."""
@@ -124,49 +194,86 @@ def right(model, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
 def parts(
     model,
     images: Images,
-    attack: Descent,
+    attack: Callable[[int], Attack],
     *,
-    starts: int = 0,
-    generator: torch.Generator | None = None,
+    norm: str,
+    stored: str = "uint16",
     device: torch.device | str = "cpu",
     finished: Container[int] = (),
 ) -> Iterator[xr.Dataset | None]:
     """The adversarial probe of a model, made of these images at its own size, some rows at a time.
 
-    Beside image and label: right (before), fooled (after), and the distance moved in the attack's norm.
-    finished: numbers of parts that are not computed, for which None stands; the others are as if all were.
+    attack: that of each part, by its number, so that what one draws does not depend on the others.
+    norm: in which distances are measured. stored: uint16 or uint8, the pixels' type (see :func:`rounded`).
+    Beside image and label: right (before), fooled and distance (after, of the pixels as stored), and lost:
+    whether it was fooled before they were rounded and is not any more. Raises ModelkinError if the model
+    returns NaN or infinite values. finished: numbers of parts that are not computed, for which None stands.
     """
     done = 0
     for number, (x, y) in enumerate(models.batches(model, images, device)):
         if number in finished:
-            for _ in range(starts):  # draw what their random starts took, so that the next ones are the same
-                around(x, attack.ball, generator)
             done += len(x)
             yield None
             continue
-        near = untargeted(model, x, y, attack, starts=starts, generator=generator)
-        offset = (near - x).flatten(1)
-        moved = (
-            offset.abs().amax(1) if attack.ball.norm == "linf" else torch.linalg.vector_norm(offset, dim=1)
-        )
-        before, after = right(model, x, y), right(model, near, y)
+        before = _named(model, x) == y
+        near = attack(number)(model, x, y)
+        pixels = rounded(near.cpu().numpy(), x.cpu().numpy(), stored)
+        after = torch.from_numpy(unit(pixels)).to(x)
+        fooled = ~right(model, after, y)
+        said = {
+            "right": before,
+            "fooled": fooled,
+            "lost": ~right(model, near, y) & ~fooled,
+            "distance": _length(after - x, norm),
+        }
         rows = slice(done, done + len(x))
         done += len(x)
-        probe = Images(near.cpu().numpy(), images.labels[rows], images.ids[rows], images.classes)
-        said = {"right": before, "fooled": ~after, "distance": moved}
+        probe = Images(pixels, images.labels[rows], images.ids[rows], images.classes)
         yield probe.to_dataset().assign({name: ("sample", v.cpu().numpy()) for name, v in said.items()})
 
 
-def facts(probe: Sequence[xr.Dataset]) -> dict[str, float]:
-    """Of the parts of a probe: right, the share of images; success, the share of these that are fooled
-    (NaN if none is right); median distance moved.
+def rounded(near: np.ndarray, images: np.ndarray, stored: str) -> np.ndarray:
+    """Pixels (n, c, h, w) of attacked images as uint16 or uint8, white being the largest number.
+
+    Rounded towards the images that they were made of, so that none leaves the attack's ball; a pixel that the
+    type cannot tell from its own in ``images`` is the nearest that it can.
     """
-    right, fooled, distance = (
-        np.concatenate([part[name].to_numpy() for part in probe]) for name in ("right", "fooled", "distance")
+    top = WHITE[stored]
+    steps, own = np.rint(near * np.float64(top)), np.rint(images * np.float64(top))
+    away = np.abs(steps / top - images) > np.abs(near - images) + 1e-6  # float32 noise is not distance
+    return np.where(away, steps - np.sign(steps - own), steps).astype(stored)
+
+
+def _length(offset: torch.Tensor, norm: str) -> torch.Tensor:
+    """The size of each offset (n, c, h, w) in a norm, (n,)."""
+    flat = offset.flatten(1)
+    return flat.abs().amax(1) if norm == "linf" else torch.linalg.vector_norm(flat, dim=1)
+
+
+@torch.no_grad()
+def _named(model, images: torch.Tensor) -> torch.Tensor:
+    """The top-1 class of each image, (n,); ModelkinError unless all logits are finite."""
+    logits = torch.cat(Fitting()(model, images))
+    if not torch.isfinite(logits).all():
+        raise ModelkinError(
+            "the model returns NaN or infinite values for images of the natural probe, so it cannot be "
+            "attacked; mend its checkpoint or leave it out."
+        )
+    return logits.argmax(1)
+
+
+def facts(probe: Sequence[xr.Dataset]) -> dict[str, float | int | None]:
+    """Of the parts of a probe: right, the share of images; success, the share of these that are fooled (None
+    if none is right); lost, how many of these were fooled until they were stored; median distance moved.
+    """
+    right, fooled, lost, distance = (
+        np.concatenate([part[name].to_numpy() for part in probe])
+        for name in ("right", "fooled", "lost", "distance")
     )
     return {
         "images": len(right),
         "right": float(right.mean()),
-        "success": float(fooled[right].mean()) if right.any() else float("nan"),
+        "success": float(fooled[right].mean()) if right.any() else None,
+        "lost": int((lost & right).sum()),
         "median_distance": float(np.median(distance)),
     }

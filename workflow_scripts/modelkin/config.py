@@ -51,6 +51,18 @@ INVERSION = {
     },
 }
 
+# What each attack takes, with its defaults: PGD as in hwang2024, the others as in their own papers.
+ATTACKS = {
+    "pgd": {"steps": 50, "step_size": 0.1, "starts": 0},
+    "mi_fgsm": {"steps": 10, "step_size": 0.1, "momentum": 1.0, "starts": 0},
+    "vmi_fgsm": {"steps": 10, "step_size": 0.1, "momentum": 1.0, "neighbours": 5, "neighbourhood": 1.5},
+    "autoattack": {},
+}
+
+
+# What is asked of a model's boundaries, by what measures need, and the keys that it depends on.
+BOUNDARIES = {"regions": ("triplets", "grid"), "distances": ("samples", "direction", "steps")}
+
 
 class Study:
     """A valid config. ``names`` are all models in order of arrival, ``active`` those not retired.
@@ -69,7 +81,9 @@ class Study:
         config = copy.deepcopy(config)
         _validate(config, schema)
         _fill(config, schema)
-        _fill_inversion(config["inversion"])
+        _fill_choice(config["inversion"], "inversion", "mode", INVERSION)
+        if "adversarial" in config:
+            _fill_choice(config["adversarial"], "adversarial", "attack", ATTACKS)
         for entry in config["models"]:
             _fill(entry, schema["$defs"]["model"], deep=False)
         self._config = config
@@ -152,6 +166,25 @@ class Study:
     def adversarial(self) -> dict[str, Any] | None:
         """The section of that name, or None for a study without adversarial probes."""
         return self._config.get("adversarial")
+
+    @property
+    def boundaries(self) -> dict[str, dict[str, Any]]:
+        """What is asked of each model's boundaries, as the study's measures need it; empty if none does."""
+        section = self.section("boundaries")
+        needed = {measures.get(m.name).needs for m in self.measures}
+        return {
+            what: {key: section[key] for key in keys} for what, keys in BOUNDARIES.items() if what in needed
+        }
+
+    @property
+    def draws(self) -> int | None:
+        """Into how many draws images are dealt out to see how measures vary, None for a study without."""
+        return self._config.get("draws", {}).get("repeats")
+
+    @property
+    def drawn_kinds(self) -> list[str]:
+        """The kinds of probe on which draws are compared: those of one value for each pair."""
+        return [kind for kind in self.kinds if kind in kinds.PAIRED]
 
     @property
     def teachers(self) -> list[str]:
@@ -317,8 +350,24 @@ def _check(study: Study, config: dict[str, Any]) -> None:
                 f"model '{name}': recipe '{study.recipe(name)}' does not go with eps {entry['eps']:g}; "
                 "standard training has eps 0, the others more."
             )
+    _check_attacks(study, config)
     _check_samples(study, config)
+    _check_draws(study, config)
     _check_analyses(study, config)
+
+
+def _check_attacks(study: Study, config: dict[str, Any]) -> None:
+    for where, section in (("evaluation", config["evaluation"]), ("adversarial", study.adversarial or {})):
+        if section.get("norm") == "linf" and section["radius"] > 1:
+            raise ModelkinError(
+                f"{where}: a radius of {section['radius']:g} under linf is more than pixels in [0, 1] can "
+                "change; 8/255 is 0.031372549."
+            )
+    section = study.adversarial or {}
+    if section.get("attack") in ("mi_fgsm", "vmi_fgsm") and section["norm"] != "linf":
+        raise ModelkinError(
+            f"adversarial: {section['attack']} is an attack under linf; use norm: linf or attack: pgd."
+        )
 
 
 def _check_source(name: str, entry: dict[str, Any], taken_in: bool) -> None:
@@ -371,6 +420,26 @@ def _check_samples(study: Study, config: dict[str, Any]) -> None:
                     f"measure {measure.label} asks for more neighbours than the {made} probe has "
                     f"other images ({config['probes'][made] - 1})."
                 )
+
+
+def _check_draws(study: Study, config: dict[str, Any]) -> None:
+    """ModelkinError unless every draw has enough of what each measure needs."""
+    if study.draws is None:
+        return
+    natural, section = config["probes"]["natural"], config["boundaries"]
+    have = {
+        "saliency": min(natural, config["probes"]["saliency"]),
+        "regions": section["triplets"],
+        "distances": min(natural, section["samples"]),
+    }
+    for measure in study.measures:
+        drawn = have.get(measures.get(measure.name).needs, natural) // study.draws
+        least = max(2, measure.settings.get("k", 0) + 1)
+        if drawn < least and any(map(measures.get(measure.name).measurable, study.drawn_kinds)):
+            raise ModelkinError(
+                f"draws: {study.draws} repeats leave {drawn} samples to {measure.label}, which needs "
+                f"{least}; ask for fewer repeats or for more images."
+            )
 
 
 def _check_counts(study: Study, config: dict[str, Any], label: str, counts: dict[str, int]) -> None:
@@ -484,14 +553,16 @@ def _fill(value: dict[str, Any], part: dict[str, Any], deep: bool = True) -> Non
             _fill(value[key], inner)
 
 
-def _fill_inversion(section: dict[str, Any]) -> None:
-    """Add the defaults of the section's mode; ModelkinError if a key is for another mode."""
-    mode = section["mode"]
+def _fill_choice(section: dict[str, Any], where: str, by: str, choices: Mapping[str, Mapping]) -> None:
+    """Add the defaults of what the key ``by`` chooses; ModelkinError if a key is for another choice."""
+    chosen = section[by]
     for key in section:
-        for other, keys in INVERSION.items():
-            if key in keys and key not in INVERSION[mode]:
-                raise ModelkinError(f"inversion: '{key}' is not for mode {mode}; it is for mode {other}.")
-    for key, default in INVERSION[mode].items():
+        others = [other for other, keys in choices.items() if key in keys]
+        if others and chosen not in others:
+            raise ModelkinError(
+                f"{where}: '{key}' is not for {by} {chosen}; it is for {by} {' or '.join(others)}."
+            )
+    for key, default in choices[chosen].items():
         section.setdefault(key, default)
 
 

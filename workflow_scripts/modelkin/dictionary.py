@@ -31,6 +31,10 @@ OVER_PAIRS = {
     "chance": ("measure", "mean of the pairs' values for permuted samples"),
     "n": ("1", "samples of a pair"),
 }
+ATTACK_SUCCESS = (
+    "share of images",
+    "on adversarial probes, images that fool the model they were made for, the lower of the two models'",
+)
 INVERSION = {
     "median_loss": (
         "1",
@@ -90,7 +94,8 @@ COLUMNS: dict[str, dict[str, tuple[str, str]]] = {
         "ci_low": ("measure", "lower end of the 95 % interval"),
         "ci_high": ("measure", "upper end of the 95 % interval"),
         "chance": ("measure", "value when b's samples are permuted; missing where that says nothing"),
-        "n": ("1", "samples that the value rests on"),
+        "n": ("1", "samples that the value rests on; 0 where the measure is undefined for the pair"),
+        "attack_success": ATTACK_SUCCESS,
     },
     "models": {
         "name": ("", "model, as in the config"),
@@ -138,7 +143,12 @@ COLUMNS: dict[str, dict[str, tuple[str, str]]] = {
         ),
         "test_accuracy": ("share of images", "accuracy on the test split"),
     },
-    "summary": {**PROBE, "eps": (PIXELS, f"{LEVEL}, of both models"), **OVER_PAIRS},
+    "summary": {
+        **PROBE,
+        "eps": (PIXELS, f"{LEVEL}, of both models"),
+        **OVER_PAIRS,
+        "attack_success": (ATTACK_SUCCESS[0], f"lowest of the pairs': {ATTACK_SUCCESS[1]}"),
+    },
     "asymmetry": {
         "measure": MEASURE,
         "source_eps": (PIXELS, "robustness level of the model that the images were made with"),
@@ -287,6 +297,31 @@ COLUMNS: dict[str, dict[str, tuple[str, str]]] = {
         "n": ("1", "images, or repeats of the student"),
         "basis": ("", "what the parts are of"),
     },
+    "sat_shortcut": {
+        "model_a": ("", "model taken for a new one, whose own adversarial images are used"),
+        "model_b": ("", "model that it is compared with"),
+        "shortcut": ("ln %", "similarity by attack transferability from these images alone"),
+        "full": ("ln %", "the same from both models' images, as in the table similarity"),
+        "n": ("1", "images that both get right"),
+        "error": ("ln %", "shortcut - full"),
+    },
+    "sat_shortcut_models": {
+        "model": ("", "model taken for a new one"),
+        "spearman": ("1", "rank correlation of shortcut and full over the others; missing for under three"),
+        "mean_absolute_error": ("ln %", "mean of the errors' absolute values"),
+        "pairs": ("1", "models that it is compared with and has images right in common with"),
+        "attack_success": ("share of images", "images it got right that fool it in its adversarial probe"),
+    },
+    "draws": {
+        **PROBE,
+        "variance": ("measure squared", "variance over draws of other images, mean over pairs of models"),
+        "pair_variance": ("measure squared", "variance over pairs of models, of their means over draws"),
+        "ratio": ("1", "variance / pair_variance: small if other images tell the same models apart"),
+        "spearman": ("1", "rank correlation of the pairs between two draws, mean over draws"),
+        "samples": ("1", "samples of a draw that values rest on, mean over pairs and draws"),
+        "draws": ("1", "number of draws, which share no samples"),
+        "pairs": ("1", "pairs of different models that have a value in every draw"),
+    },
     "measures": {
         "measure": ("", "label of the measure, as in the other tables"),
         "title": ("", "its name in words"),
@@ -298,7 +333,10 @@ COLUMNS: dict[str, dict[str, tuple[str, str]]] = {
         "unit": ("", "unit of its values, their standard errors and chance levels"),
         "low": ("measure", "lowest possible value"),
         "high": ("measure", "highest possible value; infinite if there is none"),
-        "needs": ("", "what it compares: representation, logits, saliency or outcomes of attacks"),
+        "needs": (
+            "",
+            "what it compares: representation, logits, saliency, outcomes of attacks, regions or distances",
+        ),
         "kinds": ("", "how the images may be made that it is measured on, separated by commas"),
         "chance": ("", "whether it has a chance level"),
         "source": ("", "where it is defined"),

@@ -10,6 +10,10 @@ class ModelkinError(Exception):
     """Something the user gave cannot be used; the message says what, where and what to do."""
 
 
+class Undefined(ModelkinError):
+    """A measure has no value for what it was given, though nothing is wrong with the rest of the study."""
+
+
 def unknown(what: str, name: object, valid: Iterable[str]) -> ModelkinError:
     """The error for a name that does not exist, with the nearest valid one."""
     valid = sorted(valid)

@@ -16,6 +16,7 @@ from modelkin import artifacts
 from modelkin.errors import ModelkinError
 
 BLOCK_ROWS, BLOCK_BYTES = 1000, 2**28
+WHITE = {"uint8": 255, "uint16": 65535}  # every pixel of 8 bits is one of 16 bits, 257 times as large
 CHUNK_BYTES = 2**24
 # The checksum, of each chunk, is looked at whenever one is read.
 CODECS = (BloscCodec(cname="zstd", clevel=1, shuffle="shuffle"), Crc32cCodec())
@@ -25,8 +26,8 @@ CODECS = (BloscCodec(cname="zstd", clevel=1, shuffle="shuffle"), Crc32cCodec())
 class Images:
     """n images: pixels (n, c, h, w), labels int64 (n,), ids str (n,), class names.
 
-    Pixels are uint8, or float32 in [0, 1]. Those of a store are read when they are asked for, so a
-    store may be larger than memory: :meth:`floats` gives what models take.
+    Pixels are uint8 or uint16, white being their largest number, or float32 in [0, 1]. Those of a store are
+    read when they are asked for, so it may be larger than memory: :meth:`floats` gives what models take.
     """
 
     pixels: np.ndarray | xr.DataArray
@@ -39,7 +40,7 @@ class Images:
             raise ModelkinError("images, labels and sample ids differ in number.")
         if len(set(self.ids.tolist())) != len(self.ids):
             raise ModelkinError("two images have the same sample id.")
-        if isinstance(self.pixels, np.ndarray) and self.pixels.dtype != np.uint8:
+        if isinstance(self.pixels, np.ndarray) and self.pixels.dtype.name not in WHITE:
             low, high = self.pixels.min(initial=0), self.pixels.max(initial=0)
             if not (np.isfinite(low) and np.isfinite(high) and low >= 0 and high <= 1):
                 raise ModelkinError("pixels must be finite and between 0 and 1.")
@@ -108,8 +109,9 @@ class Images:
 
 
 def unit(pixels: np.ndarray) -> np.ndarray:
-    """Pixels of 8 bits as float32 in [0, 1]; others as they are."""
-    return pixels.astype(np.float32) / 255 if pixels.dtype == np.uint8 else pixels
+    """Pixels of 8 or 16 bits as float32 in [0, 1]; others as they are."""
+    top = WHITE.get(pixels.dtype.name)
+    return pixels if top is None else pixels.astype(np.float32) / top
 
 
 def sample_coordinate(ids) -> np.ndarray:

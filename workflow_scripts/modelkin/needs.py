@@ -25,6 +25,8 @@ FEATURES = 2048  # width of a representation where the config does not say
 PASS = {True: 5e-3, False: 0.5}  # seconds of an image's forward and backward pass, with a GPU and without
 LEAST = 3e-4  # seconds of a pass, however small the image
 AUTOATTACK = 3000  # gradients, about, for an image that stays robust
+READ = 2e8  # bytes a second from a slow disk
+HALVINGS = 10  # passes more for each image whose boundary is looked for
 DECODED = 200  # images a second
 COMPARED = 1.0  # seconds to compare two models on 10,000 images and FEATURES features by one measure
 
@@ -93,9 +95,40 @@ def _inversion(study: Study, model: str, label: str) -> float:
     return study.section("probes")["inverted"] * (study.section("inversion")["steps"] + 1)
 
 
+def gradients(attack: Mapping) -> int:
+    """Of an attack of the config's section ``adversarial``, for one image, about."""
+    if attack["attack"] == "autoattack":
+        return AUTOATTACK
+    return attack["steps"] * max(1, attack.get("starts", 0)) * (1 + attack.get("neighbours", 0))
+
+
 def _attack(study: Study, model: str, label: str) -> float:
-    settings = study.adversarial
-    return study.section("probes")["natural"] * settings["steps"] * max(1, settings["starts"])
+    return study.section("probes")["natural"] * gradients(study.adversarial)
+
+
+def boundary_points(study: Study) -> int:
+    """Images that each model is given to find its boundaries."""
+    asked, points = study.boundaries, 0
+    if "regions" in asked:
+        points += asked["regions"]["triplets"] * asked["regions"]["grid"] ** 2
+    if "distances" in asked:
+        points += asked["distances"]["samples"] * (asked["distances"]["steps"] + HALVINGS + 1)
+    return points
+
+
+def _boundaries(study: Study, model: str, label: str) -> float:
+    return boundary_points(study)
+
+
+def _drawing_anew(study: Study, model: str, label: str) -> float:
+    """Seconds of all pairs, once for each draw of a part of the images."""
+    return sum(_comparing(study, name, label) for name in study.names)
+
+
+def _transferred(study: Study, model: str, label: str) -> float:
+    """Seconds in which the logits of every model on every model's images are read, twice."""
+    size = 8 * study.section("probes")["natural"] * study.counts[label]["classes"]
+    return len(study.names) ** 2 * size / READ
 
 
 def _natural(study: Study, model: str, label: str) -> float:
@@ -181,6 +214,7 @@ HELD: Mapping[str, Size] = {
     "train": _training_split,
     "distill": _training_split,
     "similarity": _compared,
+    "draws": _compared,
     "ensembles": _logits,
 }
 PASSES: Mapping[str, Size] = {
@@ -202,6 +236,9 @@ SECONDS: Mapping[str, Size] = {
     "evaluate": _seconds(_evaluation),
     "invert": _seconds(_inversion),
     "attack": _seconds(_attack),
+    "boundaries": _seconds(_boundaries),
+    "draws": _drawing_anew,
+    "sat_shortcut": _transferred,
     "activations_natural": _seconds(_natural),
     "activations_inverted": _shell("inverted"),
     "activations_adversarial": _shell("natural"),

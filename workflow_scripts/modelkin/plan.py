@@ -22,14 +22,13 @@ from typing import NamedTuple
 import pandas as pd
 import torch
 
-from modelkin import artifacts, datasets, figures, kinds, measures, models, sources, tracing
+from modelkin import artifacts, datasets, figures, kinds, measures, models, needs, sources, tracing
 from modelkin.config import Study
 from modelkin.errors import ModelkinError
 
 SECONDS = 0.3  # each network is timed at least so long
 # Of an inversion's steps, the share that is taken before images are finished; measured in docs/modes.md.
 STEPS_TAKEN = {"published": 1.0, "fast": 0.4}
-AUTOATTACK = 3000  # gradients, about, that AutoAttack takes for an image that stays robust
 FIGURE_SECONDS = 4.0
 IMPORTS = "import modelkin.training, modelkin.similarity, modelkin.inversion"
 SAMPLES = 1000  # on which measures that are means over samples are timed; more take longer in proportion
@@ -290,6 +289,8 @@ def _stages(study: Study, costs: Mapping[str, Cost], device) -> list[Stage]:
     if study.adversarial:
         stages.append(_summed("attack", [_attack(study, cost) for cost in each]))
         stages.append(_shells("activations, adversarial", study, each, natural))
+    if study.boundaries:
+        stages.append(_summed("boundaries", [_boundaries(study, cost) for cost in each]))
     stages.append(_similarity(study, costs, device))
     if study.distillation:
         stages.append(_distillation(study, costs))
@@ -338,7 +339,7 @@ def _evaluation(study: Study, cost: Cost) -> Stage:
     evaluation = study.section("evaluation")
     images = study.counts[study.dataset]["test"]
     attacked = min(evaluation["samples"] or images, images)
-    gradients = attacked * evaluation["steps"] + evaluation["autoattack"] * AUTOATTACK
+    gradients = attacked * evaluation["steps"] + evaluation["autoattack"] * needs.AUTOATTACK
     return _job("evaluate", images + gradients, images * cost.forward + gradients * cost.gradient, 0)
 
 
@@ -359,9 +360,16 @@ def _natural(study: Study, cost: Cost, label: str) -> Stage:
 
 def _attack(study: Study, cost: Cost) -> Stage:
     images, settings = study.section("probes")["natural"], study.adversarial
-    passes = images * settings["steps"] * max(1, settings["starts"])
+    passes = images * needs.gradients(settings)
     seconds = passes * cost.gradient + 3 * images * cost.forward
-    return _job("attack", passes, seconds, 4 * images * cost.pixels)
+    size = {"uint16": 2, "uint8": 1}[settings["stored"]]
+    return _job("attack", passes, seconds, size * images * cost.pixels)
+
+
+def _boundaries(study: Study, cost: Cost) -> Stage:
+    points, asked = needs.boundary_points(study), study.boundaries
+    size = 4 * asked["regions"]["triplets"] * asked["regions"]["grid"] ** 2 if "regions" in asked else 0
+    return _job("boundaries", points, points * cost.forward, size)
 
 
 def _shells(stage: str, study: Study, each: Sequence[Cost], images: int, ways: int = 1) -> Stage:
@@ -392,15 +400,21 @@ def _similarity(study: Study, costs: Mapping[str, Cost], device) -> Stage:
 
 def _comparing(measured: measures.Measured, samples: int, width: int, study: Study, device) -> float:
     """Seconds of one pair by one measure with its chance level, on random values of the study's sizes."""
-    needs = measures.get(measured.name).needs
-    if needs == "saliency":
+    what = measures.get(measured.name).needs
+    if what == "saliency":
         samples = min(samples, study.section("probes")["saliency"])
     pixels = functools.reduce(lambda a, b: a * b, datasets.shape(**study.settings(study.dataset)))
-    width = {"saliency": pixels, "logits": _classes(study), "outcomes": 2}.get(needs, width)
+    width = {
+        "saliency": pixels,
+        "logits": _classes(study),
+        "outcomes": 2,
+        "distances": 2,
+        "regions": 2500,
+    }.get(what, width)
     # Of these every sample is compared by itself.
     few = (
-        min(samples, SAMPLES if needs != "saliency" else SAMPLES // 10)
-        if needs != "representation"
+        min(samples, SAMPLES if what != "saliency" else SAMPLES // 10)
+        if what != "representation"
         else samples
     )
     times = 1 + study.section("chance")["permutations"]

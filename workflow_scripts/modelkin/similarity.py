@@ -6,6 +6,7 @@ It knows measures only through their interface, and nothing of where activations
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -15,10 +16,11 @@ import torch
 import xarray as xr
 
 from modelkin import kinds, measures, seeds
-from modelkin.errors import ModelkinError
+from modelkin.errors import ModelkinError, Undefined
 from modelkin.measures import Measured
 
 NORMAL_95 = 1.959964
+FEW = 30  # samples below which normal intervals say little
 
 
 class Pair(NamedTuple):
@@ -68,7 +70,7 @@ def rows(
     read(kind, source, observer, what): what a model computed on a probe, 'representation', 'logits',
     'saliency' or 'outcomes'. Columns: kind, source, model_a, model_b, measure, value, stderr, ci_low,
     ci_high (95 %), chance (mean over seeded permutations of b's samples, NaN where that says nothing),
-    n (samples).
+    n (samples). A pair for which a measure is undefined has NaN and n = 0.
     """
 
     @functools.lru_cache(maxsize=3)
@@ -89,6 +91,23 @@ def rows(
             orders = [torch.from_numpy(rng.permutation(n)).to(device) for _ in range(permutations)]
             table.append({**pair._asdict(), "n": n, **_measure(measured, a, b, pair, orders)})
     return pd.DataFrame(table)
+
+
+def remarks(rows: pd.DataFrame) -> Iterator[str]:
+    """What a reader of these rows must know: a sentence for each measure that is undefined for some pairs, or
+    rests on few samples.
+    """
+    for measure, part in rows.groupby("measure", sort=False):
+        for what, found in (
+            ("is not defined for", part[part["n"] == 0]),
+            (f"rests on fewer than {FEW} samples for", part[part["n"].between(1, FEW - 1)]),
+        ):
+            if len(found):
+                first = found.iloc[0]
+                yield (
+                    f"{measure} {what} {len(found)} of {len(part)} pairs, first '{first['model_a']}' and "
+                    f"'{first['model_b']}' on the {first['kind']} probe (n = {first['n']})"
+                )
 
 
 def _runs(pair: Pair) -> list[tuple[str, str, str]]:
@@ -133,6 +152,8 @@ def _measure(measured: Measured, a: _Observed, b: _Observed, pair: Pair, orders:
         value, stderr, n = measure.compare(a.part(measured), b.part(measured))
         shuffled = (measure.permuted(b.part(measured), order) for order in orders if measure.chance)
         chance = [measure.compare(a.part(measured), part).value for part in shuffled]
+    except Undefined:
+        value, stderr, n, chance = math.nan, math.nan, 0, []
     except ModelkinError as error:
         where = f"'{pair.model_a}' and '{pair.model_b}' on the {pair.kind} probe of '{pair.source}'"
         raise ModelkinError(f"{measured.label} of {where}: {error}") from None

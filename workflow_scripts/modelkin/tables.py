@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from modelkin import artifacts
+from modelkin import artifacts, kinds
 from modelkin.components import COMPONENTS
 
 INVERSION_FACTS = ("median_loss", "loss_90", "median_steps", "median_distance")
@@ -59,14 +59,29 @@ def with_levels(similarity: pd.DataFrame, models: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(eps_a=rows["model_a"].map(eps), eps_b=rows["model_b"].map(eps))
 
 
+def with_attacks(similarity: pd.DataFrame, attacks: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
+    """The similarity table with attack_success: on adversarial probes, the lower of the shares of images on
+    which the attack on each of the two models fools that model itself; NaN elsewhere.
+
+    attacks: facts of the adversarial probes by model name.
+    """
+    success = pd.Series({name: found["success"] for name, found in attacks.items()}, dtype=float)
+    both = pd.concat([similarity[key].map(success) for key in ("model_a", "model_b")], axis=1)
+    lower = both.min(axis=1, skipna=False)
+    return similarity.assign(attack_success=lower.where(similarity["kind"].map(kinds.drawn) == "adversarial"))
+
+
 def summary(similarity: pd.DataFrame, models: pd.DataFrame) -> pd.DataFrame:
     """For each kind, measure and level: mean, sd over pairs of different models of that level.
 
     Columns kind, measure, eps, mean, sd (NaN for one pair), pairs, stderr (root mean square of the
-    pairs' own), chance, n (samples). On inverted probes both directions count as pairs.
+    pairs' own), chance, n (samples), attack_success (the lowest of the pairs'). On inverted probes both
+    directions count as pairs; pairs without a value do not.
     """
     rows = with_levels(similarity, models).query("eps_a == eps_b").rename(columns={"eps_a": "eps"})
-    return _spread(rows, ["kind", "measure", "eps"])
+    by = ["kind", "measure", "eps"]
+    lowest = rows.groupby(by)["attack_success"].min()
+    return _spread(rows, by).join(lowest, on=by)
 
 
 def asymmetry(similarity: pd.DataFrame, models: pd.DataFrame) -> pd.DataFrame:
@@ -81,7 +96,7 @@ def _spread(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     found = rows.groupby(by, as_index=False).agg(
         mean=("value", "mean"),
         sd=("value", "std"),
-        pairs=("value", "size"),
+        pairs=("value", "count"),
         stderr=("square", "mean"),
         chance=("chance", "mean"),
         n=("n", "first"),

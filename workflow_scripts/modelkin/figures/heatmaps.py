@@ -33,7 +33,9 @@ def draw(data, settings, measure: str):
         part = rows[rows["kind"] == kind]
         order, changes = ordered(data, settings, measure, kind)
         labels = [base.names_of(data["models"])[name] for name in order]
-        image = base.square(axis, whole(part).loc[order, order], labels, changes, vmin=low, vmax=high)
+        # A model without any value is not in the grid; its row stays white.
+        grid = whole(part).reindex(index=order, columns=order)
+        image = base.square(axis, grid, labels, changes, vmin=low, vmax=high)
         chance = part["chance"].mean()
         counted = f"n = {part['n'].min()}" + (f" to {part['n'].max()}" if part["n"].nunique() > 1 else "")
         known = "" if np.isnan(chance) else f", chance {chance:.2f}"

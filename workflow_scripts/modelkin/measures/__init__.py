@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from modelkin import plugins
-from modelkin.measures.base import Estimate, Measure, Measured, of_one_type
+from modelkin.measures.base import BOUNDARIES, Estimate, Measure, Measured, of_one_type
 
-__all__ = ["Estimate", "Measure", "Measured", "compare", "get", "names", "parts"]
+__all__ = ["BOUNDARIES", "Estimate", "Measure", "Measured", "compare", "get", "names", "parts", "rests_on"]
 
 
 def names() -> list[str]:
@@ -34,6 +34,11 @@ def parts(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """
     shared = {key: settings[key] for key in ("permutations", "seed", "dataset")}
     return {item["label"]: {**shared, "measure": item} for item in settings["measures"]}
+
+
+def rests_on(name: str, manifest: str) -> bool:
+    """Whether a measure is taken of this artifact of a study: of boundaries or else of activations."""
+    return (manifest.split("/")[-2] == "boundaries") == (get(name).needs in BOUNDARIES)
 
 
 def compare(name: str, a, b, **settings) -> Estimate:

@@ -16,6 +16,8 @@ np = lazy_loader.load("numpy")
 torch = lazy_loader.load("torch")
 
 ROUNDING = 1e-6  # a difference below this share of its terms is float32 noise
+BOUNDARIES = ("regions", "distances")  # what measures need of boundaries; the rest is of activations
+OWN = ("saliency", *BOUNDARIES)
 LABELLED = re.compile(r"([a-z_]+)([0-9]+)$")
 
 
@@ -40,7 +42,7 @@ class Measure:
     """
 
     title: str
-    needs: str  # representation, logits, saliency or outcomes
+    needs: str  # representation, logits, saliency, outcomes, regions or distances
     prepare: Callable[..., dict[str, Any]]
     compare: Callable[[dict, dict], Estimate]
     version: int
@@ -55,9 +57,9 @@ class Measure:
     permute: Callable[[dict, Any], dict] | None = None
 
     def measurable(self, kind: str) -> bool:
-        """Whether it can be taken on a kind of probe. Saliency needs labels that all models know, so
-        it is only that of the study's own dataset."""
-        return kinds.drawn(kind) in self.probes and not (self.needs == "saliency" and kinds.other(kind))
+        """Whether it can be taken on a kind of probe. Saliency and boundaries need labels that all models
+        know, so they are only those of the study's own dataset."""
+        return kinds.drawn(kind) in self.probes and not (self.needs in OWN and kinds.other(kind))
 
     def permuted(self, prepared: dict, order) -> dict:
         """The prepared part of the same model with its samples in another order.

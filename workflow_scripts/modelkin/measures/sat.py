@@ -6,7 +6,7 @@ import math
 
 import lazy_loader
 
-from modelkin.errors import ModelkinError
+from modelkin.errors import Undefined
 from modelkin.measures.base import Estimate, Measure, checked, jackknife, same_samples
 
 torch = lazy_loader.load("torch")
@@ -26,24 +26,25 @@ def compare(a: dict, b: dict) -> Estimate:
     """log max(floor, 100 m), m being the mean over images that both models get right of the share of the two
     that the other's adversarial image fools; natural logarithm, with the exact delete-one jackknife.
 
-    n is the number of those images. Raises ModelkinError if there is none.
+    n is the number of those images. Raises Undefined if there is none.
     """
     same_samples(a["right"], b["right"])
     both = a["right"] & b["right"]
     n = int(both.sum())
     if n == 0:
-        raise ModelkinError(
+        raise Undefined(
             "no image is classified correctly by both models, so attacks cannot be compared; give more "
             "images or leave out the model that is at chance level."
         )
     fooled = (a["fooled"][both].double() + b["fooled"][both].double()) / 2
-    value = _score(fooled.mean())
+    value = score(fooled.mean())
     if n < 2:
         return Estimate(float(value), math.nan, n)
-    return jackknife(value, _score((fooled.sum() - fooled) / (n - 1)))._replace(n=n)
+    return jackknife(value, score((fooled.sum() - fooled) / (n - 1)))._replace(n=n)
 
 
-def _score(share):
+def score(share):
+    """Equation (1) of a share of fooled images, or of several."""
     return (100 * share).clamp_min(FLOOR).log()
 
 

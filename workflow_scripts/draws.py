@@ -1,0 +1,32 @@
+"""Take every measure anew on parts of its images, to see how much its values change."""
+
+from pathlib import Path
+
+from modelkin import activations, draws, jobs, similarity, tables
+from modelkin.measures import Measured
+
+with jobs.running(snakemake.log[0], "draws", snakemake.input):
+    params = snakemake.params
+    read = activations.reader(Path(snakemake.input[0]).parents[2], params.order)
+    names = params.models
+    wanted = [
+        pair
+        for place, name in enumerate(names)
+        for pair in similarity.pairs(name, names[:place], params.dataset, params.kinds)
+    ]
+    rows = draws.values(
+        wanted,
+        read,
+        [Measured(item["name"], item["settings"]) for item in params.measures],
+        repeats=params.repeats,
+        seed=params.seed,
+        device=jobs.device(snakemake.config),
+    )
+    tables.write(
+        snakemake.output[0],
+        draws.spread(rows),
+        stage="draws",
+        version=params.version,
+        settings=jobs.settings(params),
+        inputs=list(snakemake.input),
+    )
