@@ -114,6 +114,7 @@ rule all:
         ACTIVATIONS,
         BOUNDARIES,
         SIMILARITY,
+        IMPORTED,
         ANALYSES,
         FIGURES,
 

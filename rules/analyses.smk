@@ -47,7 +47,7 @@ ANALYSES = [
     *tables(MADE + DESCRIPTION + ["README"]),
     *expand(f"{RESULTS}/students/{{teacher}}.json", teacher=study.teachers),
 ]
-DIRECTIONS = {m.label: measures.get(m.name).direction for m in study.measures}
+DIRECTIONS = {label: measures.about(label).direction for label in study.labels}
 
 
 rule tables:
@@ -63,6 +63,7 @@ rule tables:
             f"{RESULTS}/{{what}}/{{model}}.json", what=ATTACKED, model=study.active
         ),
         similarity=expand(f"{RESULTS}/similarity/{{model}}.json", model=study.active),
+        imported=IMPORTED,
     output:
         tables(TABLES),
     log:
@@ -103,7 +104,7 @@ rule dictionary:
     params:
         study=study.name,
         tables=MADE + DESCRIPTION,
-        measures=measured,
+        measures=study.labels,
         version=VERSIONS["dictionary"],
     script:
         "../workflow_scripts/dictionary.py"

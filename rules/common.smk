@@ -62,7 +62,7 @@ def possible(figure):
     """Whether the study has what the figure shows."""
     return set(figure.needs) - {"images"} <= set(MADE) and figure.measure in {
         None,
-        *LABELS,
+        *study.labels,
     }
 
 

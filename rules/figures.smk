@@ -14,7 +14,6 @@ SECTIONS = {
     "ensembles": "7 Ensembles",
     "distillation": "8 Distillation and advice",
 }
-LABELS = [m.label for m in study.measures]
 
 
 DRAWN = {
@@ -45,7 +44,7 @@ for name, figure in DRAWN.items():
                         ),
                     },
                 )
-                for stem in (LABELS if figure.per_measure else [name])
+                for stem in (study.labels if figure.per_measure else [name])
             ],
         log:
             f"{RESULTS}/logs/figures/{name}.log",
@@ -62,7 +61,7 @@ for name, figure in DRAWN.items():
         params:
             figure=name,
             models=study.active,
-            measures=LABELS,
+            measures=study.labels,
             settings={
                 key: study.section("figures")[key] for key in (*figure.settings, "dpi")
             },

@@ -36,3 +36,35 @@ rule similarity:
         version=VERSIONS["similarity"],
     script:
         "../workflow_scripts/similarity.py"
+
+
+# Similarities that others measured, as further measures.
+IMPORTED = expand(
+    f"{RESULTS}/similarity/imported/{{name}}.json",
+    name=[entry["label"] for entry in study.imported.values()],
+)
+
+
+rule import_similarity:
+    input:
+        # Its content is among the params; its age says nothing.
+        lambda wildcards: list(map(ancient, study.imported_file(wildcards.name))),
+    output:
+        f"{RESULTS}/similarity/imported/{{name}}.json",
+    log:
+        f"{RESULTS}/logs/import_similarity/{{name}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/import_similarity/{{name}}.tsv"
+    localrule: True
+    conda:
+        "../envs/modelkin.yaml"
+    resources:
+        gpu=0,
+        mem_mb=memory("import_similarity"),
+        runtime=runtime("import_similarity"),
+    params:
+        entry=lambda wildcards: study.imported_entry(wildcards.name),
+        models=study.active,
+        version=VERSIONS["imported"],
+    script:
+        "../workflow_scripts/import_similarity.py"

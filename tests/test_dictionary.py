@@ -47,7 +47,9 @@ def test_every_measure_says_what_it_is(finished, tables):
     ]
     within = tables["similarity"].merge(tables["measures"], on="measure")
     assert within["value"].between(within["low"], within["high"]).all()
-    every = dictionary.measured([Measured(name, measures.get(name).settings) for name in measures.names()])
+    every = dictionary.measured(
+        Measured(name, measures.get(name).settings).label for name in measures.names()
+    )
     assert every.set_index("measure").loc["symmetrised_kl", ["direction", "unit", "high"]].tolist() == [
         "distance",
         "nats",

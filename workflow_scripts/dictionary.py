@@ -3,11 +3,10 @@
 from pathlib import Path
 
 from modelkin import artifacts, dictionary, jobs, tables
-from modelkin.measures import Measured
 
 with jobs.running(snakemake.log[0], "dictionary"):
     params = snakemake.params
-    chosen = dictionary.measured([Measured(item["name"], item["settings"]) for item in params.measures])
+    chosen = dictionary.measured(params.measures)
     described = dictionary.columns(params.tables)
     text = dictionary.page(params.study, described, chosen)
     about = {"stage": "dictionary", "version": params.version, "settings": jobs.settings(params)}

@@ -19,7 +19,9 @@ with jobs.running(snakemake.log[0], "tables", snakemake.input) as log:
         failed_above=snakemake.params.failed_above,
     )
     attacks = {Path(manifest).stem: artifacts.read(manifest)["facts"] for manifest in snakemake.input.attacks}
-    joined = tables.join([tables.read(shell) for shell in snakemake.input.similarity], described)
+    joined = tables.join(
+        [tables.read(shell) for shell in (*snakemake.input.similarity, *snakemake.input.imported)], described
+    )
     joined = tables.with_attacks(joined, attacks)
     made = {
         "models": tables.describe(

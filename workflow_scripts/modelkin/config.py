@@ -14,7 +14,7 @@ from typing import Any
 import jsonschema
 import yaml
 
-from modelkin import architectures, artifacts, components, datasets, kinds, measures, sources
+from modelkin import architectures, artifacts, components, datasets, imported, kinds, measures, sources
 from modelkin.errors import ModelkinError, unknown
 from modelkin.measures import Measured
 
@@ -102,6 +102,7 @@ class Study:
         self.kinds: list[str] = kinds.every(self.others, adversarial="adversarial" in config)
         self.measures: list[Measured] = [_measured(item) for item in config["measures"]]
         self.training_defaults = _defaults(schema["$defs"]["training"]) | config["training"]
+        self.imported: dict[str, dict[str, Any]] = self._imported(schema)
         self.components: dict[str, Any] | None = self._components()
         _check(self, config)
 
@@ -126,6 +127,37 @@ class Study:
             "classes": len(facts["classes"]),
             "size": max(facts["shape"][1:]),
         }
+
+    @property
+    def labels(self) -> list[str]:
+        """The labels of all measures, those that were imported last."""
+        return [*(measured.label for measured in self.measures), *self.imported]
+
+    def imported_entry(self, name: str) -> dict[str, Any]:
+        """What decides an imported table: its measure's label and its content's sha256, None if not known."""
+        measure, entry = next((m, e) for m, e in self.imported.items() if e["label"] == name)
+        return {"measure": measure, "sha256": entry["sha256"]}
+
+    def imported_file(self, name: str) -> list[str]:
+        """The file of an imported table, none if it is not there (any more)."""
+        paths = [entry["file"] for entry in self.imported.values() if entry["label"] == name]
+        return [path for path in paths if Path(path).exists()]
+
+    def _imported(self, schema: dict[str, Any]) -> dict[str, dict[str, Any]]:
+        """The imported tables by their measures' labels, each checked if it is there, with its sha256."""
+        found = {}
+        for entry in self._config["imported"]:
+            _fill(entry, schema["properties"]["imported"]["items"], deep=False)
+            if Path(entry["file"]).exists():
+                imported.read(entry["file"], self.active)
+                sha256 = imported.digest(entry["file"])
+            else:
+                stored = self._stored(f"similarity/imported/{entry['label']}.json")
+                sha256 = stored and stored["settings"]["entry"]["sha256"]
+            label = measures.imported(entry["direction"], entry["label"])
+            found[label] = {**entry, "sha256": sha256}
+        _unique("imported table", [entry["label"] for entry in self._config["imported"]])
+        return found
 
     def _components(self) -> dict[str, Any] | None:
         """The user's table of components as it is or as it was stored, None without one."""
@@ -226,8 +258,8 @@ class Study:
     def missing(self) -> dict[str, str]:
         """What a run needs, is not there and is not downloaded by it, in sentences.
 
-        The keys name the artifact that is made of it: ``dataset``, ``dataset.<label>``, ``models/<name>`` or
-        ``tables/components``.
+        The keys name the artifact that is made of it: ``dataset``, ``dataset.<label>``, ``models/<name>``,
+        ``similarity/imported/<label>`` or ``tables/components``.
         """
         found = {}
         for label in (self.dataset, *self.others):
@@ -237,6 +269,12 @@ class Study:
             for path in self._files(name):
                 if not Path(path).exists():
                     found[f"models/{name}"] = f"{_checkpoint(name)}, {path}, does not exist; put it there."
+        for entry in self.imported.values():
+            if entry["sha256"] is None:
+                name, path = entry["label"], entry["file"]
+                found[f"similarity/imported/{name}"] = (
+                    f"the imported table '{name}', {path}, does not exist; put it there."
+                )
         if "components" in self._config and self.components is None:
             path = self._config["components"]["file"]
             found["tables/components"] = f"the table of components, {path}, does not exist; put it there."
@@ -457,13 +495,12 @@ def _check_counts(study: Study, config: dict[str, Any], label: str, counts: dict
 
 def _check_analyses(study: Study, config: dict[str, Any]) -> None:
     by = config["ensembles"]["clusters_by"]
-    labels = [m.label for m in study.measures]
-    if by["measure"] not in labels:
-        raise unknown("measure in ensembles.clusters_by", by["measure"], labels)
-    used = {m.label: m.name for m in study.measures}[by["measure"]]
-    if by["kind"] not in study.kinds:
-        raise unknown("kind of probe in ensembles.clusters_by", by["kind"], study.kinds)
-    if not measures.get(used).measurable(by["kind"]):
+    if by["measure"] not in study.labels:
+        raise unknown("measure in ensembles.clusters_by", by["measure"], study.labels)
+    every = [*study.kinds, *([kinds.IMPORTED] if study.imported else [])]
+    if by["kind"] not in every:
+        raise unknown("kind of probe in ensembles.clusters_by", by["kind"], every)
+    if not measures.about(by["measure"]).measurable(by["kind"]):
         raise ModelkinError(f"ensembles.clusters_by: {by['measure']} is not measured on {by['kind']} probes.")
     number = config["clusters"]["number"]
     if number != "eigengap" and number > len(study.active):

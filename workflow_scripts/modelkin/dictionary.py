@@ -11,7 +11,6 @@ import pandas as pd
 
 from modelkin import measures
 from modelkin.components import COMPONENTS
-from modelkin.measures import Measured
 
 # (unit, meaning) of each column; the unit is empty for names, "1" for plain numbers.
 KIND = (
@@ -361,15 +360,15 @@ def columns(tables: Iterable[str]) -> pd.DataFrame:
     )
 
 
-def measured(chosen: Iterable[Measured]) -> pd.DataFrame:
-    """A row for each measure of a study, from the measures' own modules."""
+def measured(labels: Iterable[str]) -> pd.DataFrame:
+    """A row for each measure of a study, by its label."""
     rows = []
-    for item in chosen:
-        measure = measures.get(item.name)
+    for label in labels:
+        measure = measures.about(label)
         low, high = measure.bounds
         rows.append(
             {
-                "measure": item.label,
+                "measure": label,
                 "title": measure.title,
                 "direction": measure.direction,
                 "symmetric": measure.symmetric,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 MADE = ("natural", "inverted", "adversarial")
+IMPORTED = "imported"  # of a measure's values that somebody else made
 PAIRED = ("natural", "adversarial")  # kinds on which a pair has one value, not one for each direction
 
 

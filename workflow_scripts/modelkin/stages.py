@@ -14,6 +14,7 @@ VERSIONS = {
     "attack": 2,
     "boundaries": 1,
     "activations": 4,
+    "imported": 1,
     "similarity": 1,
     "tables": 2,
     "dictionary": 2,

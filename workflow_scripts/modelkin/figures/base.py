@@ -17,6 +17,7 @@ plt = lazy_loader.load("matplotlib.pyplot", suppress_warning=True)
 sns = lazy_loader.load("seaborn")
 tables = lazy_loader.load("modelkin.tables", suppress_warning=True)
 
+KINDS = (*kinds.MADE, kinds.IMPORTED)
 MARKERS = "osD^vPX*<>ph"
 STYLE = {
     "figure.constrained_layout.use": True,
@@ -72,9 +73,9 @@ def save(figure, folder: Path, stem: str, dpi: int, models: pd.DataFrame) -> Non
 
 def describe(label: str) -> tuple[str, str]:
     """The title of a measure's label, and 'similarity' or 'distance'."""
-    measured = measures.Measured.of(label)
-    measure = measures.get(measured.name)
-    numbers = ", ".join(f"{key} = {value}" for key, value in measured.settings.items())
+    measure = measures.about(label)
+    settings = measures.Measured.of(label).settings if isinstance(measure, measures.Measure) else {}
+    numbers = ", ".join(f"{key} = {value}" for key, value in settings.items())
     return f"{measure.title} ({numbers})" if numbers else measure.title, measure.direction
 
 
@@ -86,14 +87,14 @@ def in_order(similarity: pd.DataFrame) -> list[str]:
 def kinds_in(rows: pd.DataFrame) -> list[str]:
     """The kinds of probe that a table has: the study's own dataset first, natural before inverted."""
     return sorted(
-        rows["kind"].unique(), key=lambda kind: (kinds.other(kind) or "", kinds.MADE.index(kinds.drawn(kind)))
+        rows["kind"].unique(), key=lambda kind: (kinds.other(kind) or "", KINDS.index(kinds.drawn(kind)))
     )
 
 
 def kind_looks(rows: pd.DataFrame, palette: str) -> dict[str, dict[str, Any]]:
     """A colour for each kind of probe in a table, and a marker for how it was made."""
     every = [*dict.fromkeys((*kinds.MADE[:2], *kinds_in(rows)))]
-    markers = dict(zip(kinds.MADE, "os^", strict=True))
+    markers = dict(zip(KINDS, "os^D", strict=True))
     colours = sns.color_palette(palette, max(len(every), len(sns.color_palette(palette))))
     return {
         kind: {"color": colour, "marker": markers[kinds.drawn(kind)]}

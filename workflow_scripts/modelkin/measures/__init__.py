@@ -6,14 +6,18 @@ lazily, so the workflow can read their versions and settings without waiting for
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Mapping
 from typing import Any
 
-from modelkin import plugins
-from modelkin.measures.base import BOUNDARIES, Estimate, Measure, Measured, of_one_type
+from modelkin import kinds, plugins
+from modelkin.measures.base import BOUNDARIES, Described, Estimate, Measure, Measured, of_one_type
 
 __all__ = ["BOUNDARIES", "Estimate", "Measure", "Measured", "compare", "get", "names", "parts", "rests_on"]
+
+
+IMPORTED = "imported_"  # how labels of what others measured begin
 
 
 def names() -> list[str]:
@@ -24,6 +28,28 @@ def names() -> list[str]:
 def get(name: str) -> Measure:
     """The measure of that name; ModelkinError with the nearest valid name if there is none."""
     return plugins.load(sys.modules[__name__], name, "measure").MEASURE
+
+
+def imported(direction: str, name: str) -> str:
+    """The label of a table of similarities or distances that somebody else made."""
+    return f"{IMPORTED}{direction}.{name}"
+
+
+def about(label: str) -> Described:
+    """What is to be said of the measure of a label, be it one of the registry's or an imported table."""
+    if not label.startswith(IMPORTED):
+        return get(Measured.of(label).name)
+    direction, _, name = label.removeprefix(IMPORTED).partition(".")
+    return Described(
+        title=f"{name}, imported",
+        source="a file of the config",
+        needs="a table",
+        probes=(kinds.IMPORTED,),
+        bounds=(-math.inf, math.inf),
+        direction=direction,
+        symmetric=False,
+        chance=False,
+    )
 
 
 def parts(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

@@ -32,8 +32,28 @@ class Estimate(NamedTuple):
     n: int | None = None
 
 
-@dataclass(frozen=True)
-class Measure:
+@dataclass(frozen=True, kw_only=True)
+class Described:
+    """What tables and figures say of a measure, wherever its values are from."""
+
+    title: str
+    source: str  # paper and equation
+    needs: str  # representation, logits, saliency, outcomes, regions or distances
+    probes: tuple[str, ...] = ("natural", "inverted")
+    bounds: tuple[float, float] = (0.0, 1.0)
+    direction: str = "similarity"  # or distance
+    symmetric: bool = True  # whether compare(a, b) and compare(b, a) are the same
+    unit: str = "1"
+    chance: bool = True  # whether permuting one model's samples tells what chance would give
+
+    def measurable(self, kind: str) -> bool:
+        """Whether it can be taken on a kind of probe. Saliency and boundaries need labels that all models
+        know, so they are only those of the study's own dataset."""
+        return kinds.drawn(kind) in self.probes and not (self.needs in OWN and kinds.other(kind))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measure(Described):
     """One measure of similarity between two models on one probe.
 
     ``prepare(x, **settings)`` takes what the measure needs of one model (a tensor whose first
@@ -41,25 +61,11 @@ class Measure:
     ``compare(a, b)`` takes two of those and returns an :class:`Estimate`.
     """
 
-    title: str
-    needs: str  # representation, logits, saliency, outcomes, regions or distances
     prepare: Callable[..., dict[str, Any]]
     compare: Callable[[dict, dict], Estimate]
     version: int
-    source: str  # paper and equation
-    bounds: tuple[float, float] = (0.0, 1.0)
-    direction: str = "similarity"  # or distance
-    symmetric: bool = True  # whether compare(a, b) and compare(b, a) are the same
-    unit: str = "1"
-    probes: tuple[str, ...] = ("natural", "inverted")
     settings: dict[str, int] = field(default_factory=dict)
-    chance: bool = True  # whether permuting one model's samples tells what chance would give
     permute: Callable[[dict, Any], dict] | None = None
-
-    def measurable(self, kind: str) -> bool:
-        """Whether it can be taken on a kind of probe. Saliency and boundaries need labels that all models
-        know, so they are only those of the study's own dataset."""
-        return kinds.drawn(kind) in self.probes and not (self.needs in OWN and kinds.other(kind))
 
     def permuted(self, prepared: dict, order) -> dict:
         """The prepared part of the same model with its samples in another order.
