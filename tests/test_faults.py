@@ -98,3 +98,19 @@ def test_parts_of_other_settings_and_half_written_ones_do_not_count(tmp_path):
     again = artifacts.Parts(tmp_path / "x.json", **about, settings={"steps": 1})
     assert (0 in again, 1 in again) == (True, False)
     assert 0 not in artifacts.Parts(tmp_path / "x.json", **about, settings={"steps": 2})
+
+
+def test_parts_whose_deletion_was_interrupted_do_not_count(tmp_path, monkeypatch):
+    about = {"stage": "invert", "version": 1, "inputs": [], "settings": {}}
+    kept = artifacts.Parts(tmp_path / "x.json", **about)
+    kept.keep(0, lambda path: path.mkdir())
+
+    def interrupted(path):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(shutil, "rmtree", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            kept.drop()
+    assert kept.path(0).exists()
+    assert 0 not in artifacts.Parts(tmp_path / "x.json", **about)

@@ -333,6 +333,8 @@ class Parts:
 
     def drop(self) -> None:
         """Delete all parts: the artifact is whole."""
+        # First what makes them count, for this may be interrupted in the middle of a part.
+        (self._folder / "about").unlink()
         _remove(self._folder)
 
 
