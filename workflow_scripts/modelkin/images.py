@@ -152,8 +152,8 @@ def open_(path: Path, group: str | None = None) -> xr.Dataset:
     except (FileNotFoundError, KeyError, ValueError) as error:
         manifest = Path(path).with_suffix(".json")
         raise ModelkinError(
-            f"{path} is damaged and cannot be read ({error}); delete it, and {manifest} if it is there, then run "
-            "again."
+            f"{path} is damaged and cannot be read ({error}); delete it, and {manifest} if it is there, then "
+            "run again."
         ) from None
 
 
