@@ -29,7 +29,11 @@ def tell():
     """Say at the very end, after all that Snakemake says, what the run did and why it failed."""
     if workflow.touch:
         return
-    jobs_of_run = [job for job in workflow.dag.jobs if job.log]
+    order = [each.name for each in workflow.rules]
+    jobs_of_run = sorted(
+        (job for job in workflow.dag.jobs if job.log),
+        key=lambda job: (order.index(job.rule.name), list(job.wildcards)),
+    )
     said = []
     # Stages have benchmarks; looking at a study has none.
     staged = [ended(job) for job in jobs_of_run if job.benchmark]

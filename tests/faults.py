@@ -52,6 +52,7 @@ class Killer:
         """Run the study until it ends or is killed as a whole; whether it came to its end."""
         unlock(self.study)
         said, began, seen, planned = self.study.folder / "said", time.time(), set(), []
+        before = self.killed.total()
         with open(said, "w") as stream:
             main = psutil.Popen(
                 self.study.command("--cores", "2", "--keep-going", *arguments),
@@ -69,6 +70,7 @@ class Killer:
                     planned.remove(kill)
                     self._strike(main, kill)
                 time.sleep(0.01)
+        assert main.returncode == 0 or self.killed.total() > before, said.read_text()[-4000:]
         return main.returncode == 0
 
     def _planned(self, main: psutil.Popen, log: Path) -> list[Kill]:

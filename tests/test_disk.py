@@ -133,9 +133,9 @@ def test_a_changed_byte_in_what_a_job_reads_is_named(finished, study, name, arti
     done = study.run("--cores", "2", wanted)
     assert done.returncode != 0
     said = last_lines(done)
-    assert f"results/tiny/{artifact}" in said
-    assert "is damaged: it is not what was stored" in said
-    assert f"delete results/tiny/{artifact}.json and run again" in said
+    assert "is damaged" in said
+    assert f"results/tiny/{artifact}.json" in said
+    assert "run again" in said
     assert not (study.folder / wanted).exists()
     (study.results / f"{artifact}.json").unlink()
     study.make(wanted)

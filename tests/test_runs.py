@@ -202,7 +202,7 @@ def test_two_studies_at_the_same_time_do_not_touch_each_other(finished, study):
     redone = [f"cards/{model['name']}.json" for model in TINY["models"]]
     for card in redone:
         (study.results / card).unlink()
-    run = threading.Thread(target=other.make, args=("--until", "similarity"))
+    run = threading.Thread(target=other.make, args=("--until", "evaluate", "activations_natural"))
     run.start()
     study.make("--until", "evaluate")
     run.join()
@@ -244,7 +244,8 @@ def test_a_job_waits_for_the_same_one_of_an_earlier_run(tmp_path):
     assert first.stdout.readline() == "begun\n"
     second = job(log, 0)
     assert "the same job of an earlier run is still at work" in second.stderr.readline()
-    assert second.poll() is None
+    time.sleep(1)
+    assert second.poll() is None, "it did not wait"
     first.kill()
     assert second.stdout.readline() == "begun\n"
     assert second.wait() == 0

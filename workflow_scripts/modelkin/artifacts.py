@@ -261,7 +261,7 @@ def write(
     manifest = Path(manifest)
     final = manifest.with_suffix(suffix)
     temporary = final.with_name(f".{final.name}.partial")
-    with _writable(manifest.parent):
+    with writable(manifest.parent):
         manifest.unlink(missing_ok=True)
         manifest.with_suffix(LEFT_OUT).unlink(missing_ok=True)
         _remove(temporary)
@@ -310,7 +310,7 @@ class Parts:
         self._folder = manifest.with_name(f".{manifest.stem}.parts")
         about, said = self._folder / "about", _made_from(manifest, stage, version, settings, inputs)
         text = json.dumps(said | {"device": device}, sort_keys=True) + "\n"
-        with _writable(manifest.parent):
+        with writable(manifest.parent):
             if not about.is_file() or about.read_text() != text:
                 _remove(self._folder)
                 self._folder.mkdir()
@@ -326,13 +326,15 @@ class Parts:
     def keep(self, number: int, save: Callable[[Path], None]) -> None:
         """Save a part under a temporary name and move it into place."""
         temporary = self.path(number).with_suffix(".partial")
-        with _writable(self._folder):
+        with writable(self._folder):
             _remove(temporary)
             save(temporary)
             os.replace(temporary, self.path(number))
 
     def drop(self) -> None:
         """Delete all parts: the artifact is whole."""
+        # First what makes them count, for this may be interrupted in the middle of a part.
+        (self._folder / "about").unlink()
         _remove(self._folder)
 
 
@@ -417,7 +419,8 @@ def no_room(error: BaseException, folder: str | Path) -> ModelkinError | None:
 
 
 @contextlib.contextmanager
-def _writable(folder: Path):
+def writable(folder: Path):
+    """Make a folder and write in it; ModelkinError if there is no room or no permission."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         yield

@@ -152,7 +152,11 @@ def open_(path: Path, group: str | None = None) -> xr.Dataset:
         # Not cached: what is read stays in memory only as long as it is used.
         return xr.open_dataset(path, engine="zarr", group=group, consolidated=False, chunks=None, cache=False)
     except (FileNotFoundError, KeyError, ValueError) as error:
-        raise ModelkinError(f"{path} cannot be read ({error}); delete its manifest and run again.") from None
+        manifest = Path(path).with_suffix(".json")
+        raise ModelkinError(
+            f"{path} is damaged and cannot be read ({error}); delete it, and {manifest} if it is there, then "
+            "run again."
+        ) from None
 
 
 def stored_blocks(path: Path) -> Iterator[xr.Dataset]:

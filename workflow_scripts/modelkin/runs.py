@@ -13,7 +13,7 @@ import socket
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TextIO
 
 from modelkin import artifacts
 from modelkin.errors import ModelkinError
@@ -151,23 +151,15 @@ class Turn:
         self._held = None
 
     def take(self) -> None:
-        """Raises ModelkinError if another run has it."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        stream = open(self.path, "a+")  # noqa: SIM115 (it is open as long as the run lives)
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            stream.close()
-            raise ModelkinError(
-                f"another run {self.holder()} works on this study; wait until it ends."
-            ) from None
-        except OSError as error:
-            # Some shared file systems have no such locks; there Snakemake's own has to do.
-            if error.errno not in artifacts.NO_LOCKS:
-                raise
-        stream.truncate(0)
-        stream.write(f"{socket.gethostname()}, process {os.getpid()}, since {time.strftime('%F %T')}\n")
-        stream.flush()
+        """Raises ModelkinError if another run has it, or if it cannot be written."""
+        with artifacts.writable(self.path.parent):
+            stream = open(self.path, "a+")  # noqa: SIM115 (it is open as long as the run lives)
+            if not self._free(stream, fcntl.LOCK_EX):
+                stream.close()
+                raise ModelkinError(f"another run {self.holder()} works on this study; wait until it ends.")
+            stream.truncate(0)
+            stream.write(f"{socket.gethostname()}, process {os.getpid()}, since {time.strftime('%F %T')}\n")
+            stream.flush()
         self._held = stream
 
     def give_back(self) -> None:
@@ -181,11 +173,19 @@ class Turn:
         if self._held is not None or not self.path.exists():
             return False
         with open(self.path) as stream:
-            try:
-                fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return True
-        return False
+            return not self._free(stream, fcntl.LOCK_SH)
+
+    @staticmethod
+    def _free(stream: TextIO, lock: int) -> bool:
+        """Lock it unless somebody has; where a file system cannot lock, Snakemake's own lock has to do."""
+        try:
+            fcntl.flock(stream, lock | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            if error.errno not in artifacts.NO_LOCKS:
+                raise
+        return True
 
     def holder(self) -> str:
         """Who has it, or had it last: machine, process and time."""
