@@ -46,9 +46,7 @@ IMPORTED = expand(
 
 
 rule import_similarity:
-    input:
-        # Its content is among the params; its age says nothing.
-        lambda wildcards: list(map(ancient, study.imported_file(wildcards.name))),
+    # No input: the content is among the params, and the file may go when it has been taken in.
     output:
         f"{RESULTS}/similarity/imported/{{name}}.json",
     log:

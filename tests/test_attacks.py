@@ -211,6 +211,21 @@ def test_what_is_said_of_an_attack_is_true_of_the_stored_pixels(model, images, s
     assert 0 < found["success"] < 1, "all or none is fooled, so this tests nothing"
 
 
+def test_what_8_bits_lose_is_counted_as_lost(model):
+    """A change of less than a 255th is gone, and with it the success; 16 bits keep both."""
+    x = (torch.rand(400, 3, 4, 4, generator=torch.manual_seed(2)) * 255).round() / 255
+    model = model.float()
+    probe = probe_of(x, model(x).argmax(1))
+    (coarse,), (fine,) = (made(model, probe, stored, radius=0.8 / 255) for stored in ("uint8", "uint16"))
+    np.testing.assert_array_equal(coarse["image"], np.rint(x.numpy() * 255))
+    assert not coarse["fooled"].any()
+    lost = int(coarse["lost"].sum())
+    assert lost > 3, "hardly an attack succeeds, so this tests nothing"
+    assert fine["fooled"].to_numpy().tolist() == coarse["lost"].to_numpy().tolist()
+    assert attacks.facts([coarse])["lost"] == lost
+    assert attacks.facts([fine])["lost"] == 0
+
+
 def test_pixels_are_rounded_towards_the_image():
     rng = np.random.default_rng(0)
     x = (rng.integers(0, 256, (50, 1, 8, 8)) / 255).astype(np.float32)

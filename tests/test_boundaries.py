@@ -261,6 +261,16 @@ def test_only_what_measures_need_is_asked():
     assert config.Study({**TINY, "measures": ["linear_cka"]}).boundaries == {}
 
 
+def test_a_measure_rests_on_boundaries_or_on_activations():
+    """So that asking for boundaries later recomputes no other measure, whatever the study is called."""
+    folder = "results/boundaries"
+    of_boundaries, of_activations = f"{folder}/boundaries/m.json", f"{folder}/activations/natural/m.json"
+    for name in measures.names():
+        own = name in ("decision_regions", "boundary_distance")
+        assert measures.rests_on(name, of_boundaries) == own
+        assert measures.rests_on(name, of_activations) != own
+
+
 # the whole of it
 
 

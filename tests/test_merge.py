@@ -12,7 +12,7 @@ from conftest import TINY, Study
 from modelkin import config, merge
 from modelkin.errors import ModelkinError
 
-AFTER_TABLES = {"tables", "clusters", "ensembles", "distillation"}
+AFTER_TABLES = {"tables", "clusters", "ensembles", "distillation", "sat_shortcut", "draws"}
 SHELLS = ("activations/inverted", "activations/adversarial", "similarity")
 
 

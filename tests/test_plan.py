@@ -29,7 +29,9 @@ def test_jobs_are_those_of_a_dry_run(tiny, tmp_path):
         "activations, inverted": ["activations_inverted"],
         "attack": ["attack"],
         "activations, adversarial": ["activations_adversarial"],
+        "boundaries": ["boundaries"],
         "similarity": ["similarity"],
+        "draws": ["draws"],
         "distill": ["distill"],
         "dataset and probes": ["dataset", "probes"],
     }
@@ -45,6 +47,8 @@ def test_passes_and_hours_are_counted_by_hand(tiny):
     assert table.loc["activations, inverted", "passes"] == 40 * 4**2
     assert table.loc["activations, natural", "passes"] == 4 * (60 + 60)
     assert table.loc["attack", "passes"] == 4 * 60 * 5
+    assert table.loc["boundaries", "passes"] == 4 * (6 * 5**2 + 20 * (4 + 10 + 1))
+    assert table.loc["attack", "gigabytes"] == pytest.approx(4 * 60 * 64 * 2 / 1e9)
     assert table.loc["activations, adversarial", "passes"] == 60 * 4**2
     standard, robust = 2 * 1697, 2 * 1697
     assert table.loc["train", "passes"] == 2 * standard + 2 * robust * (1 + 3)

@@ -41,8 +41,10 @@ def test_similarity_has_every_pair_in_every_direction(finished):
         ("agreement", "inverted"): inverted,
         ("saliency_cosine", "natural"): natural,
         ("sat", "adversarial"): natural,
+        ("decision_regions", "natural"): natural,
+        ("boundary_distance", "natural"): natural,
     }
-    own = table[(table["model_a"] == table["model_b"]) & (table["measure"] != "sat")]
+    own = table[(table["model_a"] == table["model_b"]) & ~table["measure"].isin(["sat", "boundary_distance"])]
     assert own["value"].to_numpy() == pytest.approx(1)
     inside = table["ci_low"].le(table["value"]) & table["value"].le(table["ci_high"])
     assert inside.all()

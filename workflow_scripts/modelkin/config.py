@@ -138,11 +138,6 @@ class Study:
         measure, entry = next((m, e) for m, e in self.imported.items() if e["label"] == name)
         return {"measure": measure, "sha256": entry["sha256"]}
 
-    def imported_file(self, name: str) -> list[str]:
-        """The file of an imported table, none if it is not there (any more)."""
-        paths = [entry["file"] for entry in self.imported.values() if entry["label"] == name]
-        return [path for path in paths if Path(path).exists()]
-
     def _imported(self, schema: dict[str, Any]) -> dict[str, dict[str, Any]]:
         """The imported tables by their measures' labels, each checked if it is there, with its sha256."""
         found = {}

@@ -294,8 +294,10 @@ def _stages(study: Study, costs: Mapping[str, Cost], device) -> list[Stage]:
     stages.append(_similarity(study, costs, device))
     if study.distillation:
         stages.append(_distillation(study, costs))
-    drawn = len(figures.names())
-    stages.append(Stage("tables and figures", drawn + 7, 0, FIGURE_SECONDS * drawn, 0, FIGURE_SECONDS))
+    if study.draws:
+        stages.append(_draws(study, costs, device))
+    drawn, written = len(figures.names()), 7 + ("sat" in [measured.name for measured in study.measures])
+    stages.append(Stage("tables and figures", drawn + written, 0, FIGURE_SECONDS * drawn, 0, FIGURE_SECONDS))
     return stages
 
 
@@ -398,18 +400,34 @@ def _similarity(study: Study, costs: Mapping[str, Cost], device) -> Stage:
     return Stage("similarity", count, 0, seconds, 0, longest)
 
 
+def _draws(study: Study, costs: Mapping[str, Cost], device) -> Stage:
+    """All pairs on each part of the images; an upper bound, for draws take no chance level."""
+    count, seconds = len(study.active), 0.0
+    width = sorted(cost.width for cost in costs.values())[len(costs) // 2]
+    samples = study.section("probes")["natural"] // study.draws
+    for kind in study.drawn_kinds:
+        for measured in study.measures:
+            if measures.get(measured.name).measurable(kind):
+                one = _comparing(measured, samples, width, study, device)
+                seconds += study.draws * count * (count + 1) / 2 * one
+    return _job("draws", 0, seconds, 0)
+
+
 def _comparing(measured: measures.Measured, samples: int, width: int, study: Study, device) -> float:
     """Seconds of one pair by one measure with its chance level, on random values of the study's sizes."""
     what = measures.get(measured.name).needs
     if what == "saliency":
         samples = min(samples, study.section("probes")["saliency"])
+    if what in study.boundaries:
+        asked = study.boundaries[what]
+        samples = min(samples, asked.get("triplets", asked.get("samples")))
     pixels = functools.reduce(lambda a, b: a * b, datasets.shape(**study.settings(study.dataset)))
     width = {
         "saliency": pixels,
         "logits": _classes(study),
         "outcomes": 2,
         "distances": 2,
-        "regions": 2500,
+        "regions": study.section("boundaries")["grid"] ** 2,
     }.get(what, width)
     # Of these every sample is compared by itself.
     few = (
