@@ -40,7 +40,7 @@ rule similarity:
 
 # Similarities that others measured, as further measures.
 IMPORTED = expand(
-    f"{RESULTS}/similarity/imported/{{name}}.json",
+    f"{RESULTS}/imported/{{name}}.json",
     name=[entry["label"] for entry in study.imported.values()],
 )
 
@@ -48,7 +48,7 @@ IMPORTED = expand(
 rule import_similarity:
     # No input: the content is among the params, and the file may go when it has been taken in.
     output:
-        f"{RESULTS}/similarity/imported/{{name}}.json",
+        f"{RESULTS}/imported/{{name}}.json",
     log:
         f"{RESULTS}/logs/import_similarity/{{name}}.log",
     benchmark:

@@ -430,7 +430,7 @@ def test_members_that_claim_more_than_there_is(packed, tmp_path):
 
 
 def test_a_disk_that_is_too_small_is_known_before(packed, tmp_path, monkeypatch):
-    monkeypatch.setattr(bundle.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(1, 1, 1))
+    monkeypatch.setattr(bundle.placing.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(1, 1, 1))
     with pytest.raises(ModelkinError, match="has 0.0 free"):
         bundle.unpack(packed, tmp_path)
     assert not list(tmp_path.iterdir())

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from conftest import ROOT, TINY
 
-from modelkin import config, inversion
+from modelkin import config, inversion, schemas
 from modelkin.errors import ModelkinError
 
 
@@ -54,6 +54,15 @@ BAD = {
     "a space in a name": (wrong_model(name="a b"), "'a b' is not usable as a name"),
     "dots for a name": (wrong_model(name=".."), "not usable as a name"),
     "a slash in the study's name": (wrong(study="../x"), "not usable as a name"),
+    "a slash in an imported table's label": (
+        wrong(imported=[{"label": "a/b", "file": "x.csv"}]),
+        "'a/b' is not usable as a name",
+    ),
+    "two imported tables of one label": (
+        wrong(imported=[{"label": "a", "file": "x.csv"}, {"label": "a", "file": "y.csv"}]),
+        "two imported tables are named 'a'",
+    ),
+    "unknown Laplacian": (wrong(clusters={"laplacian": "normalized"}), "did you mean 'normalised'"),
     "negative eps": (wrong_model(eps=-1), r"models\[1\].eps must be at least 0, not -1"),
     "eps that is no number": (wrong_model(eps="1"), r"models\[1\].eps must be of type number"),
     "standard with eps": (wrong_model(recipe="standard", eps=1), "does not go with eps 1"),
@@ -205,7 +214,7 @@ def test_a_model_overrides_the_training_section():
 def test_the_default_config_is_valid_and_described():
     config.read(ROOT / "config.yaml")
     page = (ROOT / "docs" / "config.md").read_text()
-    schema = yaml.safe_load(config.SCHEMA.read_text())
+    schema = yaml.safe_load(schemas.SCHEMA.read_text())
     keys = set(schema["properties"]) | set(schema["$defs"]["model"]["properties"])
     keys |= set(schema["$defs"]["training"]["properties"])
     for section in schema["properties"].values():

@@ -78,7 +78,7 @@ def test_the_config_knows_its_content(tmp_path):
     path = tmp_path / "given.csv"
     given = TINY | {"imported": [{"label": "paper", "file": str(path)}]}
     study = config.Study(given)
-    assert "put it there" in study.missing()["similarity/imported/paper"]
+    assert "put it there" in study.missing()["imported/paper"]
     pd.DataFrame(np.eye(4), names, names).to_csv(path)
     study = config.Study(given)
     assert study.labels[-1] == "imported_similarity.paper"
@@ -86,7 +86,7 @@ def test_the_config_knows_its_content(tmp_path):
     entry = study.imported_entry("paper")
     assert entry == {"measure": "imported_similarity.paper", "sha256": imported.digest(path)}
     path.unlink()
-    stored = {"tiny/similarity/imported/paper.json": {"settings": {"entry": entry}}}
+    stored = {"tiny/imported/paper.json": {"settings": {"entry": entry}}}
     study = config.Study(given, stored.get)
     assert study.imported_entry("paper") == entry
     assert study.missing() == {}
@@ -124,7 +124,7 @@ def test_the_analyses_run_on_it(study):
     assert study.planned() == {}
     path.unlink()
     assert study.planned() == {}
-    assert "fine" in study.run("verify", "--cores", "1").stdout
+    assert "fine" in study.run("--cores", "1", "verify").stdout
     pd.DataFrame(values.T * 2, names, names).to_csv(path)
     assert study.planned()["import_similarity"] == 1
 

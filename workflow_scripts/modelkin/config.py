@@ -11,14 +11,22 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import yaml
 
-from modelkin import architectures, artifacts, components, datasets, imported, kinds, measures, sources
+from modelkin import (
+    architectures,
+    artifacts,
+    components,
+    datasets,
+    imported,
+    kinds,
+    measures,
+    schemas,
+    sources,
+)
 from modelkin.errors import ModelkinError, unknown
 from modelkin.measures import Measured
 
-SCHEMA = Path(__file__).parents[2] / "schemas" / "config.schema.json"
 # Keys of the entry of a model that is trained here, and those it cannot do without.
 TRAINED, TRAINED_NEEDS = {"architecture", "recipe", "training"}, ("architecture",)
 # What every entry may say: who the model is, and what the user knows of it.
@@ -77,15 +85,15 @@ class Study:
     def __init__(
         self, config: dict[str, Any], made: Callable[[str], Mapping[str, Any] | None] = lambda _: None
     ):
-        schema = json.loads(SCHEMA.read_text())
+        schema = json.loads(schemas.SCHEMA.read_text())
         config = copy.deepcopy(config)
-        _validate(config, schema)
-        _fill(config, schema)
-        _fill_choice(config["inversion"], "inversion", "mode", INVERSION)
+        schemas.validate(config, schema)
+        schemas.fill(config, schema)
+        schemas.fill_choice(config["inversion"], "inversion", "mode", INVERSION)
         if "adversarial" in config:
-            _fill_choice(config["adversarial"], "adversarial", "attack", ATTACKS)
+            schemas.fill_choice(config["adversarial"], "adversarial", "attack", ATTACKS)
         for entry in config["models"]:
-            _fill(entry, schema["$defs"]["model"], deep=False)
+            schemas.fill(entry, schema["$defs"]["model"], deep=False)
         self._config = config
         self.name: str = config["study"]
         self._made = made
@@ -101,7 +109,7 @@ class Study:
         self._datasets = dict(zip((self.dataset, *self.others), (main, *others), strict=True))
         self.kinds: list[str] = kinds.every(self.others, adversarial="adversarial" in config)
         self.measures: list[Measured] = [_measured(item) for item in config["measures"]]
-        self.training_defaults = _defaults(schema["$defs"]["training"]) | config["training"]
+        self.training_defaults = schemas.defaults(schema["$defs"]["training"]) | config["training"]
         self.imported: dict[str, dict[str, Any]] = self._imported(schema)
         self.components: dict[str, Any] | None = self._components()
         _check(self, config)
@@ -142,12 +150,12 @@ class Study:
         """The imported tables by their measures' labels, each checked if it is there, with its sha256."""
         found = {}
         for entry in self._config["imported"]:
-            _fill(entry, schema["properties"]["imported"]["items"], deep=False)
+            schemas.fill(entry, schema["properties"]["imported"]["items"], deep=False)
             if Path(entry["file"]).exists():
                 imported.read(entry["file"], self.active)
                 sha256 = imported.digest(entry["file"])
             else:
-                stored = self._stored(f"similarity/imported/{entry['label']}.json")
+                stored = self._stored(f"imported/{entry['label']}.json")
                 sha256 = stored and stored["settings"]["entry"]["sha256"]
             label = measures.imported(entry["direction"], entry["label"])
             found[label] = {**entry, "sha256": sha256}
@@ -254,7 +262,7 @@ class Study:
         """What a run needs, is not there and is not downloaded by it, in sentences.
 
         The keys name the artifact that is made of it: ``dataset``, ``dataset.<label>``, ``models/<name>``,
-        ``similarity/imported/<label>`` or ``tables/components``.
+        ``imported/<label>`` or ``tables/components``.
         """
         found = {}
         for label in (self.dataset, *self.others):
@@ -267,7 +275,7 @@ class Study:
         for entry in self.imported.values():
             if entry["sha256"] is None:
                 name, path = entry["label"], entry["file"]
-                found[f"similarity/imported/{name}"] = (
+                found[f"imported/{name}"] = (
                     f"the imported table '{name}', {path}, does not exist; put it there."
                 )
         if "components" in self._config and self.components is None:
@@ -528,75 +536,3 @@ def _unique(what: str, names: list[str]) -> None:
     for name in names:
         if names.count(name) > 1:
             raise ModelkinError(f"two {what}s are named '{name}'; names must differ.")
-
-
-def _validate(config: dict[str, Any], schema: dict[str, Any]) -> None:
-    errors = jsonschema.Draft202012Validator(schema).iter_errors(config)
-    first = jsonschema.exceptions.best_match(errors)
-    if first is not None:
-        raise _friendly(first)
-
-
-def _friendly(error: jsonschema.ValidationError) -> ModelkinError:
-    where = _where(error.absolute_path)
-    if error.validator == "additionalProperties":
-        valid = error.schema["properties"]
-        extra = next(key for key in error.instance if key not in valid)
-        return unknown(f"key in {where or 'the config'}", extra, valid)
-    if error.validator == "required":
-        missing = next(key for key in error.validator_value if key not in error.instance)
-        return ModelkinError(f"{where or 'the config'} lacks the key '{missing}'.")
-    if error.validator == "enum":
-        return unknown(where, error.instance, map(str, error.validator_value))
-    if error.validator == "minItems":
-        return ModelkinError(f"{where} needs at least {error.validator_value} entries.")
-    said = {
-        "minimum": "at least {}",
-        "exclusiveMinimum": "greater than {}",
-        "maximum": "at most {}",
-        "exclusiveMaximum": "less than {}",
-        "type": "of type {}",
-        "const": "{}",
-    }.get(error.validator)
-    if said is not None:
-        wanted = error.validator_value
-        wanted = " or ".join(wanted) if isinstance(wanted, list) else wanted
-        return ModelkinError(f"{where} must be {said.format(wanted)}, not {error.instance!r}.")
-    if error.validator == "pattern" and where.endswith(("name", "study")):
-        return ModelkinError(
-            f"{where}: '{error.instance}' is not usable as a name; use letters, digits and . _ + - only."
-        )
-    return ModelkinError(f"{where}: {error.message}.")
-
-
-def _where(path: Iterable[str | int]) -> str:
-    text = ""
-    for part in path:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
-    return text
-
-
-def _fill(value: dict[str, Any], part: dict[str, Any], deep: bool = True) -> None:
-    """Add the defaults of a part of the schema to a value, section by section if deep."""
-    for key, default in _defaults(part).items():
-        value.setdefault(key, copy.deepcopy(default))
-    for key, inner in part["properties"].items():
-        if deep and isinstance(value.get(key), dict) and "properties" in inner:
-            _fill(value[key], inner)
-
-
-def _fill_choice(section: dict[str, Any], where: str, by: str, choices: Mapping[str, Mapping]) -> None:
-    """Add the defaults of what the key ``by`` chooses; ModelkinError if a key is for another choice."""
-    chosen = section[by]
-    for key in section:
-        others = [other for other, keys in choices.items() if key in keys]
-        if others and chosen not in others:
-            raise ModelkinError(
-                f"{where}: '{key}' is not for {by} {chosen}; it is for {by} {' or '.join(others)}."
-            )
-    for key, default in choices[chosen].items():
-        section.setdefault(key, default)
-
-
-def _defaults(part: dict[str, Any]) -> dict[str, Any]:
-    return {key: inner["default"] for key, inner in part["properties"].items() if "default" in inner}
