@@ -180,7 +180,8 @@ def test_intervals_resample_models(near):
         )
 
 
-def test_a_model_of_every_pair_is_not_resampled():
+def test_resamples_without_a_model_of_every_pair_say_nothing():
+    """As in distillation, where the student is in every pair."""
     near = np.eye(6)
     near[:, 2] = near[2] = [0.1, 0.2, 1, 0.3, 0.4, 0.5]
     students = pd.DataFrame({"model_a": list("abdef"), "model_b": "c", "student_accuracy": [5, 4, 3, 2, 0]})
@@ -504,6 +505,26 @@ def test_a_choice_by_luck_gains_nothing():
     assert made["error"] - 0.5 < -0.08
     assert -0.08 < made["gain"] < 0.03
     assert made["chosen_again"] < 0.6
+
+
+def test_the_gain_by_its_definition(logits, labels):
+    made = ensembles.best(logits, labels, [2], np.random.default_rng(4), splits=20).iloc[0]
+    rng = np.random.default_rng(4)
+    sets = list(itertools.combinations(logits, 2))
+    gains, again = [], 0
+    for _ in range(20):
+        half = rng.permutation(len(labels)) < len(labels) // 2
+
+        def errors(members, there):
+            return by_hand([logits[name][there] for name in members], labels[there])["error"]
+
+        pick = min(sets, key=lambda members: round(errors(members, half), 9))  # noqa: B023
+        single = min(logits, key=lambda name: round(errors([name], half), 9))  # noqa: B023
+        gains.append(errors([single], ~half) - errors(pick, ~half))
+        again += ",".join(pick) == made["models"]
+    assert made["gain"] == pytest.approx(np.mean(gains))
+    assert [made["gain_low"], made["gain_high"]] == pytest.approx(np.quantile(gains, [0.025, 0.975]).tolist())
+    assert made["chosen_again"] == again / 20
 
 
 def test_large_sets_grow_from_small_ones(logits, labels, monkeypatch):

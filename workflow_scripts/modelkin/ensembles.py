@@ -95,15 +95,13 @@ def correlations(
 def _intervals(
     x: np.ndarray, y: np.ndarray, pairs: pd.DataFrame, resamples: int, rng: np.random.Generator
 ) -> dict[str, float]:
-    """The 95 % bootstrap intervals of :func:`correlations`, over models; a model of all pairs stays."""
+    """The 95 % bootstrap intervals of :func:`correlations`, over models."""
     names = ("pearson_low", "pearson_high", "spearman_low", "spearman_high")
     if len(x) < 3 or _constant(x) or _constant(y):
         return dict.fromkeys(names, math.nan)
     models, places = np.unique(pairs.to_numpy(), return_inverse=True)
     a, b = places.reshape(-1, 2).T
     counts = rng.multinomial(len(models), np.full(len(models), 1 / len(models)), resamples)
-    always = np.bincount(places.ravel(), minlength=len(models)) == len(x)
-    counts[:, always] = 1
     weights = (counts[:, a] * counts[:, b]).astype(float)
     ends = []
     for u, v in ((x, y), (stats.rankdata(x), stats.rankdata(y))):
