@@ -114,6 +114,12 @@ def test_distillation_joins_teachers_with_their_similarity():
     assert found["n"].to_dict() == {"all": 5, "same family": 2, "others": 3}
     assert found.loc["all", "pearson"] == pytest.approx(1)
     assert found.loc["all", "partial"] == pytest.approx(1)
+    alone = analyses.distillation(
+        students, rows, models, families.assign(base_family=["z", *"xxxxx"]), student="a", seed=0
+    )
+    empty = alone["distillation_correlations"].set_index("teachers").loc["same family"]
+    assert empty["n"] == 0
+    assert np.isnan(empty["pearson"])
     control = stats.pearsonr([0.8, 0.9, 0.7, 0.9, 0.8], [0.5, 0.6, 0.7, 0.8, 0.9])
     assert found.loc["all", "accuracy_pearson"] == pytest.approx(control.statistic)
     assert found.loc["all", "accuracy_pearson_p"] == pytest.approx(control.pvalue)

@@ -1,0 +1,48 @@
+"""Similarity and a teacher's worth, by the family of the teacher (hwang2024, Fig. 11)."""
+
+from modelkin.figures import base
+from modelkin.figures.base import Figure, pd
+
+GROUPS = ("all", "same family", "others")
+
+
+def draw(data, settings):
+    """A table with a row for each measure and kind of probe, and correlations for each group of teachers."""
+    rows = data["distillation_correlations"].set_index(["measure", "kind", "teachers"])
+    pairs = list(dict.fromkeys(zip(*(rows.index.get_level_values(i) for i in (0, 1)), strict=True)))
+    text = pd.DataFrame(
+        {"measure": [base.describe(measure)[0] for measure, _ in pairs], "kind": [kind for _, kind in pairs]}
+        | {group: [_said(rows.loc[(*pair, group)], "pearson") for pair in pairs] for group in GROUPS}
+        | {"partial": [_said(rows.loc[(*pair, "all")], "partial") for pair in pairs]}
+    )
+    control = rows.xs("all", level="teachers").iloc[0]
+    counts = {group: rows.xs(group, level="teachers")["n"].max() for group in GROUPS}
+    headings = [
+        "measure",
+        "probe",
+        *(f"{group}\n(n = {counts[group]})" for group in GROUPS),
+        "all, given the\nteacher's accuracy",
+    ]
+    figure, _ = base.grid_of_text(text, headings, left={"measure", "kind"})
+    student = data["distillation"]["model_b"].iloc[0]
+    figure.suptitle(f"Teachers of {student}: correlation of similarity with the student's accuracy")
+    base.footnote(
+        figure,
+        "Pearson correlation (two-sided p-value); a teacher's own accuracy correlates with the student's by "
+        f"{_said(control, 'accuracy_pearson')}",
+    )
+    return figure
+
+
+def _said(row, name: str) -> str:
+    value, p = row[name], row[f"{name}_p"]
+    return "-" if value != value else f"{value:.2f} ({p:.2g})"
+
+
+FIGURE = Figure(
+    title="Teachers by family",
+    section="distillation",
+    needs=("models", "distillation", "distillation_correlations"),
+    draw=draw,
+    settings=(),
+)
