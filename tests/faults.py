@@ -19,7 +19,7 @@ from modelkin import artifacts
 WAYS = ("job", "job", "job", "run", "main")  # what is killed: one job, the whole run, the main process alone
 LATEST = 0.5  # seconds after a job has begun
 # Stages that end sooner and have one job, so that a kill that comes too late costs a run.
-BRIEF = dict.fromkeys(("dataset", "probes", "dictionary", "tables", "distillation"), 0.1)
+BRIEF = dict.fromkeys(("dataset", "probes", "dictionary", "tables", "distillation", "recommendations"), 0.1)
 ROUND = 300  # seconds after which a run is taken for hung
 
 
@@ -33,20 +33,21 @@ class Kill(NamedTuple):
 
 
 class Killer:
-    """Runs a study and kills jobs of every stage, each stage so often.
+    """Runs a study and kills jobs of every stage, each stage so often as is said.
 
-    killed: kills that hit a job at work, by stage and by way. A job is at work from when its log is there,
-    for which it has imported what it needs, until its process ends. seed: decides moments and ways.
+    often: by stage. killed: kills that hit a job at work, by stage and by way. A job is at work from when
+    its log is there, for which it has imported what it needs, until its process ends. seed: decides moments
+    and ways.
     """
 
-    def __init__(self, study: Study, stages: list[str], often: int, seed: int):
-        self.study, self.stages, self.often = study, stages, often
+    def __init__(self, study: Study, often: dict[str, int], seed: int):
+        self.study, self.often = study, often
         self.random = random.Random(seed)
-        self.killed, self.ways, self.latest = Counter(), Counter(), dict.fromkeys(stages, LATEST) | BRIEF
+        self.killed, self.ways, self.latest = Counter(), Counter(), dict.fromkeys(often, LATEST) | BRIEF
 
     def wanting(self) -> list[str]:
         """The stages that have not been killed often enough."""
-        return [stage for stage in self.stages if self.killed[stage] < self.often]
+        return [stage for stage, often in self.often.items() if self.killed[stage] < often]
 
     def run(self, *arguments: str) -> bool:
         """Run the study until it ends or is killed as a whole; whether it came to its end."""
@@ -172,8 +173,6 @@ def maker(manifest: dict, path: Path) -> str:
     """The rule that makes an artifact, with figures as one stage."""
     if manifest["stage"] == "activations":
         return f"activations_{path.parent.name}"
-    if manifest["stage"] == "distill" and path.parent.name == "tables":
-        return "distillation"
     return manifest["stage"]
 
 

@@ -12,7 +12,10 @@ from conftest import TINY, Study
 from modelkin import config, merge
 from modelkin.errors import ModelkinError
 
-AFTER_TABLES = {"tables", "clusters", "ensembles", "distillation", "sat_shortcut", "draws"}
+AFTER_TABLES = {
+    *("tables", "clusters", "components", "ensembles", "distillation", "recommendations"),
+    *("sat_shortcut", "draws"),
+}
 SHELLS = ("activations/inverted", "activations/adversarial", "similarity")
 
 
