@@ -40,6 +40,9 @@ TINY = {
     "ensembles": {"sizes": [2, 3], "draws": 5},
     "distillation": {"student": "mlp-0", "repeats": 1},
 }
+# The rules that follow from a changed table, and those that follow from changed similarities.
+OF_TABLES = {"tables", "clusters", "components", "ensembles", "distillation", "recommendations"}
+AFTER_TABLES = OF_TABLES | {"sat_shortcut", "draws"}
 NEW_MODEL = {"name": "mixer-0", "source": "train", "architecture": "mixer"}
 
 

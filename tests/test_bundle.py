@@ -19,12 +19,11 @@ import requests_cache
 import rocrate
 import urllib3
 import yaml
-from conftest import NEW_MODEL, TINY, Study
+from conftest import AFTER_TABLES, NEW_MODEL, TINY, Study
 
 from modelkin import artifacts, bundle
 from modelkin.errors import ModelkinError
 
-AFTER_TABLES = {"tables", "clusters", "ensembles", "distillation", "sat_shortcut", "draws"}
 CONTEXT = "https://w3id.org/ro/crate/1.3/context"
 
 

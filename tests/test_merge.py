@@ -7,15 +7,11 @@ import sys
 
 import pytest
 import yaml
-from conftest import TINY, Study
+from conftest import AFTER_TABLES, TINY, Study
 
 from modelkin import config, merge
 from modelkin.errors import ModelkinError
 
-AFTER_TABLES = {
-    *("tables", "clusters", "components", "ensembles", "distillation", "recommendations"),
-    *("sat_shortcut", "draws"),
-}
 SHELLS = ("activations/inverted", "activations/adversarial", "similarity")
 
 
