@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from filelock import FileLock
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -103,10 +104,16 @@ def is_manifest(path: Path) -> bool:
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory) -> Study:
-    """The tiny study, run once. Tests that change it take a copy."""
-    study = Study(tmp_path_factory.mktemp("tiny"), TINY)
-    study.make()
+def finished(tmp_path_factory, worker_id) -> Study:
+    """The tiny study, run once, however many processes test. Tests that change it take a copy."""
+    own = tmp_path_factory.getbasetemp()
+    folder = (own if worker_id == "master" else own.parent) / "tiny"
+    study, whole = Study(folder, TINY), folder / "whole"
+    with FileLock(folder.with_suffix(".lock")):
+        if not whole.exists():
+            folder.mkdir()
+            study.make()
+            whole.touch()
     return study
 
 

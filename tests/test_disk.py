@@ -13,7 +13,6 @@ AS_OTHERS = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search"] if o
 
 # Rule, an artifact of it, its store, and kilobytes that are free when it is to be made again.
 WRITTEN = [
-    ("dataset", "dataset", ".zarr", 40),
     ("train", "models/vgg-0.5", "", 8),
     ("invert", "probes/inverted/vgg-0.5", ".zarr", 12),
     ("similarity", "similarity/mlp-0.5", ".parquet", 0),
@@ -116,7 +115,6 @@ def test_a_folder_that_cannot_be_written_is_a_sentence(finished, study):
 # A file in a store, its artifact, and what reads it and is to be made again.
 DAMAGED = [
     ("probes/natural.zarr/image/c/0/0/0/0", "probes/natural", "probes/adversarial/vgg-0"),
-    ("probes/inverted/mlp-0.zarr/sample/c/0", "probes/inverted/mlp-0", "activations/inverted/mlp-0.5"),
     ("activations/natural/mlp-0.zarr/logits/c/0/0", "activations/natural/mlp-0", "similarity/mlp-0"),
     ("models/vgg-0.5/weights.safetensors", "models/vgg-0.5", "cards/vgg-0.5"),
     ("tables/similarity.parquet", "tables/similarity", "tables/clusters"),
