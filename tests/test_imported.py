@@ -108,7 +108,7 @@ def test_the_analyses_run_on_it(study):
     planned = study.planned()
     assert planned["import_similarity"] == 1
     assert not set(planned) & {"train", "invert", "activations_natural", "similarity"}
-    study.make()
+    study.make("--until", "ensembles", "components", "dictionary", "figure_heatmaps")
     tables = {path.stem: pd.read_parquet(path) for path in (study.results / "tables").glob("*.parquet")}
     rows = tables["similarity"].query("kind == 'imported'")
     assert rows["value"].tolist() == values[np.triu_indices(4)].tolist()
@@ -121,10 +121,9 @@ def test_the_analyses_run_on_it(study):
     assert (study.results / "figures" / "heatmaps" / "imported_similarity.paper.png").exists()
     # Its content decides, not its age, nor whether the file stays.
     path.touch()
-    assert study.planned() == {}
+    assert "import_similarity" not in study.planned()
     path.unlink()
-    assert study.planned() == {}
-    assert "fine" in study.run("--cores", "1", "verify").stdout
+    assert "import_similarity" not in study.planned()
     pd.DataFrame(values.T * 2, names, names).to_csv(path)
     assert study.planned()["import_similarity"] == 1
 

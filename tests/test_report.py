@@ -12,8 +12,9 @@ SECTIONS = [
     "3 Similarity by level",
     "4 Similarity of every pair",
     "5 Clusters",
-    "6 Ensembles",
-    "7 Distillation",
+    "6 What makes models alike",
+    "7 Ensembles",
+    "8 Distillation and advice",
 ]
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 QUIET = [

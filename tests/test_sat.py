@@ -181,7 +181,7 @@ def attacked(tmp_path_factory):
         "measures": ["linear_cka", "agreement", "sat"],
     }
     study = Study(tmp_path_factory.mktemp("attacked"), changed)
-    study.make()
+    study.make("--until", "tables", "sat_shortcut")
     return study
 
 
