@@ -20,7 +20,9 @@ def ended(job):
         state,
         log=Path(job.log[0]) if job.log else None,
         seconds=runs.seconds(job.benchmark) if ran and job.benchmark else 0.0,
-        gpu=ran and job.resources.get("gpu", 0) > 0 and any(map(runs.on_gpu, job.output[:1])),
+        gpu=ran
+        and job.resources.get("gpu", 0) > 0
+        and any(map(runs.on_gpu, job.output[:1])),
         passes=needs.passes(*asked) if ran else 0.0,
     )
 
