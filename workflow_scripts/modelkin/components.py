@@ -20,7 +20,7 @@ pd = lazy_loader.load("pandas")
 
 FEWEST = 6  # pairs to fit anything to: those of four models
 
-# The 13 of hwang2024's Appendix C, and what they mean in tables.
+# The 13 that hwang2024's Table 1 draws its keywords from, and what they mean in tables.
 COMPONENTS = {
     "base_family": "CNN, CNN with attention, Transformer or MLP",
     "hierarchy": "whether there are fewer positions at the end than after the stem",

@@ -162,12 +162,6 @@ class Turn:
             stream.flush()
         self._held = stream
 
-    def give_back(self) -> None:
-        """Let others have it before this process ends."""
-        if self._held is not None:
-            self._held.close()
-            self._held = None
-
     def taken(self) -> bool:
         """Whether another run has it."""
         if self._held is not None or not self.path.exists():

@@ -14,7 +14,20 @@ from typing import Any
 from modelkin import kinds, plugins
 from modelkin.measures.base import BOUNDARIES, Described, Estimate, Measure, Measured, of_one_type
 
-__all__ = ["BOUNDARIES", "Estimate", "Measure", "Measured", "compare", "get", "names", "parts", "rests_on"]
+__all__ = [
+    "BOUNDARIES",
+    "Described",
+    "Estimate",
+    "Measure",
+    "Measured",
+    "about",
+    "compare",
+    "get",
+    "imported",
+    "names",
+    "parts",
+    "rests_on",
+]
 
 
 IMPORTED = "imported_"  # how labels of what others measured begin
