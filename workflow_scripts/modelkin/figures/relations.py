@@ -22,7 +22,11 @@ def draw(data, settings):
         title, direction = base.describe(measure)
         axis.set(title=title, ylabel=direction, xlim=(-0.5, len(found) - 0.5))
         axis.set_xticks(range(len(found)), [relation.replace(" ", "\n") for relation in found])
-    base.kind_legend(figure, axes[0])
+    shown = {}
+    for axis in axes:
+        handles, labels = axis.get_legend_handles_labels()
+        shown |= dict(zip(labels, handles, strict=True))
+    figure.legend(shown.values(), shown.keys(), title="probe", loc="outside right upper")
     figure.suptitle("Two models that differ in ...")
     counts = rows.groupby("relation")["pairs"].max()
     base.footnote(
