@@ -147,12 +147,13 @@ if DRAWS:
 
     rule draws:
         input:
-            expand(
+            activations=expand(
                 f"{RESULTS}/activations/{{kind}}/{{model}}.json",
                 kind=study.drawn_kinds,
                 model=study.names,
             ),
-            BOUNDARIES,
+            boundaries=BOUNDARIES,
+            similarity=f"{RESULTS}/tables/similarity.json",
         output:
             tables(DRAWS),
         log:

@@ -8,6 +8,7 @@ import pytest
 from scipy import stats
 
 from modelkin import analyses, tables
+from modelkin.errors import ModelkinError
 from modelkin.figures import base
 
 
@@ -81,7 +82,7 @@ def test_models_for_which_a_measure_is_undefined_are_left_out_of_its_clusters(ca
     dead = (rows["model_a"] == "c") | (rows["model_b"] == "c")
     pair = (rows["model_a"] == "a") & (rows["model_b"] == "f")
     rows.loc[dead | pair, "value"] = np.nan
-    known, dropped = analyses.defined(rows)
+    known, dropped = tables.defined(rows)
     assert dropped[0] == "c"
     assert dropped[1] in "af"
     assert len(dropped) == 2
@@ -162,6 +163,47 @@ def test_ensembles_of_a_study_keep_one_clustering():
     assert len(made["ensemble_pairs"]) == 15
     assert set(made["ensemble_relations"]["relation"]) == {"training regime", "architecture"}
     assert made["ensemble_best"]["members"].tolist() == [2, 3]
+
+
+def test_ensembles_of_a_study_do_without_what_is_undefined():
+    """As SAT is where two models have no image in common: it clusters and chooses among the others."""
+    matrix, _ = blocks((2, 2, 2))
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 4, 60)
+    logits = {name: 2 * np.eye(4)[labels] + rng.normal(size=(60, 4)) for name in "abcdef"}
+    kin = MODELS.assign(structure="s", regime="r", hyper_parameters="")
+    whole, sat = table_of(matrix, list("abcdef")), table_of(matrix, list("abcdef"), "adversarial", "sat")
+    sat.loc[(sat["model_a"] == "b") | (sat["model_b"] == "b"), "value"] = np.nan
+    rows, directions = pd.concat([whole, sat]), dict.fromkeys(("linear_cka", "sat"), "similarity")
+
+    def made(rows, sizes):
+        by = {"measure": "sat", "kind": "adversarial"}
+        return analyses.ensembles(
+            logits, labels, rows, kin, directions, sizes=sizes, draws=3, clusters_by=by, rng=rng
+        )
+
+    found = made(rows, [2, 3])
+    assert set(found["ensemble_clusters"]["members"]) == {2, 3}
+    assert set(zip(*found["ensemble_choices"][["measure", "left_out"]].to_numpy().T, strict=True)) == {
+        ("linear_cka", ""),
+        ("sat", "b"),
+    }
+    with pytest.raises(ModelkinError, match="sat on adversarial probes is undefined for b: too few models"):
+        made(rows, [6])
+
+
+def test_the_worst_attack_stands_beside_all_that_rests_on_it():
+    similarity = pd.DataFrame(
+        {
+            "kind": ["adversarial", "adversarial", "natural"],
+            "measure": ["sat", "sat", "linear_cka"],
+            "attack_success": [0.9, 0.4, np.nan],
+        }
+    )
+    rows = pd.DataFrame({"kind": ["natural", "adversarial"], "measure": ["linear_cka", "sat"], "x": [1, 2]})
+    made = tables.with_lowest_attacks({"by": rows, "other": rows[["x"]]}, similarity)
+    assert made["by"]["attack_success"].tolist() == pytest.approx([np.nan, 0.4], nan_ok=True)
+    assert list(made["other"]) == ["x"]
 
 
 # figures

@@ -410,10 +410,32 @@ def test_a_pair_of_unknown_similarity_is_not_the_most_diverse(logits, labels, ne
     pair = (rows["model_a"] == "b") & (rows["model_b"] == "e")
     with pytest.raises(ModelkinError, match="no value for 'b' and 'e'"):
         choose(rows[~pair])
-    with pytest.raises(ModelkinError, match="cka on natural probes is NaN for 'b' and 'e'"):
-        choose(rows.assign(value=rows["value"].mask(pair)))
     with pytest.raises(ModelkinError, match="no value for 'a' and 'f'"):
         choose(rows[rows["model_b"] != "f"])
+
+
+def test_models_without_a_value_are_in_no_set_chosen_or_random(logits, labels, near):
+    rows, names = rows_of(near), list(logits)
+    gone = (rows["model_a"] == "e") | (rows["model_b"] == "e")
+    table = pd.concat([rows, rows_of(near, measure="sat").assign(value=rows["value"].mask(gone))])
+    directions = dict.fromkeys(("cka", "sat"), "similarity")
+    made = ensembles.chosen(logits, labels, table, [2, 6], 30, np.random.default_rng(0), directions)
+    assert made[["measure", "members", "left_out"]].to_numpy().tolist() == [
+        ["cka", 2, ""],
+        ["sat", 2, "e"],
+        ["cka", 6, ""],  # five models of sat are too few for six
+    ]
+    rest = [name for name in names if name != "e"]
+    rng = np.random.default_rng(0)
+    [rng.choice(6, 2, replace=False) for _ in range(30)]
+    sets = [[rest[i] for i in rng.choice(5, 2, replace=False)] for _ in range(30)]
+    errors = [by_hand([logits[name] for name in each], labels)["error"] for each in sets]
+    sat = made.set_index("measure").loc["sat"]
+    assert sat["random_error_mean"] == pytest.approx(np.mean(errors))
+    alone = ensembles.chosen(
+        {name: logits[name] for name in rest}, labels, rows[~gone], [2], 1, rng, {"cka": "similarity"}
+    )
+    assert sat["models"] == alone["models"].item()
 
 
 # wrong input

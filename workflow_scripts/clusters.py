@@ -4,8 +4,9 @@ from modelkin import analyses, jobs, seeds, tables
 
 with jobs.running(snakemake.log[0], "clusters", snakemake.input):
     params = snakemake.params
+    similarity = tables.read(snakemake.input.similarity)
     made = analyses.clusters(
-        tables.read(snakemake.input.similarity),
+        similarity,
         tables.read(snakemake.input.models),
         params.directions,
         **params.clusters,
@@ -13,7 +14,7 @@ with jobs.running(snakemake.log[0], "clusters", snakemake.input):
     )
     tables.write_all(
         snakemake.output,
-        made,
+        tables.with_lowest_attacks(made, similarity),
         stage="clusters",
         version=params.version,
         settings=jobs.settings(params),

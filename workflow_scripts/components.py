@@ -4,15 +4,16 @@ from modelkin import analyses, jobs, seeds, tables
 
 with jobs.running(snakemake.log[0], "components", snakemake.input):
     params = snakemake.params
+    similarity = tables.read(snakemake.input.similarity)
     made = analyses.components(
         tables.read(snakemake.input.components),
-        tables.read(snakemake.input.similarity),
+        similarity,
         tables.read(snakemake.input.clusters),
         seed=seeds.derive(params.seed, "components"),
     )
     tables.write_all(
         snakemake.output,
-        made,
+        tables.with_lowest_attacks(made, similarity),
         stage="components",
         version=params.version,
         settings=jobs.settings(params),

@@ -5,9 +5,10 @@ import pandas as pd
 from modelkin import analyses, jobs, seeds, tables
 
 with jobs.running(snakemake.log[0], "distillation", snakemake.input):
+    similarity = tables.read(snakemake.input.similarity)
     made = analyses.distillation(
         pd.concat([tables.read(manifest) for manifest in snakemake.input.students]),
-        tables.read(snakemake.input.similarity),
+        similarity,
         tables.read(snakemake.input.models),
         tables.read(snakemake.input.components),
         student=snakemake.params.student,
@@ -15,7 +16,7 @@ with jobs.running(snakemake.log[0], "distillation", snakemake.input):
     )
     tables.write_all(
         snakemake.output,
-        made,
+        tables.with_lowest_attacks(made, similarity),
         stage="distillation",
         version=snakemake.params.version,
         settings=jobs.settings(snakemake.params),

@@ -7,7 +7,7 @@ from modelkin.measures import Measured
 
 with jobs.running(snakemake.log[0], "draws", snakemake.input):
     params = snakemake.params
-    read = activations.reader(Path(snakemake.input[0]).parents[2], params.order)
+    read = activations.reader(Path(snakemake.input.activations[0]).parents[2], params.order)
     names = params.models
     wanted = [
         pair
@@ -22,9 +22,10 @@ with jobs.running(snakemake.log[0], "draws", snakemake.input):
         seed=params.seed,
         device=jobs.device(snakemake.config),
     )
-    tables.write(
-        snakemake.output[0],
-        draws.spread(rows),
+    made = {"draws": draws.spread(rows)}
+    tables.write_all(
+        snakemake.output,
+        tables.with_lowest_attacks(made, tables.read(snakemake.input.similarity)),
         stage="draws",
         version=params.version,
         settings=jobs.settings(params),

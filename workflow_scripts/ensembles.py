@@ -9,10 +9,11 @@ with jobs.running(snakemake.log[0], "ensembles", snakemake.input):
         name: images.open_(artifacts.store(manifest))["logits"].to_numpy()
         for name, manifest in zip(models["name"], snakemake.input.activations, strict=True)
     }
+    similarity = tables.read(snakemake.input.similarity)
     made = analyses.ensembles(
         logits,
         images.load(snakemake.input.probe).labels,
-        tables.read(snakemake.input.similarity),
+        similarity,
         models,
         params.directions,
         **params.ensembles,
@@ -20,7 +21,7 @@ with jobs.running(snakemake.log[0], "ensembles", snakemake.input):
     )
     tables.write_all(
         snakemake.output,
-        made,
+        tables.with_lowest_attacks(made, similarity),
         stage="ensembles",
         version=params.version,
         settings=jobs.settings(params),

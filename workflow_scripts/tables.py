@@ -35,7 +35,7 @@ with jobs.running(snakemake.log[0], "tables", snakemake.input) as log:
         "similarity": joined,
         "summary": tables.summary(joined, described),
         "asymmetry": tables.asymmetry(joined, described),
-        "relations": relations.similarities(joined, described),
+        **tables.with_lowest_attacks({"relations": relations.similarities(joined, described)}, joined),
     }
     if any(Path(manifest).stem == "training" for manifest in snakemake.output):
         made["training"] = tables.training({name: models.history(path) for name, path in trained.items()})

@@ -16,8 +16,8 @@ from sklearn.metrics import adjusted_rand_score
 from modelkin import clusters as spectral
 from modelkin import components as made_of
 from modelkin import ensembles as ensemble
-from modelkin import relations
-from modelkin.tables import both_directions
+from modelkin import relations, tables
+from modelkin.errors import ModelkinError
 
 LOG = logging.getLogger("modelkin")
 
@@ -28,23 +28,10 @@ def each_matrix(similarity: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFra
     Models for which a measure is undefined with others are left out of its squares, with a warning.
     """
     for (measure, kind), rows in similarity.groupby(["measure", "kind"], sort=False):
-        known, dropped = defined(rows)
+        known, dropped = tables.defined(rows)
         if dropped:
             LOG.warning("%s on %s probes: undefined for %s, left out", measure, kind, ", ".join(dropped))
         yield measure, kind, known
-
-
-def defined(rows: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
-    """The rows of one measure on one kind of probe without NaN, and the models left out for it: each time
-    the one with the most undefined pairs.
-    """
-    dropped = []
-    while rows["value"].isna().any():
-        unknown = rows[rows["value"].isna()]
-        counts = pd.concat([unknown["model_a"], unknown["model_b"]]).value_counts(sort=True)
-        dropped.append(counts.index[0])
-        rows = rows[(rows["model_a"] != dropped[-1]) & (rows["model_b"] != dropped[-1])]
-    return rows, dropped
 
 
 def clusters(
@@ -129,7 +116,7 @@ def components(
 
     table: the components of every model in order; clusters: the table of that name.
     """
-    values = both_directions(similarity)
+    values = tables.both_directions(similarity)
     values = values[values["model_a"] < values["model_b"]].dropna(subset="value")
     importances, scores, keywords = [], [], []
     for measure, kind, pairs in each_matrix(values):
@@ -165,7 +152,7 @@ def ensembles(
 
     logits: (n, C) of each model, in the order of the study; labels (n,). Sizes that the study is
     too small for are left out. clusters_by: the measure and kind by which models are clustered, into
-    as many clusters as the largest ensemble has members.
+    as many clusters as the largest ensemble has members; those for which it is undefined are in no cluster.
     """
     names = list(logits)
     sizes = [size for size in sizes if size <= len(names)]
@@ -173,15 +160,21 @@ def ensembles(
     rows = similarity[
         (similarity["measure"] == clusters_by["measure"]) & (similarity["kind"] == clusters_by["kind"])
     ]
-    near = spectral.affinity(spectral.matrix(rows, names), directions[clusters_by["measure"]])
+    rows, dropped = tables.defined(rows)
+    clustered = {name: values for name, values in logits.items() if name not in dropped}
+    if len(clustered) < max(sizes):
+        raise ModelkinError(
+            f"{clusters_by['measure']} on {clusters_by['kind']} probes is undefined for "
+            f"{', '.join(dropped)}: too few models are left to cluster for ensembles of {max(sizes)}; choose "
+            "another measure or smaller sizes (ensembles: clusters_by, sizes)."
+        )
+    near = spectral.affinity(spectral.matrix(rows, list(clustered)), directions[clusters_by["measure"]])
     groups = spectral.spectral(near, max(sizes), seed=int(rng.integers(2**31))).labels
-    # A set that may hold any of the models must know them all.
-    whole = similarity.groupby(["measure", "kind"])["value"].transform(lambda values: values.notna().all())
     return {
         "ensemble_pairs": pairs,
         "ensemble_correlations": ensemble.correlations(pairs, similarity, seed=int(rng.integers(2**31))),
-        "ensemble_clusters": ensemble.from_clusters(logits, labels, groups, sizes, draws, rng),
-        "ensemble_choices": ensemble.chosen(logits, labels, similarity[whole], sizes, draws, rng, directions),
+        "ensemble_clusters": ensemble.from_clusters(clustered, labels, groups, sizes, draws, rng),
+        "ensemble_choices": ensemble.chosen(logits, labels, similarity, sizes, draws, rng, directions),
         "ensemble_relations": relations.ensembles_within(logits, labels, models, sizes, draws, rng),
         "ensemble_best": ensemble.best(logits, labels, [size for size in (2, 3) if size <= len(names)], rng),
     }
@@ -236,7 +229,7 @@ def distillation(
 def _controlled(found: pd.DataFrame, similarity: pd.DataFrame) -> pd.DataFrame:
     """partial and partial_p, accuracy_pearson and accuracy_pearson_p, for each kind and measure."""
     rows = []
-    for measure, kind, part in each_matrix(both_directions(similarity)):
+    for measure, kind, part in each_matrix(tables.both_directions(similarity)):
         joined = found.merge(part, on=["model_a", "model_b"]).dropna(subset=["value", "student_accuracy"])
         x, y, z = joined[["value", "student_accuracy", "teacher_accuracy"]].to_numpy(float).T
         rows.append({"kind": kind, "measure": measure, **ensemble.partial(x, y, z), **ensemble.control(y, z)})

@@ -34,6 +34,8 @@ ATTACK_SUCCESS = (
     "share of images",
     "on adversarial probes, images that fool the model they were made for, the lower of the two models'",
 )
+LOWEST_ATTACK = (ATTACK_SUCCESS[0], f"lowest of all pairs': {ATTACK_SUCCESS[1]}")
+BY_PROBE = {**PROBE, "attack_success": LOWEST_ATTACK}
 INVERSION = {
     "median_loss": (
         "1",
@@ -51,7 +53,7 @@ ENSEMBLE = {
     "all_wrong": ("share of images", "images that every member gets wrong"),
 }
 CORRELATION = {
-    **PROBE,
+    **BY_PROBE,
     "pearson": ("1", "Pearson correlation over pairs of models"),
     "pearson_p": ("1", "its two-sided p-value, which takes pairs for independent"),
     "spearman": ("1", "Spearman correlation"),
@@ -146,7 +148,7 @@ COLUMNS: dict[str, dict[str, tuple[str, str]]] = {
         **PROBE,
         "eps": (PIXELS, f"{LEVEL}, of both models"),
         **OVER_PAIRS,
-        "attack_success": (ATTACK_SUCCESS[0], f"lowest of the pairs': {ATTACK_SUCCESS[1]}"),
+        "attack_success": (ATTACK_SUCCESS[0], f"lowest of the pairs' of this level: {ATTACK_SUCCESS[1]}"),
     },
     "asymmetry": {
         "measure": MEASURE,
@@ -155,7 +157,7 @@ COLUMNS: dict[str, dict[str, tuple[str, str]]] = {
         **OVER_PAIRS,
     },
     "relations": {
-        **PROBE,
+        **BY_PROBE,
         "relation": RELATION,
         "structure": ("", "of both models; all for pairs of all structures"),
         "mean": ("measure", "mean over pairs of different models"),
@@ -163,7 +165,7 @@ COLUMNS: dict[str, dict[str, tuple[str, str]]] = {
         "pairs": ("1", "number of pairs"),
     },
     "clusters": {
-        **PROBE,
+        **BY_PROBE,
         "model": ("", "model"),
         "cluster": ("", "number of its cluster; numbers have no order"),
         "x": ("1", "its place in the second eigenvector of the Laplacian"),
@@ -172,7 +174,7 @@ COLUMNS: dict[str, dict[str, tuple[str, str]]] = {
         "t_sne_y": ("1", "its place by t-SNE"),
     },
     "cluster_stability": {
-        **PROBE,
+        **BY_PROBE,
         "clusters": ("1", "number of clusters"),
         "ari_models_mean": ("1", "adjusted Rand index with the clusters of resampled models, mean"),
         "ari_models_sd": ("1", "its standard deviation"),
@@ -183,25 +185,25 @@ COLUMNS: dict[str, dict[str, tuple[str, str]]] = {
         "ari_other_laplacian": ("1", "adjusted Rand index with the clusters by the other Laplacian"),
     },
     "spectra": {
-        **PROBE,
+        **BY_PROBE,
         "rank": ("1", "rank of the eigenvalue, from 1"),
         "eigenvalue": ("1", "eigenvalue of the Laplacian"),
     },
     "spectral_features": {
-        **PROBE,
+        **BY_PROBE,
         "model": ("", "model"),
         "rank": ("1", "rank of the eigenvector, from 1"),
         "value": ("1", "what k-means saw: the model's entry, scaled as the Laplacian asks"),
     },
     "component_importance": {
-        **PROBE,
+        **BY_PROBE,
         "component": ("", "component of an architecture"),
         "importance": ("R2", "by how much the fit falls when the differences in it are permuted"),
         "importance_sd": ("R2", "its standard deviation over permutations"),
         "varies": ("", "whether any two models differ in it"),
     },
     "component_scores": {
-        **PROBE,
+        **BY_PROBE,
         "r2_fitted": (
             "1",
             "share of the variance of similarity that gradient boosting on components explains",
@@ -211,7 +213,7 @@ COLUMNS: dict[str, dict[str, tuple[str, str]]] = {
         "models": ("1", "models"),
     },
     "component_keywords": {
-        **PROBE,
+        **BY_PROBE,
         "cluster": ("", "number of the cluster"),
         "rank": ("1", "rank of the keyword in the cluster, from 1"),
         "keyword": ("", "component and what it is"),
@@ -231,7 +233,7 @@ COLUMNS: dict[str, dict[str, tuple[str, str]]] = {
         **ENSEMBLE,
     },
     "ensemble_choices": {
-        **PROBE,
+        **BY_PROBE,
         "members": ("1", "models in the ensemble"),
         "models": ("", "the least similar models, separated by commas"),
         "error": ENSEMBLE["error"],
@@ -241,6 +243,7 @@ COLUMNS: dict[str, dict[str, tuple[str, str]]] = {
         "random_err_mean": ("1", "error reduction rate of random ensembles, mean"),
         "random_err_sd": ("1", "its standard deviation"),
         "better_than_random": ("share of draws", "random ensembles that err more often"),
+        "left_out": ("", "models for which the measure is undefined, in no set of this row"),
     },
     "ensemble_relations": {
         "relation": RELATION,
@@ -312,7 +315,7 @@ COLUMNS: dict[str, dict[str, tuple[str, str]]] = {
         "attack_success": ("share of images", "images it got right that fool it in its adversarial probe"),
     },
     "draws": {
-        **PROBE,
+        **BY_PROBE,
         "variance": ("measure squared", "variance over draws of other images, mean over pairs of models"),
         "pair_variance": ("measure squared", "variance over pairs of models, of their means over draws"),
         "ratio": ("1", "variance / pair_variance: small if other images tell the same models apart"),

@@ -13,7 +13,7 @@ from scipy import stats
 
 from modelkin.clusters import matrix
 from modelkin.errors import ModelkinError
-from modelkin.tables import both_directions
+from modelkin.tables import both_directions, defined
 
 EXHAUSTIVE = 20_000
 GROWN = 10  # smaller sets that larger ones are made of where there are too many
@@ -165,42 +165,58 @@ def chosen(
     """The most diverse set of N models by each measure, against random sets of N (hwang2024, Table 3).
 
     Most diverse: the lowest mean similarity (highest mean distance) over its pairs; all sets are
-    tried if there are at most 20,000, else the set grows greedily from the most diverse pair.
-    directions: 'similarity' or 'distance' by measure. Columns kind, measure, members (N), models
-    (joined by commas), its error and error_reduction_rate, mean and sd of both over the random sets
-    (the same ones for all measures; random_err_*: error reduction rate), better_than_random: share of
-    the random sets with a higher error of the ensemble. Raises ModelkinError if the similarity of a
-    pair is missing or NaN.
+    tried if there are at most 20,000, else the set grows greedily from the most diverse pair. Models for
+    which a measure is undefined with others are in none of its sets, be they chosen or random; there is no
+    row where too few are left. directions: 'similarity' or 'distance' by measure. Columns kind, measure,
+    members (N), models (joined by commas), its error and error_reduction_rate, mean and sd of both over the
+    random sets (the same ones for all measures of the same models; random_err_*: error reduction rate),
+    better_than_random: share of the random sets with a higher error of the ensemble; left_out (joined by
+    commas). Raises ModelkinError if a pair is missing.
     """
     _checked(logits, labels, sizes)
-    names = list(logits)
-    squares = {
-        (measure, kind): _closeness(part, names, directions[measure])
-        for (measure, kind), part in similarity.groupby(["measure", "kind"], sort=False)
-    }
+    squares = {}
+    for (measure, kind), part in similarity.groupby(["measure", "kind"], sort=False):
+        known, dropped = defined(part)
+        names = tuple(name for name in logits if name not in dropped)
+        closeness = matrix(known, list(names)) * (1 if directions[measure] == "similarity" else -1)
+        squares[measure, kind] = names, closeness, dropped
     rows = []
     for size in sizes:
-        sets = [rng.choice(len(names), size, replace=False) for _ in range(draws)]
-        random = pd.DataFrame([evaluate([logits[names[i]] for i in each], labels) for each in sets])
-        for (measure, kind), closeness in squares.items():
-            members = most_diverse(closeness, size)
-            found = evaluate([logits[names[i]] for i in members], labels)
+        random = {tuple(logits): _random(logits, labels, size, draws, rng)}
+        for (measure, kind), (names, closeness, dropped) in squares.items():
+            if len(names) < size:
+                continue
+            if names not in random:
+                random[names] = _random({name: logits[name] for name in names}, labels, size, draws, rng)
+            members = [names[i] for i in most_diverse(closeness, size)]
+            found = evaluate([logits[name] for name in members], labels)
+            others = random[names]
             rows.append(
                 {
                     "kind": kind,
                     "measure": measure,
                     "members": size,
-                    "models": ",".join(names[i] for i in members),
+                    "models": ",".join(members),
                     "error": found["error"],
                     "error_reduction_rate": found["error_reduction_rate"],
-                    "random_error_mean": random["error"].mean(),
-                    "random_error_sd": random["error"].std(),
-                    "random_err_mean": random["error_reduction_rate"].mean(),
-                    "random_err_sd": random["error_reduction_rate"].std(),
-                    "better_than_random": (random["error"] > found["error"]).mean(),
+                    "random_error_mean": others["error"].mean(),
+                    "random_error_sd": others["error"].std(),
+                    "random_err_mean": others["error_reduction_rate"].mean(),
+                    "random_err_sd": others["error_reduction_rate"].std(),
+                    "better_than_random": (others["error"] > found["error"]).mean(),
+                    "left_out": ",".join(dropped),
                 }
             )
     return pd.DataFrame(rows)
+
+
+def _random(
+    logits: Mapping[str, np.ndarray], labels: np.ndarray, size: int, draws: int, rng: np.random.Generator
+) -> pd.DataFrame:
+    """What :func:`evaluate` says of so many random sets."""
+    stack = list(logits.values())
+    sets = [rng.choice(len(stack), size, replace=False) for _ in range(draws)]
+    return pd.DataFrame([evaluate([stack[i] for i in each], labels) for each in sets])
 
 
 def best(
@@ -286,18 +302,6 @@ def most_diverse(closeness: np.ndarray, size: int) -> tuple[int, ...]:
 def _lowest(values: np.ndarray) -> int:
     """Where the first of the lowest values is; those equal but for rounding are tied."""
     return int(np.argmax(values <= np.min(values) + 1e-12 * np.max(np.abs(values))))
-
-
-def _closeness(rows: pd.DataFrame, names: list[str], direction: str) -> np.ndarray:
-    """(M, M), higher for models that are more alike."""
-    square = matrix(rows, names)
-    if np.isnan(square).any():
-        a, b = (names[i] for i in np.argwhere(np.isnan(square))[0])
-        raise ModelkinError(
-            f"{rows['measure'].iloc[0]} on {rows['kind'].iloc[0]} probes is NaN for '{a}' and '{b}', so no "
-            "set is the most diverse; leave out the measure or the model."
-        )
-    return square if direction == "similarity" else -square
 
 
 def _clusters_to_draw_from(labels: np.ndarray, k: int, size: int) -> list[tuple[np.ndarray, ...]]:

@@ -71,6 +71,30 @@ def with_attacks(similarity: pd.DataFrame, attacks: Mapping[str, Mapping[str, An
     return similarity.assign(attack_success=lower.where(similarity["kind"].map(kinds.drawn) == "adversarial"))
 
 
+def with_lowest_attacks(
+    frames: Mapping[str, pd.DataFrame], similarity: pd.DataFrame
+) -> dict[str, pd.DataFrame]:
+    """The tables, those by measure and kind with attack_success: the lowest of all pairs' in the similarity
+    table, for an attack that fails on its own model spoils whatever rests on it.
+    """
+    by = ["kind", "measure"]
+    lowest = similarity.groupby(by)["attack_success"].min()
+    return {name: rows.join(lowest, on=by) if set(by) <= set(rows) else rows for name, rows in frames.items()}
+
+
+def defined(rows: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """The rows of one measure on one kind of probe without NaN, and the models left out for it: each time
+    the one with the most undefined pairs.
+    """
+    dropped = []
+    while rows["value"].isna().any():
+        unknown = rows[rows["value"].isna()]
+        counts = pd.concat([unknown["model_a"], unknown["model_b"]]).value_counts(sort=True)
+        dropped.append(counts.index[0])
+        rows = rows[(rows["model_a"] != dropped[-1]) & (rows["model_b"] != dropped[-1])]
+    return rows, dropped
+
+
 def summary(similarity: pd.DataFrame, models: pd.DataFrame) -> pd.DataFrame:
     """For each kind, measure and level: mean, sd over pairs of different models of that level.
 

@@ -204,6 +204,18 @@ def grid_of_text(text: pd.DataFrame, headings: Sequence[str], left: Iterable[str
     return figure, axis
 
 
+def strip(axis, groups: Sequence[np.ndarray], look: Mapping[str, Any], *, label=None, shift: float = 0):
+    """Each group as faint points at its place on the x axis, with mean and standard deviation."""
+    for place, values in enumerate(groups):
+        # By the golden ratio, so that neighbours stand apart, and the same values at the same places.
+        aside = 0.12 * ((np.arange(len(values)) * 0.618 + 0.5) % 1 - 0.5)
+        axis.scatter(place + shift + aside, np.sort(values), s=6, alpha=0.35, lw=0, color=look["color"])
+    means = [np.mean(values) if len(values) else np.nan for values in groups]
+    spreads = [np.std(values, ddof=1) if len(values) > 1 else np.nan for values in groups]
+    places = np.arange(len(groups)) + shift
+    axis.errorbar(places, means, spreads, ls="", capsize=2, ms=5, label=label, **look)
+
+
 def outcome_panels(
     outcomes: pd.DataFrame,
     similarity: pd.DataFrame,

@@ -9,6 +9,8 @@ def draw(data, settings):
     clusters, choices = data["ensemble_clusters"], data["ensemble_choices"]
     sizes = sorted(choices["members"].unique())
     labels = list(dict.fromkeys(zip(choices["measure"], choices["kind"], strict=True)))
+    partial = choices[choices["left_out"] != ""].drop_duplicates(["measure", "kind"])
+    marked = set(zip(partial["measure"], partial["kind"], strict=True))
     looks = dict(zip(sizes, zip(_colours(sizes), base.MARKERS, strict=False), strict=True))
     size = (4 + 1.9 * len(sizes) + 2, max(4.0, 0.22 * len(labels) + 1.8))
     figure, axes = plt.subplots(1, 1 + len(sizes), figsize=size, width_ratios=(2.2, *[1] * len(sizes)))
@@ -18,7 +20,9 @@ def draw(data, settings):
         axis.set_title(f"{members} members")
     axes[1].tick_params(labelleft=True)
     axes[1].set_yticks(
-        range(len(labels)), [f"{base.describe(m)[0]}, {kind}" for m, kind in labels], fontsize=8
+        range(len(labels)),
+        [f"{base.describe(m)[0]}, {kind}{'*' * ((m, kind) in marked)}" for m, kind in labels],
+        fontsize=8,
     )
     figure.suptitle("Larger ensembles: from different clusters, and the least similar set by each measure")
     draws = clusters.groupby(["members", "clusters"]).size().max()
@@ -26,7 +30,7 @@ def draw(data, settings):
         figure,
         f"left: mean and 95 % interval of {draws} draws; right: dashed and grey, random sets of as many "
         "(mean, standard deviation);\nerror reduction rate = 1 - error of the ensemble / mean error of "
-        "its members",
+        "its members" + ("; * without the models for which it is undefined" if marked else ""),
     )
     return figure
 
@@ -61,7 +65,9 @@ def _chosen(axis, rows, labels, look) -> None:
     colour, marker = look
     place = pd.Series({label: number for number, label in enumerate(labels)})
     y = [place[key] for key in zip(rows["measure"], rows["kind"], strict=True)]
-    middle, sd = rows["random_err_mean"].iloc[0], rows["random_err_sd"].iloc[0]
+    # Sets of all models, if there is a measure that knows them all.
+    shown = rows.loc[rows["left_out"].str.len().idxmin()]
+    middle, sd = shown["random_err_mean"], shown["random_err_sd"]
     axis.axvspan(middle - sd, middle + sd, color="0.9", lw=0)
     axis.axvline(middle, color="0.4", lw=1, ls="--")
     axis.plot(rows["error_reduction_rate"], y, ls="", color=colour, marker=marker)
