@@ -86,7 +86,7 @@ def test_decision_regions_is_the_share_of_equal_points():
 # distances
 
 
-@pytest.mark.parametrize("direction", ["other_class", "random"])
+@pytest.mark.parametrize("direction", ["other_class", "random", "gradient"])
 def test_distances_are_those_to_a_linear_boundary(direction):
     """Of two classes: the point at which the logits' difference changes its sign, solved."""
     model, given = linear(classes=2), probe(classes=2)
@@ -103,7 +103,9 @@ def test_distances_are_those_to_a_linear_boundary(direction):
         others = given.pixels[given.labels != y].reshape(-1, 9).astype(float)
         way = others[np.linalg.norm(others - x, axis=1).argmin()] - x
         reach = np.linalg.norm(way)
-        way = way / reach if direction == "other_class" else drawn[k] / np.linalg.norm(drawn[k])
+        # Of two classes the loss rises along the difference of their weights, away from the true one.
+        way = {"other_class": way, "random": drawn[k], "gradient": w if y == 0 else -w}[direction]
+        way = way / np.linalg.norm(way)
 
         def difference(t, x=x, way=way):
             return w @ ((np.clip(x + t * way, 0, 1) - 0.5) / 0.5) + b
@@ -117,6 +119,31 @@ def test_distances_are_those_to_a_linear_boundary(direction):
             assert found[k, 1] == pytest.approx(expected, abs=reach / 2000)
             crossed += any(wrong)
     assert crossed > 0, "no boundary was crossed, so this tests nothing"
+
+
+def test_along_its_own_gradient_a_linear_models_boundary_is_nearest():
+    model, given = linear(classes=2), probe(classes=2)
+
+    def distance(direction):
+        settings = {"samples": 30, "direction": direction, "steps": 64}
+        found = boundaries.distances(model, given, np.random.default_rng(5), **settings)["distances"]
+        return found.to_numpy()[found[:, 0] > 0, 1]
+
+    assert (distance("gradient") <= distance("random") + 1e-3).all()
+    assert (distance("gradient") <= distance("other_class") + 1e-3).mean() > 0.9  # walls of [0, 1] bend ways
+
+
+def test_where_the_loss_is_flat_no_boundary_is_found():
+    model, given = linear(classes=2), probe(classes=2)
+    with torch.no_grad():
+        model.network[1].weight.zero_()
+    settings = {"samples": 10, "steps": 4}
+    flat, far = (
+        boundaries.distances(model, given, np.random.default_rng(0), direction=way, **settings)["distances"]
+        for way in ("gradient", "other_class")
+    )
+    assert np.array_equal(flat, far)
+    assert np.isfinite(flat).all()
 
 
 def test_distances_need_another_class():

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 import xarray as xr
 
+from modelkin.activations import saliency
 from modelkin.computing import Fitting
 from modelkin.errors import ModelkinError
 from modelkin.images import Images, sample_coordinate
@@ -78,18 +79,20 @@ def distances(
     direction, to the first point at which it names another class (Tramer et al. 2017, Section 5.1).
 
     samples: of the images, at equal distances. direction: 'other_class', towards the nearest image of another
-    class, or 'random', a normal one drawn by rng. Either way the search ends as far away as that image; a
-    boundary that is not found by then counts as there. It is looked for in so many steps, and then by halving
-    one. Pixels are kept within [0, 1], and distances are L2.
+    class; 'random', a normal one drawn by rng; or 'gradient', that in which the model's own loss rises
+    fastest, so that models go different ways. The search always ends as far away as that image; a boundary
+    that is not found by then counts as there. It is looked for in so many steps, and then by halving one.
+    Pixels are kept within [0, 1], and distances are L2.
     """
     few = images.spread(samples)
     x, y = torch.from_numpy(few.floats()).to(device), torch.from_numpy(few.labels).to(device)
     way = _to_other_class(few, images, device) - x
     reach = torch.linalg.vector_norm(way.flatten(1), dim=1)
     if direction == "random":
-        drawn = torch.from_numpy(rng.normal(size=tuple(x.shape))).to(x)
-        length = torch.linalg.vector_norm(drawn.flatten(1), dim=1)
-        way = drawn * (reach / length).view(-1, 1, 1, 1)
+        way = _of_length(torch.from_numpy(rng.normal(size=tuple(x.shape))).to(x), reach)
+    elif direction == "gradient":
+        parts = [part["saliency"].to_numpy() for part in saliency(model, few, device=device)]
+        way = _of_length(torch.from_numpy(np.concatenate(parts)).to(x), reach)
     found = [
         _first_crossing(model, *part, steps)
         for part in zip(
@@ -101,6 +104,13 @@ def distances(
     return xr.Dataset(
         {"distances": (("sample", "value"), values)}, coords={"sample": sample_coordinate(few.ids)}
     )
+
+
+def _of_length(ways: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+    """ways (n, c, h, w) scaled to L2 lengths (n,); those that lead nowhere stay so."""
+    now = torch.linalg.vector_norm(ways.flatten(1), dim=1)
+    scale = torch.where(now > 0, lengths / now, torch.zeros_like(now))
+    return ways * scale.view(-1, 1, 1, 1)
 
 
 def _first_crossing(model, x, way, y, steps: int) -> tuple[np.ndarray, np.ndarray]:

@@ -112,7 +112,10 @@ def boundary_points(study: Study) -> int:
     if "regions" in asked:
         points += asked["regions"]["triplets"] * asked["regions"]["grid"] ** 2
     if "distances" in asked:
-        points += asked["distances"]["samples"] * (asked["distances"]["steps"] + HALVINGS + 1)
+        to_find_the_way = 3 if asked["distances"]["direction"] == "gradient" else 0
+        points += asked["distances"]["samples"] * (
+            to_find_the_way + asked["distances"]["steps"] + HALVINGS + 1
+        )
     return points
 
 
