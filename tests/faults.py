@@ -1,5 +1,6 @@
 """A study that is killed again and again at seeded moments, and what must hold after each time."""
 
+import contextlib
 import json
 import os
 import random
@@ -105,7 +106,14 @@ def unlock(study: Study) -> None:
 def new_logs(study: Study, since: float) -> set[Path]:
     """Logs of jobs that have begun after that time."""
     logs = study.results / "logs"
-    return {path for path in logs.rglob("*.log") if path.stat().st_mtime > since}
+    return {path for path in logs.rglob("*.log") if _written(path) > since}
+
+
+def _written(path: Path) -> float:
+    """When a file was last written; never, if Snakemake took it away for a job that begins anew."""
+    with contextlib.suppress(FileNotFoundError):
+        return path.stat().st_mtime
+    return 0.0
 
 
 def stage_of(study: Study, log: Path) -> str:
