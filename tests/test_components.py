@@ -1,114 +1,11 @@
-"""Components: read off networks whose make is known, tables of users, importance and keywords."""
+"""Components: tables of users, importance and keywords."""
 
 import numpy as np
 import pandas as pd
 import pytest
-import timm
-import torch
 
-from modelkin import anatomy, architectures, components
-from modelkin.components import COMPONENTS
+from modelkin import components
 from modelkin.errors import ModelkinError
-
-# What is written of these architectures in their papers and in hwang2024's Table 1.
-KNOWN = {
-    "resnet18": {
-        "base_family": "CNN",
-        "hierarchy": "yes",
-        "stem": "7x7 convolution, stride 2",
-        "stem_pooling": "max",
-        "input_size": "64",
-        "normalisation": "batch",
-        "activation": "ReLU",
-        "self_attention": "no",
-        "channel_attention": "no",
-        "channel_attention_place": "none",
-        "depthwise_convolution": "no",
-        "grouped_convolution": "no",
-        "final_pooling": "average",
-    },
-    "resnetblur18": {"depthwise_convolution": "no", "stem_pooling": "max"},
-    "seresnet18": {"channel_attention": "yes", "channel_attention_place": "end of blocks"},
-    "efficientnet_b0": {
-        "stem": "3x3 convolution, stride 2",
-        "stem_pooling": "none",
-        "activation": "SiLU",
-        "channel_attention_place": "middle of blocks",
-        "depthwise_convolution": "yes",
-        "grouped_convolution": "no",
-    },
-    "eca_resnet33ts": {"stem": "stack of 3x3 convolutions", "channel_attention": "yes", "activation": "SiLU"},
-    "gcresnet50t": {"base_family": "CNN", "self_attention": "no", "channel_attention": "yes"},
-    "resnext26ts": {"grouped_convolution": "yes", "depthwise_convolution": "no"},
-    "nf_resnet26": {"normalisation": "none", "stem_pooling": "max"},
-    "vgg11": {"stem_pooling": "max", "final_pooling": "flatten", "normalisation": "none"},
-}
-LARGER = {
-    "vit_tiny_patch16_224": {
-        "base_family": "Transformer",
-        "hierarchy": "no",
-        "stem": "16x16 convolution, stride 16",
-        "normalisation": "layer",
-        "activation": "GELU",
-        "self_attention": "yes",
-        "final_pooling": "class token",
-    },
-    "swin_tiny_patch4_window7_224": {
-        "base_family": "Transformer",
-        "hierarchy": "yes",
-        "stem": "4x4 convolution, stride 4",
-        "final_pooling": "average",
-    },
-    "xcit_nano_12_p16_224": {"base_family": "Transformer", "stem": "stack of 3x3 convolutions"},
-    "crossvit_tiny_240": {"hierarchy": "no", "input_size": "240", "final_pooling": "class token"},
-    "resmlp_12_224": {"base_family": "MLP", "normalisation": "none", "final_pooling": "average"},
-    "botnet26t_256": {"base_family": "CNN with attention", "stem_pooling": "max", "input_size": "256"},
-    "convnext_atto": {"base_family": "CNN", "normalisation": "layer", "depthwise_convolution": "yes"},
-}
-
-
-@pytest.mark.parametrize("name", KNOWN | LARGER)
-def test_what_is_read_off_is_what_is_written_of_the_architecture(name):
-    torch.manual_seed(0)
-    network = timm.create_model(name, pretrained=False)
-    size = network.default_cfg["input_size"][-1] if name in LARGER else 64
-    found = anatomy.read_off(network, torch.rand(1, 3, size, size))
-    wanted = (KNOWN | LARGER)[name]
-    assert {key: found[key] for key in wanted} == wanted
-    assert list(found) == list(COMPONENTS)
-
-
-@pytest.mark.parametrize(
-    ("name", "family", "normalisation", "pooling"),
-    [
-        ("residual", "CNN", "batch", "average"),
-        ("vgg", "CNN", "batch", "flatten"),
-        ("depthwise", "CNN", "batch", "average"),
-        ("vit", "Transformer", "layer", "average"),
-        ("mixer", "MLP", "layer", "average"),
-        ("mlp", "MLP", "none", "flatten"),
-    ],
-)
-def test_own_architectures(name, family, normalisation, pooling):
-    network = architectures.build(name, channels=1, size=16, width=8, representation=16)
-    found = anatomy.read_off(torch.nn.Sequential(network, torch.nn.Linear(16, 10)), torch.rand(1, 1, 16, 16))
-    assert (found["base_family"], found["normalisation"], found["final_pooling"]) == (
-        family,
-        normalisation,
-        pooling,
-    )
-
-
-def test_a_network_is_left_as_it_was():
-    network = timm.create_model("resnet18", pretrained=False)
-    before = {name: value.clone() for name, value in network.state_dict().items()}
-    x = torch.rand(1, 3, 64, 64)
-    network.eval()
-    logits = network(x)
-    anatomy.read_off(network, x)
-    assert torch.equal(network(x), logits)
-    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
-
 
 # a user's table
 

@@ -205,7 +205,7 @@ def _readers(done: Iterable[Operation]) -> dict[int, list[Operation]]:
 def _along(done: Iterable[Operation], value: int) -> Iterator[Operation]:
     """The operations one after the other from a value on, as far as each result has a single reader."""
     readers = _readers(done)
-    while len(following := readers.get(value, [])) == 1 and len(following[0].reads) == 1:
+    while len(following := readers.get(value, [])) == 1:
         yield following[0]
         value = following[0].makes[0]
 
@@ -332,4 +332,5 @@ def _final_pooling(done: list[Operation]) -> str:
 
 
 def _flattens(view: Operation) -> bool:
-    return len(view.made) == 2 and view.made[0] == view.given[0] and math.prod(view.given[2:]) > 1
+    several = [side for side in view.given[1:] if side > 1]
+    return len(view.made) == 2 and view.made[0] == view.given[0] and len(several) > 1

@@ -9,7 +9,7 @@ VERSIONS = {
     "probes": 1,
     "train": 3,
     "import": 2,
-    "evaluate": 3,
+    "evaluate": 4,
     "invert": 2,
     "attack": 2,
     "boundaries": 1,
