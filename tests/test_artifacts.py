@@ -166,6 +166,21 @@ def test_equal_images_give_equal_digests(tmp_path):
     assert artifacts.digest_of(tmp_path / "a") == artifacts.digest_of(tmp_path / "b")
 
 
+def test_black_images_and_lost_ones_are_not_the_same(tmp_path):
+    black = Images(np.zeros((4, 1, 2, 2), np.uint8), np.zeros(4, int), np.array(list("abcd")), ["x"])
+    store = tmp_path / "c.zarr"  # the name of a chunk's folder too
+    images.save(black.to_dataset(), store, group="c")
+    found = images.Images.from_dataset(images.open_(store, "c"))
+    assert not found.floats().any()
+    for lost in ("image/c/0/0/0/0", "label/c/0"):
+        again = images.open_(store, "c")
+        (store / "c" / lost).unlink()
+        with pytest.raises(ModelkinError, match=f"c.zarr is damaged: c/{lost} is missing; delete .*c.json"):
+            again.load()
+    with pytest.raises(ModelkinError, match="is damaged and cannot be read"):
+        images.open_(store, "other")
+
+
 def test_a_store_that_is_not_one(tmp_path):
     (tmp_path / "x.zarr").mkdir()
     with pytest.raises(ModelkinError, match="cannot be read"):

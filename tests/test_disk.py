@@ -140,6 +140,21 @@ def test_a_changed_byte_in_what_a_job_reads_is_named(finished, study, name, arti
     faults.check_finished_is_right(study, finished.digests())
 
 
+def test_a_chunk_that_is_gone_is_not_taken_for_zeros(finished, study):
+    (study.results / "probes" / "natural.zarr" / "image" / "c" / "0" / "0" / "0" / "0").unlink()
+    wanted = "results/tiny/probes/adversarial/vgg-0.json"
+    (study.folder / wanted).unlink()
+    done = study.run("--cores", "1", wanted)
+    assert done.returncode != 0
+    said = last_lines(done)
+    assert "probes/natural.zarr is damaged" in said
+    assert "delete results/tiny/probes/natural.json and run again to make it anew" in said
+    assert not (study.folder / wanted).exists()
+    (study.results / "probes" / "natural.json").unlink()
+    study.make(wanted)
+    faults.check_finished_is_right(study, finished.digests())
+
+
 def test_a_damaged_manifest_is_named(study):
     manifest = study.results / "models" / "vgg-0.json"
     manifest.write_text(manifest.read_text()[:-20])

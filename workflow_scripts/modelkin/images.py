@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 from zarr.codecs import BloscCodec, Crc32cCodec
+from zarr.storage import LocalStore
 
 from modelkin import artifacts
 from modelkin.errors import ModelkinError
@@ -18,6 +20,7 @@ from modelkin.errors import ModelkinError
 BLOCK_ROWS, BLOCK_BYTES = 1000, 2**28
 WHITE = {"uint8": 255, "uint16": 65535}  # every pixel of 8 bits is one of 16 bits, 257 times as large
 CHUNK_BYTES = 2**24
+CHUNK = re.compile(r"/c(/\d+)*$")  # the end of its key in a zarr store of format 3
 # The checksum, of each chunk, is looked at whenever one is read.
 CODECS = (BloscCodec(cname="zstd", clevel=1, shuffle="shuffle"), Crc32cCodec())
 
@@ -126,7 +129,7 @@ def save(data: xr.Dataset, path: Path, group: str | None = None) -> None:
 
 def save_blocks(blocks: Iterable[xr.Dataset], path: Path, group: str | None = None) -> None:
     """Write datasets that follow each other along the samples as one, holding one at a time."""
-    about = {"group": group, "consolidated": False, "zarr_format": 3}
+    about = {"group": group, "consolidated": False, "zarr_format": 3, "write_empty_chunks": True}
     with warnings.catch_warnings():
         # Strings of variable length have no final specification in zarr v3; we read them with zarr.
         warnings.filterwarnings("ignore", message=".*does not have a Zarr V3 specification.*")
@@ -146,11 +149,27 @@ def _encoding(data: xr.Dataset) -> dict[str, dict]:
     return encoding
 
 
+class _Whole(LocalStore):
+    """A store in which a chunk that is not there is damage: zarr takes it for one of zeros."""
+
+    async def get(self, key, prototype, byte_range=None):
+        found = await super().get(key, prototype, byte_range)
+        if found is None and CHUNK.search(key):
+            manifest = self.root.with_suffix(".json")
+            raise ModelkinError(
+                f"{self.root} is damaged: {key} is missing; delete {manifest} and run again to make it anew."
+            )
+        return found
+
+
 def open_(path: Path, group: str | None = None) -> xr.Dataset:
-    """A stored dataset (or one group of it), read lazily."""
+    """A stored dataset (or one group of it), read lazily; ModelkinError, then or later, if it is damaged."""
     try:
+        whole = _Whole(path, read_only=True)
         # Not cached: what is read stays in memory only as long as it is used.
-        return xr.open_dataset(path, engine="zarr", group=group, consolidated=False, chunks=None, cache=False)
+        return xr.open_dataset(
+            whole, engine="zarr", group=group, consolidated=False, chunks=None, cache=False
+        )
     except (FileNotFoundError, KeyError, ValueError) as error:
         manifest = Path(path).with_suffix(".json")
         raise ModelkinError(
