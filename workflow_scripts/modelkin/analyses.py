@@ -7,7 +7,9 @@ is done for every measure on every kind of probe.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,8 +17,8 @@ from sklearn.metrics import adjusted_rand_score
 
 from modelkin import clusters as spectral
 from modelkin import components as made_of
+from modelkin import correlations, relations, tables
 from modelkin import ensembles as ensemble
-from modelkin import relations, tables
 from modelkin.errors import ModelkinError
 
 LOG = logging.getLogger("modelkin")
@@ -172,7 +174,9 @@ def ensembles(
     groups = spectral.spectral(near, max(sizes), seed=int(rng.integers(2**31))).labels
     return {
         "ensemble_pairs": pairs,
-        "ensemble_correlations": ensemble.correlations(pairs, similarity, seed=int(rng.integers(2**31))),
+        "ensemble_correlations": correlations.with_similarity(
+            pairs, similarity, "error_reduction_rate", seed=int(rng.integers(2**31))
+        ),
         "ensemble_clusters": ensemble.from_clusters(clustered, labels, groups, sizes, draws, rng),
         "ensemble_choices": ensemble.chosen(logits, labels, similarity, sizes, draws, rng, directions),
         "ensemble_relations": relations.ensembles_within(logits, labels, models, sizes, draws, rng),
@@ -214,15 +218,15 @@ def distillation(
         "same family": found.query("same_family"),
         "others": found.query("not same_family"),
     }
-    correlations = [
-        ensemble.correlations(part, similarity, "student_accuracy", seed=seed)
+    found_by_group = [
+        correlations.with_similarity(part, similarity, "student_accuracy", seed=seed)
         .merge(_controlled(part, similarity), on=["kind", "measure"])
         .assign(teachers=teachers)
         for teachers, part in groups.items()
     ]
     return {
         "distillation": found,
-        "distillation_correlations": pd.concat(correlations, ignore_index=True),
+        "distillation_correlations": pd.concat(found_by_group, ignore_index=True),
     }
 
 
@@ -232,7 +236,9 @@ def _controlled(found: pd.DataFrame, similarity: pd.DataFrame) -> pd.DataFrame:
     for measure, kind, part in each_matrix(tables.both_directions(similarity)):
         joined = found.merge(part, on=["model_a", "model_b"]).dropna(subset=["value", "student_accuracy"])
         x, y, z = joined[["value", "student_accuracy", "teacher_accuracy"]].to_numpy(float).T
-        rows.append({"kind": kind, "measure": measure, **ensemble.partial(x, y, z), **ensemble.control(y, z)})
+        rows.append(
+            {"kind": kind, "measure": measure, **correlations.partial(x, y, z), **correlations.control(y, z)}
+        )
     return pd.DataFrame(rows)
 
 
@@ -251,7 +257,29 @@ def recommendations(
         use="ensemble of " + best["members"].astype(str), against=best["single"], basis="halves of the images"
     )
     if students is not None:
-        rows = pd.concat(
-            [rows, pd.DataFrame([ensemble.teacher(students) | {"use": f"teacher of {student}"}])]
-        )
+        rows = pd.concat([rows, pd.DataFrame([_teacher(students) | {"use": f"teacher of {student}"}])])
     return rows[["use", "models", "against", *shared[1:], "basis"]].reset_index(drop=True)
+
+
+def _teacher(students: pd.DataFrame) -> dict[str, Any]:
+    """The teacher whose students are best, as a row of :func:`recommendations`.
+
+    students: teacher, repeat, student_accuracy, every teacher in every repeat. The gain is that of teachers
+    chosen by all repeats but one and looked at in that one; low and high are the ends over repeats.
+    """
+    grid = students.pivot_table(index="repeat", columns="teacher", values="student_accuracy", sort=False)
+    first = grid.mean().idxmax()
+    picked = [grid.drop(index=repeat).mean().idxmax() for repeat in grid.index] if len(grid) > 1 else []
+    gains = [
+        grid.loc[repeat, pick] - grid.loc[repeat].mean()
+        for repeat, pick in zip(grid.index, picked, strict=False)
+    ]
+    gain = (np.mean(gains), np.min(gains), np.max(gains)) if gains else (math.nan,) * 3
+    return {
+        "models": first,
+        "against": "mean of all teachers",
+        **dict(zip(("gain", "gain_low", "gain_high"), map(float, gain), strict=True)),
+        "chosen_again": float(np.mean([pick == first for pick in picked])) if picked else math.nan,
+        "n": len(grid),
+        "basis": "repeats of the student",
+    }
