@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import yaml
 
 from modelkin import (
     architectures,
-    artifacts,
+    checks,
     components,
     datasets,
     imported,
@@ -27,12 +28,7 @@ from modelkin import (
 from modelkin.errors import ModelkinError, unknown
 from modelkin.measures import Measured
 
-# Keys of the entry of a model that is trained here, and those it cannot do without.
-TRAINED, TRAINED_NEEDS = {"architecture", "recipe", "training"}, ("architecture",)
-# What every entry may say: who the model is, and what the user knows of it.
-WHO = {"name", "source", "eps", "norm", "retired", "regime", "hyper_parameters"}
 SHAPE = ("width", "representation")  # keys of training that change the network itself
-SIZED = ("natural", "inverted")  # kinds of probe that the config gives a number of images
 # What a recipe does not look at: changing it must not train the model again.
 UNUSED = {
     "standard": {"norm", "attack_steps", "attack_step", "trades_beta"},
@@ -75,12 +71,9 @@ BOUNDARIES = {"regions": ("triplets", "grid"), "distances": ("samples", "directi
 class Study:
     """A valid config. ``names`` are all models in order of arrival, ``active`` those not retired.
 
-    ``counts``: what :func:`modelkin.datasets.counts` says of each dataset, by label. made: gives the manifest
-    at a path below the results (``tiny/dataset.json``), None if there is none. A dataset or checkpoint that
-    the study has taken in need not be where the config found it any more.
+    made: gives the manifest at a path below the results (``tiny/dataset.json``), None if there is none. A
+    dataset or checkpoint that the study has taken in need not be where the config found it any more.
     """
-
-    counts: dict[str, dict[str, Any]]
 
     def __init__(
         self, config: dict[str, Any], made: Callable[[str], Mapping[str, Any] | None] = lambda _: None
@@ -112,7 +105,7 @@ class Study:
         self.training_defaults = schemas.defaults(schema["$defs"]["training"]) | config["training"]
         self.imported: dict[str, dict[str, Any]] = self._imported(schema)
         self.components: dict[str, Any] | None = self._components()
-        _check(self, config)
+        checks.check(self, config)
 
     def section(self, name: str) -> Any:
         """One section of the config with its defaults, or the value of one of its keys."""
@@ -135,6 +128,11 @@ class Study:
             "classes": len(facts["classes"]),
             "size": max(facts["shape"][1:]),
         }
+
+    @cached_property
+    def counts(self) -> dict[str, dict[str, Any]]:
+        """What :func:`modelkin.datasets.counts` says of each dataset, by label."""
+        return {label: self._counted(label) for label in (self.dataset, *self.others)}
 
     @property
     def labels(self) -> list[str]:
@@ -159,7 +157,7 @@ class Study:
                 sha256 = stored and stored["settings"]["entry"]["sha256"]
             label = measures.imported(entry["direction"], entry["label"])
             found[label] = {**entry, "sha256": sha256}
-        _unique("imported table", [entry["label"] for entry in self._config["imported"]])
+        checks.unique("imported table", [entry["label"] for entry in self._config["imported"]])
         return found
 
     def _components(self) -> dict[str, Any] | None:
@@ -252,7 +250,7 @@ class Study:
 
     def entry(self, name: str) -> dict[str, Any]:
         """What :func:`modelkin.models.from_source` takes, for a model that was not trained here."""
-        return {key: value for key, value in self.models[name].items() if key not in WHO - {"source"}}
+        return {key: value for key, value in self.models[name].items() if key not in checks.WHO - {"source"}}
 
     def weights_file(self, name: str) -> list[str]:
         """The local checkpoint of a model; none if its weights are downloaded by name or not there yet."""
@@ -271,7 +269,8 @@ class Study:
         for name in self.taken:
             for path in self._files(name):
                 if not Path(path).exists():
-                    found[f"models/{name}"] = f"{_checkpoint(name)}, {path}, does not exist; put it there."
+                    what = checks.checkpoint(name)
+                    found[f"models/{name}"] = f"{what}, {path}, does not exist; put it there."
         for entry in self.imported.values():
             if entry["sha256"] is None:
                 name, path = entry["label"], entry["file"]
@@ -374,165 +373,9 @@ def _measured(item: str | dict[str, Any]) -> Measured:
     return Measured(name, {**measure.settings, **item})
 
 
-def _check(study: Study, config: dict[str, Any]) -> None:
-    """What a schema cannot say."""
-    _unique("model", [entry["name"] for entry in config["models"]])
-    _unique("measure", [m.label for m in study.measures])
-    if len(study.active) < 2:
-        raise ModelkinError("a study compares at least two models; too many of them are retired.")
-    for name, entry in study.models.items():
-        _check_source(name, entry, taken_in=study.taken_in(name))
-    for name in study.of_source("train"):
-        entry = study.models[name]
-        if entry["architecture"] not in architectures.names():
-            raise unknown(f"architecture of model '{name}'", entry["architecture"], architectures.names())
-        if (entry["eps"] == 0) != (study.recipe(name) == "standard"):
-            raise ModelkinError(
-                f"model '{name}': recipe '{study.recipe(name)}' does not go with eps {entry['eps']:g}; "
-                "standard training has eps 0, the others more."
-            )
-    _check_attacks(study, config)
-    _check_samples(study, config)
-    _check_draws(study, config)
-    _check_analyses(study, config)
-
-
-def _check_attacks(study: Study, config: dict[str, Any]) -> None:
-    for where, section in (("evaluation", config["evaluation"]), ("adversarial", study.adversarial or {})):
-        if section.get("norm") == "linf" and section["radius"] > 1:
-            raise ModelkinError(
-                f"{where}: a radius of {section['radius']:g} under linf is more than pixels in [0, 1] can "
-                "change; 8/255 is 0.031372549."
-            )
-    section = study.adversarial or {}
-    if section.get("attack") in ("mi_fgsm", "vmi_fgsm") and section["norm"] != "linf":
-        raise ModelkinError(
-            f"adversarial: {section['attack']} is an attack under linf; use norm: linf or attack: pgd."
-        )
-
-
-def _check_source(name: str, entry: dict[str, Any], taken_in: bool) -> None:
-    source = entry["source"]
-    if source == "train":
-        keys, needed = TRAINED, TRAINED_NEEDS
-    else:
-        module = sources.get(source)
-        keys, needed = module.KEYS | sources.COMMON, module.NEEDED
-    for key in needed:
-        if key not in entry:
-            article = "an" if key[0] in "aeiou" else "a"
-            raise ModelkinError(f"model '{name}': source '{source}' needs {article} {key}.")
-    for key in sorted(set(entry) - WHO - keys):
-        raise ModelkinError(f"model '{name}': '{key}' is not for source '{source}'.")
-    if source == "train" or taken_in:
-        return
-    module.check(entry)
-    for path in module.files(entry):
-        # What is not there yet may be put there before the study is run.
-        if Path(path).exists():
-            artifacts.check_file(path, _checkpoint(name))
-
-
-def _checkpoint(name: str) -> str:
-    return f"the checkpoint of model '{name}'"
-
-
 def together(sentences: Iterable[str]) -> str:
     """Sentences about what is missing as one; empty if there are none."""
     first, *more = [*sentences] or [""]
     if not more:
         return first
     return f"{first.removesuffix('.')} (and {len(more)} more are missing; `snakemake plan` lists them all)."
-
-
-def _check_samples(study: Study, config: dict[str, Any]) -> None:
-    _unique("dataset", [study.dataset, *study.others])
-    study.counts = {label: study._counted(label) for label in (study.dataset, *study.others)}
-    for label, counts in study.counts.items():
-        _check_counts(study, config, label, counts)
-    for measure in study.measures:
-        if measures.get(measure.name).needs == "outcomes" and not study.adversarial:
-            raise ModelkinError(f"measure {measure.label} needs adversarial probes; add `adversarial: {{}}`.")
-    for made in SIZED:
-        for measure in study.measures:
-            needed = measure.settings.get("k", 0)
-            if needed >= config["probes"][made] and measures.get(measure.name).measurable(made):
-                raise ModelkinError(
-                    f"measure {measure.label} asks for more neighbours than the {made} probe has "
-                    f"other images ({config['probes'][made] - 1})."
-                )
-
-
-def _check_draws(study: Study, config: dict[str, Any]) -> None:
-    """ModelkinError unless every draw has enough of what each measure needs."""
-    if study.draws is None:
-        return
-    natural, section = config["probes"]["natural"], config["boundaries"]
-    have = {
-        "saliency": min(natural, config["probes"]["saliency"]),
-        "regions": section["triplets"],
-        "distances": min(natural, section["samples"]),
-    }
-    for measure in study.measures:
-        drawn = have.get(measures.get(measure.name).needs, natural) // study.draws
-        least = max(2, measure.settings.get("k", 0) + 1)
-        if drawn < least and any(map(measures.get(measure.name).measurable, study.drawn_kinds)):
-            raise ModelkinError(
-                f"draws: {study.draws} repeats leave {drawn} samples to {measure.label}, which needs "
-                f"{least}; ask for fewer repeats or for more images."
-            )
-
-
-def _check_counts(study: Study, config: dict[str, Any], label: str, counts: dict[str, int]) -> None:
-    if label == study.dataset and study.of_source("train") and not counts["train"]:
-        raise ModelkinError("the dataset has no train split, which models of source 'train' need.")
-    if counts["classes"] < 2:
-        raise ModelkinError(f"the dataset {label} must have at least two classes.")
-    for made in SIZED:
-        if config["probes"][made] > counts["test"]:
-            raise ModelkinError(
-                f"probes: {made} asks for {config['probes'][made]} images, "
-                f"but the test split of {label} has {counts['test']}."
-            )
-
-
-def _check_analyses(study: Study, config: dict[str, Any]) -> None:
-    by = config["ensembles"]["clusters_by"]
-    if by["measure"] not in study.labels:
-        raise unknown("measure in ensembles.clusters_by", by["measure"], study.labels)
-    every = [*study.kinds, *([kinds.IMPORTED] if study.imported else [])]
-    if by["kind"] not in every:
-        raise unknown("kind of probe in ensembles.clusters_by", by["kind"], every)
-    if not measures.about(by["measure"]).measurable(by["kind"]):
-        raise ModelkinError(f"ensembles.clusters_by: {by['measure']} is not measured on {by['kind']} probes.")
-    number = config["clusters"]["number"]
-    if number != "eigengap" and number > len(study.active):
-        raise ModelkinError(f"clusters: number is {number}, but the study has {len(study.active)} models.")
-    if min(config["ensembles"]["sizes"]) > len(study.active):
-        raise ModelkinError(f"ensembles: no size is small enough for the study's {len(study.active)} models.")
-    distillation = config.get("distillation")
-    if distillation is None:
-        return
-    chosen = [] if distillation["teachers"] == "all" else distillation["teachers"]
-    for role, names in (("student", [distillation["student"]]), ("teacher", chosen)):
-        for name in names:
-            if name not in study.names:
-                raise unknown(f"distillation {role}", name, study.names)
-    if distillation["student"] in chosen:
-        raise ModelkinError(f"distillation: '{distillation['student']}' cannot be its own teacher.")
-    if distillation["student"] not in study.active:
-        raise ModelkinError(
-            f"distillation: the student '{distillation['student']}' is retired; name another."
-        )
-    if study.models[distillation["student"]]["source"] != "train":
-        raise ModelkinError(
-            f"distillation: the student '{distillation['student']}' must be of source 'train'."
-        )
-    if not study.teachers:
-        raise ModelkinError("distillation: all teachers are retired; name others, or leave the section out.")
-
-
-def _unique(what: str, names: list[str]) -> None:
-    for name in names:
-        if names.count(name) > 1:
-            raise ModelkinError(f"two {what}s are named '{name}'; names must differ.")
