@@ -106,7 +106,7 @@ def kind_legend(figure, axis) -> None:
     """The kinds of probe that are drawn in an axis: in it if there are two, beside the figure if more."""
     handles, labels = axis.get_legend_handles_labels()
     if len(handles) > 2:
-        figure.legend(handles, labels, title="probe", loc="outside right upper")
+        figure.legend(handles, labels, title="probe", loc="outside right center")
     else:
         axis.legend(handles, labels, title="probe")
 
@@ -124,7 +124,7 @@ def architecture_legend(figure, looks: Mapping[str, dict[str, Any]]) -> None:
         plt.Line2D([], [], ls="", color="0.4", marker=look["marker"], label=name)
         for name, look in looks.items()
     ]
-    figure.legend(handles=handles, title="architecture", loc="outside right upper")
+    figure.legend(handles=handles, title="architecture", loc="outside right center")
 
 
 def level_colours(levels: Sequence[float]) -> dict[float, Any]:
@@ -177,6 +177,24 @@ def square(axis, grid: pd.DataFrame, labels: Sequence[str], changes: Sequence[in
         axis.axvline(place - 0.5, color="white", lw=1.2)
     axis.spines[:].set_visible(False)
     return image
+
+
+def clustered_points(
+    axis, places: pd.DataFrame, models: pd.DataFrame, *, names_up_to: int, palette: str, sizes: pd.Series
+) -> None:
+    """Models at places (model, x, y, cluster): colour is the cluster, marker the architecture.
+
+    sizes: area of each model's marker, by name. With more models than ``names_up_to`` names would hide them.
+    """
+    architectures = models.set_index("name")["architecture"]
+    looks, written = architecture_looks(models, palette), names_of(models)
+    colours = sns.color_palette(palette, places["cluster"].max() + 1)
+    for row in places.itertuples():
+        marker, colour = looks[architectures[row.model]]["marker"], colours[row.cluster]
+        axis.scatter(row.x, row.y, s=sizes[row.model], marker=marker, color=colour, alpha=0.8, lw=0)
+        if len(places) <= names_up_to:
+            look = {"textcoords": "offset points", "fontsize": 6, "color": "0.3"}
+            axis.annotate(written[row.model], (row.x, row.y), (4, 3), **look)
 
 
 def grid_of_text(text: pd.DataFrame, headings: Sequence[str], left: Iterable[str] = ()):

@@ -3,46 +3,26 @@
 import numpy as np
 
 from modelkin.figures import base
-from modelkin.figures.base import Figure, plt, sns
+from modelkin.figures.base import Figure, plt
 
-NAMED = 30  # with more models, names would hide the points
+NAMED = 30
 
 
 def draw(data, settings, measure: str):
     """For each kind of probe the embedding, its clusters outlined by colour, and the eigenvalues."""
     rows = data["clusters"].query("measure == @measure")
     kinds = base.kinds_in(rows)
-    models = data["models"].set_index("name")
-    looks = base.architecture_looks(data["models"], settings["palette"])
-    names = base.names_of(data["models"])
+    eps = data["models"].set_index("name")["eps"]
+    sizes = 30 + 90 * eps / max(eps.max(), 1e-12)
     title, _ = base.describe(measure)
     figure, axes = plt.subplots(
         2, len(kinds), figsize=(4.6 * len(kinds), 6), height_ratios=(3, 1), squeeze=False
     )
     for (top, bottom), kind in zip(axes.T, kinds, strict=True):
         part = rows[rows["kind"] == kind]
-        colours = sns.color_palette(settings["palette"], part["cluster"].max() + 1)
-        for row in part.itertuples():
-            model = models.loc[row.model]
-            top.scatter(
-                row.x,
-                row.y,
-                s=30 + 90 * model["eps"] / max(models["eps"].max(), 1e-12),
-                marker=looks[model["architecture"]]["marker"],
-                color=colours[row.cluster],
-                alpha=0.8,
-                lw=0,
-            )
-        if len(part) <= NAMED:
-            for row in part.itertuples():
-                top.annotate(
-                    names[row.model],
-                    (row.x, row.y),
-                    (4, 3),
-                    textcoords="offset points",
-                    fontsize=6,
-                    color="0.3",
-                )
+        base.clustered_points(
+            top, part, data["models"], names_up_to=NAMED, palette=settings["palette"], sizes=sizes
+        )
         top.locator_params(nbins=5)
         stable = data["cluster_stability"].query("measure == @measure and kind == @kind").iloc[0]
         top.set(
@@ -56,7 +36,7 @@ def draw(data, settings, measure: str):
         bottom.set(
             xlabel="rank", ylabel="eigenvalue", xticks=np.arange(1, len(values) + 1, max(1, len(values) // 8))
         )
-    base.architecture_legend(figure, looks)
+    base.architecture_legend(figure, base.architecture_looks(data["models"], settings["palette"]))
     figure.suptitle(f"Spectral embedding of {title}")
     base.footnote(
         figure,

@@ -28,7 +28,7 @@ def draw(data, settings):
     for axis in axes:
         handles, labels = axis.get_legend_handles_labels()
         shown |= dict(zip(labels, handles, strict=True))
-    figure.legend(shown.values(), shown.keys(), title="probe", loc="outside right upper")
+    figure.legend(shown.values(), shown.keys(), title="probe", loc="outside right center")
     figure.suptitle("Two models that differ in ...")
     counts = pairs.groupby(["relation", "measure", "kind"]).size().groupby("relation").max()
     base.footnote(

@@ -14,7 +14,7 @@ def draw(data, settings):
         axis.scatter(part["full"], part["shortcut"], s=14, alpha=0.7, lw=0, label=name, **look)
     axis.axline((rows["full"].median(), rows["full"].median()), slope=1, color="0.6", lw=1, ls=":")
     axis.set(xlabel="similarity from both models' images (ln %)", ylabel="from the new model's alone (ln %)")
-    figure.legend(title="new model", loc="outside right upper")
+    figure.legend(title="new model", loc="outside right center")
     axis.set_title("Similarity by attack transferability, by one attack or both")
     ranks = data["sat_shortcut_models"]["spearman"]
     base.footnote(

@@ -1,32 +1,25 @@
 """The models as points by t-SNE of a measure's matrix, coloured by cluster (hwang2024, Fig. 1)."""
 
 from modelkin.figures import base
-from modelkin.figures.base import Figure, sns
+from modelkin.figures.base import Figure, pd
 
-NAMED = 80  # with more models, names would hide the points
+NAMED = 80
 
 
 def draw(data, settings, measure: str):
     """For each kind of probe the models, coloured by cluster, with their architecture's marker."""
     rows = data["clusters"].query("measure == @measure")
     kinds = base.kinds_in(rows)
-    models = data["models"].set_index("name")
-    looks = base.architecture_looks(data["models"], settings["palette"])
-    names = base.names_of(data["models"])
     figure, axes = base.facets(len(kinds), width=5.0, height=4.6, columns=2)
+    sizes = pd.Series(45, index=data["models"]["name"])
     for axis, kind in zip(axes, kinds, strict=True):
-        part = rows[rows["kind"] == kind]
-        colours = sns.color_palette(settings["palette"], part["cluster"].max() + 1)
-        for row in part.itertuples():
-            marker = looks[models.loc[row.model, "architecture"]]["marker"]
-            axis.scatter(row.t_sne_x, row.t_sne_y, s=45, marker=marker, color=colours[row.cluster], lw=0)
-            if len(part) <= NAMED:
-                place = (row.t_sne_x, row.t_sne_y)
-                axis.annotate(
-                    names[row.model], place, (4, 3), textcoords="offset points", fontsize=6, color="0.3"
-                )
+        part = rows[rows["kind"] == kind].drop(columns=["x", "y"])
+        places = part.rename(columns={"t_sne_x": "x", "t_sne_y": "y"})
+        base.clustered_points(
+            axis, places, data["models"], names_up_to=NAMED, palette=settings["palette"], sizes=sizes
+        )
         axis.set(title=f"{kind}: {part['cluster'].max() + 1} clusters", xticks=[], yticks=[])
-    base.architecture_legend(figure, looks)
+    base.architecture_legend(figure, base.architecture_looks(data["models"], settings["palette"]))
     title, _ = base.describe(measure)
     figure.suptitle(f"t-SNE of {title}")
     base.footnote(figure, "colour: cluster; neighbours are alike, far distances mean nothing")
