@@ -153,7 +153,9 @@ if DRAWS:
                 model=study.names,
             ),
             boundaries=BOUNDARIES,
-            similarity=f"{RESULTS}/tables/similarity.json",
+            attacks=expand(
+                f"{RESULTS}/{{what}}/{{model}}.json", what=ATTACKED, model=study.active
+            ),
         output:
             tables(DRAWS),
         log:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from modelkin import activations, draws, jobs, similarity, tables
+from modelkin import activations, artifacts, draws, jobs, similarity, tables
 from modelkin.measures import Measured
 
 with jobs.running(snakemake.log[0], "draws", snakemake.input):
@@ -22,10 +22,11 @@ with jobs.running(snakemake.log[0], "draws", snakemake.input):
         seed=params.seed,
         device=jobs.device(snakemake.config),
     )
+    attacks = artifacts.facts(snakemake.input.attacks)
     made = {"draws": draws.spread(rows)}
     tables.write_all(
         snakemake.output,
-        tables.with_lowest_attacks(made, tables.read(snakemake.input.similarity)),
+        tables.with_lowest_attacks(made, tables.with_attacks(rows, attacks)),
         stage="draws",
         version=params.version,
         settings=jobs.settings(params),

@@ -8,7 +8,7 @@ with jobs.running(snakemake.log[0], "sat_shortcut", snakemake.input) as log:
     params = snakemake.params
     read = activations.reader(Path(snakemake.input.natural[0]).parents[2], params.order)
     right, fooled = activations.transfer(read, params.models)
-    attacks = {Path(manifest).stem: artifacts.read(manifest)["facts"] for manifest in snakemake.input.attacks}
+    attacks = artifacts.facts(snakemake.input.attacks)
     rows = shortcut.pairs(right, fooled)
     models = shortcut.by_model(rows, {name: found["success"] for name, found in attacks.items()})
     log.info("mean absolute error %.3f", models["mean_absolute_error"].mean())

@@ -18,7 +18,7 @@ with jobs.running(snakemake.log[0], "tables", snakemake.input) as log:
         {probe: artifacts.read(manifest)["facts"] for probe, manifest in probes.items()},
         failed_above=snakemake.params.failed_above,
     )
-    attacks = {Path(manifest).stem: artifacts.read(manifest)["facts"] for manifest in snakemake.input.attacks}
+    attacks = artifacts.facts(snakemake.input.attacks)
     joined = tables.join(
         [tables.read(shell) for shell in (*snakemake.input.similarity, *snakemake.input.imported)], described
     )

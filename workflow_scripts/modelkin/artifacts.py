@@ -134,6 +134,11 @@ def read(manifest: str | Path) -> dict[str, Any]:
     return found
 
 
+def facts(manifests: Iterable[str | Path]) -> dict[str, dict[str, Any]]:
+    """The facts of each of these artifacts, by the name of its manifest."""
+    return {Path(manifest).stem: read(manifest)["facts"] for manifest in manifests}
+
+
 def store(manifest: str | Path, suffix: str = ".zarr") -> Path:
     """The path of the store beside a manifest ('' for a plain directory)."""
     path = Path(manifest).with_suffix(suffix)
