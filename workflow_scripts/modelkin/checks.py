@@ -1,15 +1,15 @@
-"""What no schema can say of a config: whether its parts go together. Every error is one sentence."""
+"""What no schema can say of a config: whether its parts go together. Every error is one sentence.
+
+It is given a study that is being made (:class:`modelkin.config.Study`) and asks it as everybody does.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from modelkin import architectures, artifacts, kinds, measures, sources
 from modelkin.errors import ModelkinError, unknown
-
-if TYPE_CHECKING:
-    from modelkin.config import Study
 
 # Keys of the entry of a model that is trained here, and those it cannot do without.
 TRAINED, TRAINED_NEEDS = {"architecture", "recipe", "training"}, ("architecture",)
@@ -18,7 +18,7 @@ WHO = {"name", "source", "eps", "norm", "retired", "regime", "hyper_parameters"}
 SIZED = ("natural", "inverted")  # kinds of probe that the config gives a number of images
 
 
-def check(study: Study, config: dict[str, Any]) -> None:
+def check(study, config: dict[str, Any]) -> None:
     """ModelkinError unless the parts of a config go together."""
     unique("model", [entry["name"] for entry in config["models"]])
     unique("measure", [m.label for m in study.measures])
@@ -75,7 +75,7 @@ def _source(name: str, entry: dict[str, Any], taken_in: bool) -> None:
             artifacts.check_file(path, checkpoint(name))
 
 
-def _attacks(study: Study, config: dict[str, Any]) -> None:
+def _attacks(study, config: dict[str, Any]) -> None:
     for where, section in (("evaluation", config["evaluation"]), ("adversarial", study.adversarial or {})):
         if section.get("norm") == "linf" and section["radius"] > 1:
             raise ModelkinError(
@@ -89,7 +89,7 @@ def _attacks(study: Study, config: dict[str, Any]) -> None:
         )
 
 
-def _samples(study: Study, config: dict[str, Any]) -> None:
+def _samples(study, config: dict[str, Any]) -> None:
     unique("dataset", [study.dataset, *study.others])
     for label, counts in study.counts.items():
         _counts(study, config, label, counts)
@@ -106,7 +106,7 @@ def _samples(study: Study, config: dict[str, Any]) -> None:
                 )
 
 
-def _counts(study: Study, config: dict[str, Any], label: str, counts: dict[str, int]) -> None:
+def _counts(study, config: dict[str, Any], label: str, counts: dict[str, int]) -> None:
     if label == study.dataset and study.of_source("train") and not counts["train"]:
         raise ModelkinError("the dataset has no train split, which models of source 'train' need.")
     if counts["classes"] < 2:
@@ -119,7 +119,7 @@ def _counts(study: Study, config: dict[str, Any], label: str, counts: dict[str, 
             )
 
 
-def _draws(study: Study, config: dict[str, Any]) -> None:
+def _draws(study, config: dict[str, Any]) -> None:
     """ModelkinError unless every draw has enough of what each measure needs."""
     if study.draws is None:
         return
@@ -139,7 +139,7 @@ def _draws(study: Study, config: dict[str, Any]) -> None:
             )
 
 
-def _analyses(study: Study, config: dict[str, Any]) -> None:
+def _analyses(study, config: dict[str, Any]) -> None:
     by = config["ensembles"]["clusters_by"]
     if by["measure"] not in study.labels:
         raise unknown("measure in ensembles.clusters_by", by["measure"], study.labels)
