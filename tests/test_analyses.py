@@ -188,6 +188,7 @@ def test_ensembles_of_a_study_do_without_what_is_undefined():
         ("linear_cka", ""),
         ("sat", "b"),
     }
+    assert set(made(rows, [2, 6])["ensemble_clusters"]["members"]) == {2}, "five models are clustered"
     with pytest.raises(ModelkinError, match="sat on adversarial probes is undefined for b: too few models"):
         made(rows, [6])
 

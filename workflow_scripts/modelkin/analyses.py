@@ -154,7 +154,8 @@ def ensembles(
 
     logits: (n, C) of each model, in the order of the study; labels (n,). Sizes that the study is
     too small for are left out. clusters_by: the measure and kind by which models are clustered, into
-    as many clusters as the largest ensemble has members; those for which it is undefined are in no cluster.
+    as many clusters as the largest ensemble has members; those for which it is undefined are in no cluster,
+    so ensembles from clusters can be fewer.
     """
     names = list(logits)
     sizes = [size for size in sizes if size <= len(names)]
@@ -164,20 +165,21 @@ def ensembles(
     ]
     rows, dropped = tables.defined(rows)
     clustered = {name: values for name, values in logits.items() if name not in dropped}
-    if len(clustered) < max(sizes):
+    able = [size for size in sizes if size <= len(clustered)]
+    if not able:
         raise ModelkinError(
             f"{clusters_by['measure']} on {clusters_by['kind']} probes is undefined for "
-            f"{', '.join(dropped)}: too few models are left to cluster for ensembles of {max(sizes)}; choose "
+            f"{', '.join(dropped)}: too few models are left to cluster for ensembles of {min(sizes)}; choose "
             "another measure or smaller sizes (ensembles: clusters_by, sizes)."
         )
     near = spectral.affinity(spectral.matrix(rows, list(clustered)), directions[clusters_by["measure"]])
-    groups = spectral.spectral(near, max(sizes), seed=int(rng.integers(2**31))).labels
+    groups = spectral.spectral(near, max(able), seed=int(rng.integers(2**31))).labels
     return {
         "ensemble_pairs": pairs,
         "ensemble_correlations": correlations.with_similarity(
             pairs, similarity, "error_reduction_rate", seed=int(rng.integers(2**31))
         ),
-        "ensemble_clusters": ensemble.from_clusters(clustered, labels, groups, sizes, draws, rng),
+        "ensemble_clusters": ensemble.from_clusters(clustered, labels, groups, able, draws, rng),
         "ensemble_choices": ensemble.chosen(logits, labels, similarity, sizes, draws, rng, directions),
         "ensemble_relations": relations.ensembles_within(logits, labels, models, sizes, draws, rng),
         "ensemble_best": ensemble.best(logits, labels, [size for size in (2, 3) if size <= len(names)], rng),
