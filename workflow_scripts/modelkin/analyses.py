@@ -238,9 +238,9 @@ def _controlled(found: pd.DataFrame, similarity: pd.DataFrame) -> pd.DataFrame:
     for measure, kind, part in each_matrix(tables.both_directions(similarity)):
         joined = found.merge(part, on=["model_a", "model_b"]).dropna(subset=["value", "student_accuracy"])
         x, y, z = joined[["value", "student_accuracy", "teacher_accuracy"]].to_numpy(float).T
-        rows.append(
-            {"kind": kind, "measure": measure, **correlations.partial(x, y, z), **correlations.control(y, z)}
-        )
+        alone = correlations.of(z, y)
+        accuracy = {"accuracy_pearson": alone["pearson"], "accuracy_pearson_p": alone["pearson_p"]}
+        rows.append({"kind": kind, "measure": measure, **correlations.partial(x, y, z), **accuracy})
     return pd.DataFrame(rows)
 
 

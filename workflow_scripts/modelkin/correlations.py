@@ -37,10 +37,23 @@ def with_similarity(
         joined = outcomes.merge(part, on=["model_a", "model_b"])
         joined = joined[np.isfinite(joined[["value", outcome]].to_numpy(float)).all(1)]
         x, y = joined[["value", outcome]].to_numpy(float).T
-        found = _correlated(x, y)
+        found = of(x, y)
         found |= _intervals(x, y, joined[["model_a", "model_b"]], resamples, np.random.default_rng(seed))
         rows.append({"kind": kind, "measure": measure, **found, "n": len(x)})
     return pd.DataFrame(rows)
+
+
+def of(x: np.ndarray, y: np.ndarray) -> dict[str, float]:
+    """pearson, pearson_p, spearman, spearman_p of x and y (n,); NaN below three values or without spread."""
+    if len(x) < 3 or _constant(x) or _constant(y):
+        return dict.fromkeys(("pearson", "pearson_p", "spearman", "spearman_p"), math.nan)
+    pearson, spearman = stats.pearsonr(x, y), stats.spearmanr(x, y)
+    return {
+        "pearson": float(pearson.statistic),
+        "pearson_p": float(pearson.pvalue),
+        "spearman": float(spearman.statistic),
+        "spearman_p": float(spearman.pvalue),
+    }
 
 
 def partial(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> dict[str, float]:
@@ -57,12 +70,6 @@ def partial(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> dict[str, float]:
     found = float(np.clip(x @ y / np.sqrt((x @ x) * (y @ y)), -1, 1))
     t = found * math.sqrt((len(x) - 3) / max(1e-300, 1 - found**2))
     return {"partial": found, "partial_p": float(2 * stats.t.sf(abs(t), len(x) - 3))}
-
-
-def control(y: np.ndarray, z: np.ndarray) -> dict[str, float]:
-    """accuracy_pearson and accuracy_pearson_p of an outcome y (n,) with accuracies z."""
-    found = _correlated(z, y)
-    return {"accuracy_pearson": found["pearson"], "accuracy_pearson_p": found["pearson_p"]}
 
 
 def _intervals(
@@ -94,18 +101,6 @@ def _weighted_correlation(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> 
     least = 1e-9 * np.nanmax(spread)
     found = np.divide(xy, spread, out=np.full_like(xy, math.nan), where=spread > least)
     return found.clip(-1, 1)  # rounding can pass the ends
-
-
-def _correlated(x: np.ndarray, y: np.ndarray) -> dict[str, float]:
-    if len(x) < 3 or _constant(x) or _constant(y):
-        return dict.fromkeys(("pearson", "pearson_p", "spearman", "spearman_p"), math.nan)
-    pearson, spearman = stats.pearsonr(x, y), stats.spearmanr(x, y)
-    return {
-        "pearson": float(pearson.statistic),
-        "pearson_p": float(pearson.pvalue),
-        "spearman": float(spearman.statistic),
-        "spearman_p": float(spearman.pvalue),
-    }
 
 
 def _constant(x: np.ndarray) -> bool:
