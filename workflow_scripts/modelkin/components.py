@@ -11,12 +11,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import lazy_loader
-
+from modelkin import lazy
 from modelkin.errors import ModelkinError, unknown
 
-np = lazy_loader.load("numpy")
-pd = lazy_loader.load("pandas")
+np = lazy.module("numpy")
+pd = lazy.module("pandas")
 
 FEWEST = 6  # pairs to fit anything to: those of four models
 

@@ -12,11 +12,10 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-import lazy_loader
-
+from modelkin import lazy
 from modelkin.errors import ModelkinError
 
-pd = lazy_loader.load("pandas")
+pd = lazy.module("pandas")
 
 SYMMETRIC = 1e-6  # share of the largest value by which the two directions may differ and be one
 

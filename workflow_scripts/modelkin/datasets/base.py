@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
-import lazy_loader
 import numpy as np
 from PIL import Image
 
+from modelkin import lazy
 from modelkin.errors import ModelkinError, unknown
 
-images = lazy_loader.load("modelkin.images", suppress_warning=True)
+images = lazy.module("modelkin.images")
 
 LOG = logging.getLogger("modelkin")
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import lazy_loader
 import numpy as np
 
+from modelkin import lazy
 from modelkin.errors import ModelkinError
 
-images = lazy_loader.load("modelkin.images", suppress_warning=True)
+images = lazy.module("modelkin.images")
 
 IMAGES, CLASSES = 1797, 10
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import lazy_loader
 import numpy as np
 
+from modelkin import lazy
 from modelkin.errors import ModelkinError
 
-base = lazy_loader.load("modelkin.datasets.base", suppress_warning=True)
+base = lazy.module("modelkin.datasets.base")
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp"}
 

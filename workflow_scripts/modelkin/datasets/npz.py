@@ -6,12 +6,12 @@ import zipfile
 import zlib
 from pathlib import Path
 
-import lazy_loader
 import numpy as np
 
+from modelkin import lazy
 from modelkin.errors import ModelkinError
 
-images = lazy_loader.load("modelkin.images", suppress_warning=True)
+images = lazy.module("modelkin.images")
 
 
 def counts(

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-import lazy_loader
 import numpy as np
 
+from modelkin import lazy
 from modelkin.errors import ModelkinError, unknown
 
-base = lazy_loader.load("modelkin.datasets.base", suppress_warning=True)
+base = lazy.module("modelkin.datasets.base")
 
 
 class About(NamedTuple):

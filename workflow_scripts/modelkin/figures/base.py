@@ -7,15 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import lazy_loader
 import numpy as np
 
-from modelkin import kinds, measures
+from modelkin import kinds, lazy, measures
 
-pd = lazy_loader.load("pandas")
-plt = lazy_loader.load("matplotlib.pyplot", suppress_warning=True)
-sns = lazy_loader.load("seaborn")
-tables = lazy_loader.load("modelkin.tables", suppress_warning=True)
+pd = lazy.module("pandas")
+plt = lazy.module("matplotlib.pyplot")
+sns = lazy.module("seaborn")
+tables = lazy.module("modelkin.tables")
 
 KINDS = (*kinds.MADE, kinds.IMPORTED)
 MARKERS = "osD^vPX*<>ph"

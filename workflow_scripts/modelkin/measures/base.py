@@ -7,13 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-import lazy_loader
-
-from modelkin import kinds
+from modelkin import kinds, lazy
 from modelkin.errors import ModelkinError
 
-np = lazy_loader.load("numpy")
-torch = lazy_loader.load("torch")
+np = lazy.module("numpy")
+torch = lazy.module("torch")
 
 ROUNDING = 1e-6  # a difference below this share of its terms is float32 noise
 BOUNDARIES = ("regions", "distances")  # what measures need of boundaries; the rest is of activations

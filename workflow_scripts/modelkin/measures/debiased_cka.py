@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import lazy_loader
-
+from modelkin import lazy
 from modelkin.errors import ModelkinError
 from modelkin.measures.base import (
     ROUNDING,
@@ -18,7 +17,7 @@ from modelkin.measures.base import (
     same_samples,
 )
 
-torch = lazy_loader.load("torch")
+torch = lazy.module("torch")
 
 
 def prepare(x) -> dict:

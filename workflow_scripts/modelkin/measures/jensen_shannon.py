@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 
-import lazy_loader
-
+from modelkin import lazy
 from modelkin.measures.base import Estimate, Measure, log_probabilities, mean_of, same_outputs
 
-torch = lazy_loader.load("torch")
+torch = lazy.module("torch")
 
 
 def prepare(logits) -> dict:

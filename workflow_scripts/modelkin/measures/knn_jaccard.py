@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import lazy_loader
-
+from modelkin import lazy
 from modelkin.errors import ModelkinError
 from modelkin.measures.base import Estimate, Measure, centred, mean_of, same_samples
 
-torch = lazy_loader.load("torch")
+torch = lazy.module("torch")
 
 ROWS = 1024
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 
-import lazy_loader
-
+from modelkin import lazy
 from modelkin.errors import Undefined
 from modelkin.measures.base import Estimate, Measure, checked, jackknife, same_samples
 
-torch = lazy_loader.load("torch")
+torch = lazy.module("torch")
 
 FLOOR = 0.01  # percent; the paper's eps_s, whose value it does not give
 
