@@ -5,6 +5,7 @@ import shutil
 import subprocess
 
 import pytest
+from conftest import ROOT
 
 SECTIONS = [
     "1 Models",
@@ -41,6 +42,11 @@ def test_every_figure_is_in_the_report_with_its_caption(finished, report):
         assert page.count(picture.relative_to(finished.folder).as_posix()) >= 1, picture
     for sentence in ("The error reduction rate says", "the row's model is the one that the images were made"):
         assert sentence in re.sub(r"\s+|\\n", " ", page)
+
+
+def test_the_story_goes_through_every_section():
+    story = (ROOT / "report" / "workflow.rst").read_text()
+    assert [" ".join(found) for found in re.findall(r"^(\d)\. \*(.+?)\*:", story, re.MULTILINE)] == SECTIONS
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
