@@ -26,5 +26,5 @@ VERSIONS = {
     "distill": 1,
     "distillation": 2,
     "recommendations": 1,
-    "figures": 2,
+    "figures": 3,
 }
