@@ -16,11 +16,15 @@ min_version("9.0")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 sys.path.insert(0, os.path.join(workflow.basedir, "workflow_scripts"))
 
-from modelkin import figures, jobs, kinds, measures, needs, runs
-from modelkin.artifacts import check_writable, put_in_order, there
-from modelkin.config import Study, together
+from modelkin import figures, jobs, probe_kinds
+from modelkin.comparison import measures
 from modelkin.errors import ModelkinError
-from modelkin.stages import VERSIONS
+from modelkin.operations import resources, run_summary, study_lock
+from modelkin.operations.stages import VERSIONS
+from modelkin.store import disk
+from modelkin.store.manifests import read_intact
+from modelkin.store.modification_times import restore_order
+from modelkin.study.config import Study, summarise_missing
 
 # A job ends when the process that started it does; on a cluster that is the one beside it.
 os.environ[jobs.STARTED_BY] = str(os.getpid())
@@ -32,16 +36,16 @@ if not workflow.overwrite_configfiles:
 
 
 try:
-    study = Study(config, made=lambda path: there(f"results/{path}"))
+    study = Study(config, made=lambda path: read_intact(f"results/{path}"))
     RESULTS = f"results/{study.name}"
-    check_writable(RESULTS)
+    disk.check_writable(RESULTS)
 except ModelkinError as error:
     sys.exit(f"config: {error}")
 
 
 # What is not there yet and what is made of it. A study can be looked at and planned without its data.
 MISSING = {f"{RESULTS}/{name}.json": said for name, said in study.missing().items()}
-if said := together(said for path, said in MISSING.items() if not os.path.exists(path)):
+if said := summarise_missing(said for path, said in MISSING.items() if not os.path.exists(path)):
     print(f"config: before it can run: {said}", file=sys.stderr)
 
 
@@ -49,21 +53,21 @@ onstart:
     # Only what the coming jobs make: a checkpoint may go when its model has been taken in. Touching makes nothing.
     coming = [] if workflow.touch else workflow.dag.needrun_jobs()
     made = {path for job in coming for path in job.output}
-    if said := together(said for path, said in MISSING.items() if path in made):
+    if said := summarise_missing(said for path, said in MISSING.items() if path in made):
         sys.exit(f"config: {said}")
     if made:  # not for a plan or a look at what is there
         try:
-            TURN.take()
+            STUDY_LOCK.take()
         except ModelkinError as error:
             sys.exit(str(error))
 
 
 onsuccess:
-    tell()
+    report_run()
 
 
 onerror:
-    tell()
+    report_run()
 
 
 GPU = 0 if study.device == "cpu" else 1
@@ -122,6 +126,6 @@ rule all:
 # Jobs parse this file too; only the process that plans them looks at ages.
 if workflow.is_main_process:
     try:
-        put_in_order(rules.all.input, Path(RESULTS, "benchmarks").rglob("*.tsv"))
+        restore_order(rules.all.input, Path(RESULTS, "benchmarks").rglob("*.tsv"))
     except ModelkinError as error:
         sys.exit(str(error))

@@ -9,25 +9,28 @@ import numpy as np
 import torch
 
 from benchmarks.base import Row, in_turn
-from benchmarks.networks import classifier
-from modelkin import activations, images, models
+from benchmarks.networks import benchmark_classifier
+from modelkin import batching
+from modelkin.comparison.activations import activation_chunks
+from modelkin.data.images import Images
+from modelkin.store import arrays
 
 SAMPLES = 1000
 
 
 def stored(name: str) -> Row:
-    model = classifier(name)
+    model = benchmark_classifier(name)
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 256, (SAMPLES, 3, model.size, model.size), dtype=np.uint8)
     ids = np.array([f"s{i}" for i in range(SAMPLES)])
-    whole = images.Images(pixels, np.zeros(SAMPLES, np.int64), ids, ["a", "b"])
-    batches = torch.from_numpy(whole.floats()).split(models.batch_rows(model.size))
+    whole = Images(pixels, np.zeros(SAMPLES, np.int64), ids, ["a", "b"])
+    batches = torch.from_numpy(whole.floats()).split(batching.batch_rows(model.size))
     with tempfile.TemporaryDirectory() as folder:
-        images.save_blocks((part.to_dataset() for part in whole.blocks()), Path(folder) / "probe.zarr")
-        probe, number = images.Images.from_dataset(images.open_(Path(folder) / "probe.zarr")), iter(range(99))
+        arrays.write_chunks((part.to_dataset() for part in whole.chunks()), Path(folder) / "probe.zarr")
+        probe, number = Images.from_dataset(arrays.open_dataset(Path(folder) / "probe.zarr")), iter(range(99))
 
         def ours():
-            images.save_blocks(activations.blocks(model, probe), Path(folder) / f"{next(number)}.zarr")
+            arrays.write_chunks(activation_chunks(model, probe), Path(folder) / f"{next(number)}.zarr")
 
         def bare():
             with torch.no_grad():
@@ -35,7 +38,7 @@ def stored(name: str) -> Row:
                     model(x)
 
         taken, alone = in_turn(ours, bare)
-        found = images.open_(Path(folder) / "0.zarr")["logits"].to_numpy()
+        found = arrays.open_dataset(Path(folder) / "0.zarr")["logits"].to_numpy()
     with torch.no_grad():
         error = float(np.abs(found - torch.cat([model(x) for x in batches]).numpy()).max())
     return Row(

@@ -11,9 +11,13 @@ import torchattacks
 
 from benchmarks.base import Row, in_turn
 from benchmarks.networks import classifier
-from modelkin import attacks
-from modelkin.config import ATTACKS
-from modelkin.images import Images, save_blocks
+from modelkin.data.images import Images
+from modelkin.optimise import attacks
+from modelkin.optimise.adversarial_probe import attack_in_parts, probe_facts
+from modelkin.optimise.attacks import from_settings
+from modelkin.optimise.attacks.base import untargeted
+from modelkin.optimise.attacks.pgd import pgd_descent
+from modelkin.store.arrays import write_chunks
 
 STEPS = 10
 NORMS = {"linf": (8 / 255, 2 / 255), "l2": (0.5, 0.125)}
@@ -29,11 +33,11 @@ def against_torchattacks(name: str, norm: str) -> Row:
     radius, step = (STRONGER[name] * value for value in NORMS[norm])
     kinds = {"linf": torchattacks.PGD, "l2": torchattacks.PGDL2}
     peer = kinds[norm](model, eps=radius, alpha=step, steps=STEPS, random_start=False)
-    descent = attacks.pgd(norm, radius, STEPS, step)
-    ours, theirs = in_turn(lambda: attacks.untargeted(fast, x, y, descent), lambda: peer(x, y), repeats=3)
+    descent = pgd_descent(norm, radius, STEPS, step)
+    ours, theirs = in_turn(lambda: untargeted(fast, x, y, descent), lambda: peer(x, y), repeats=3)
     found = [
         float((model(images).argmax(1) != y).float().mean())
-        for images in (attacks.untargeted(fast, x, y, descent), peer(x, y))
+        for images in (untargeted(fast, x, y, descent), peer(x, y))
     ]
     return Row(
         f"PGD {norm}, {STEPS} steps, {name}",
@@ -54,11 +58,11 @@ def stored(images: int = 16) -> Row:
     with torch.no_grad():
         y = model(torch.from_numpy(pixels / np.float32(255))).argmax(1).numpy()
     probe = Images(pixels, y, np.array([f"{i}" for i in range(images)]), [f"{i}" for i in range(y.max() + 1)])
-    attack = attacks.described("pgd", "linf", 8 / 255, **{**ATTACKS["pgd"], "steps": STEPS})
-    made = list(attacks.parts(model, probe, lambda part: attack, norm="linf"))
-    found = attacks.facts(made)
+    attack = from_settings("pgd", "linf", 8 / 255, **{**attacks.defaults()["pgd"], "steps": STEPS})
+    made = list(attack_in_parts(model, probe, lambda part: attack, norm="linf"))
+    found = probe_facts(made)
     with tempfile.TemporaryDirectory() as folder:
-        save_blocks(made, Path(folder, "probe.zarr"))
+        write_chunks(made, Path(folder, "probe.zarr"))
         size = sum(file.stat().st_size for file in Path(folder).rglob("*") if file.is_file())
     return Row(
         "5,000 adversarial images of 224 pixels, stored",

@@ -13,14 +13,20 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from modelkin import batching, precision
+from modelkin.comparison import measures
+from modelkin.comparison.activations import compute_activations
+from modelkin.data.images import Images
+from modelkin.networks import classifier, tracing
+from modelkin.optimise import inversion
+from modelkin.optimise.attacks.base import untargeted
+from modelkin.optimise.attacks.pgd import pgd_descent
+
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow_scripts"))
 
 import numpy as np
 import torch
 import torchvision
-
-from modelkin import activations, attacks, computing, inversion, measures, models, tracing
-from modelkin.images import Images
 
 MEASURES = ("linear_cka", "debiased_cka", "procrustes", "knn_jaccard")
 
@@ -42,18 +48,18 @@ SMALL = Sizes(pixels=32, images=4, steps=3, samples=200, features=16, models=3, 
 Line = tuple[str, str, str]  # what, found, what it is compared with
 
 
-def network(device: torch.device, sizes: Sizes) -> models.Classifier:
+def network(device: torch.device, sizes: Sizes) -> classifier.Classifier:
     torch.manual_seed(0)
     net = torchvision.models.resnet50(num_classes=10 if sizes is SMALL else 1000)
     mean, std = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
-    model = models.frozen(models.Classifier(net, "fc", mean, std, sizes.pixels))
-    return models.on(model, device).folded()
+    model = classifier.frozen(classifier.Classifier(net, "fc", mean, std, sizes.pixels))
+    return classifier.on_device(model, device).folded()
 
 
 def pictures(number: int, sizes: Sizes, seed: int) -> torch.Tensor:
     """Smooth random images (n, 3, h, w): noise would saturate nothing that photographs do not."""
     coarse = torch.rand(number, 3, 8, 8, generator=torch.Generator().manual_seed(seed))
-    return models.resized(coarse, sizes.pixels)
+    return classifier.resized(coarse, sizes.pixels)
 
 
 def seconds(call: Callable[[], object], device: torch.device, repeats: int = 3) -> float:
@@ -70,7 +76,7 @@ def seconds(call: Callable[[], object], device: torch.device, repeats: int = 3) 
 
 def peak(device: torch.device, sizes: Sizes) -> float:
     """Operations a second of a large matrix product in the precision in use."""
-    kind = torch.bfloat16 if computing.autocast(device)._enabled else torch.float32
+    kind = torch.bfloat16 if precision.autocast(device)._enabled else torch.float32
     a, b = torch.rand(2, sizes.side, sizes.side, device=device, dtype=kind)
     return 2 * sizes.side**3 / seconds(lambda: a @ b, device)
 
@@ -100,8 +106,8 @@ def inversions(device: torch.device, sizes: Sizes) -> Iterator[Line]:
     """Images x steps a second and what share of the card's product peak that is, in each precision."""
     seeds, targets = (pictures(sizes.images, sizes, seed).to(device) for seed in (0, 1))
     speeds = {}
-    for precision in computing.PRECISIONS:
-        computing.use(precision)
+    for chosen in precision.PRECISIONS:
+        precision.use_precision(chosen)
         model = network(device, sizes)
         multiply_adds = tracing.multiply_adds(model.network, model.prepared(model.blank(1)))
         top = peak(device, sizes)
@@ -114,21 +120,21 @@ def inversions(device: torch.device, sizes: Sizes) -> Iterator[Line]:
             def run(model=model, descent=descent, kept=kept):
                 kept[:] = [inversion.invert(model, seeds, targets, descent)]
 
-            speeds[precision, mode] = sizes.images * (sizes.steps + 1) / seconds(run, device)
+            speeds[chosen, mode] = sizes.images * (sizes.steps + 1) / seconds(run, device)
             # Forward, and backward to the image alone: two operations each for a multiply-add.
-            share = 4 * multiply_adds * speeds[precision, mode] / top
-            computing.use("float32")
+            share = 4 * multiply_adds * speeds[chosen, mode] / top
+            precision.use_precision("float32")
             exact = network(device, sizes)
             with torch.no_grad():
                 wanted, reached = (exact.representation(x) for x in (targets, kept[0].images))
             residual = ((reached - wanted).norm(dim=1) / wanted.norm(dim=1)).median()
-            computing.use(precision)
+            precision.use_precision(precision)
             yield (
-                f"inversion, {mode} steps, {precision}",
-                f"{speeds[precision, mode]:.0f} images x steps/s",
+                f"inversion, {mode} steps, {chosen}",
+                f"{speeds[chosen, mode]:.0f} images x steps/s",
                 f"{share:.0%} of {top / 1e12:.0f} TFLOP/s; median residual {float(residual):.4f} in float32",
             )
-    computing.use("float32")
+    precision.use_precision("float32")
     yield from against_the_library(device, sizes, seeds, targets, speeds)
 
 
@@ -153,26 +159,24 @@ def other_passes(device: torch.device, sizes: Sizes) -> Iterator[Line]:
     x = pictures(sizes.images, sizes, 0)
     whole = Images(x.numpy(), np.zeros(len(x), np.int64), np.arange(len(x)).astype(str), ["a", "b"])
     labels = torch.zeros(len(x), dtype=torch.long, device=device)
-    attack = attacks.pgd("linf", 8 / 255, sizes.steps, 1 / 255)
+    attack = pgd_descent("linf", 8 / 255, sizes.steps, 1 / 255)
     on_device = x.to(device)
-    for precision in computing.PRECISIONS:
-        computing.use(precision)
+    for chosen in precision.PRECISIONS:
+        precision.use_precision(chosen)
         model = network(device, sizes)
-        taken = seconds(
-            lambda model=model: attacks.untargeted(model, on_device, labels, attack), device, repeats=1
-        )
+        taken = seconds(lambda model=model: untargeted(model, on_device, labels, attack), device, repeats=1)
         rate = f"{len(x) * sizes.steps / taken:.0f} images x steps/s"
-        yield f"PGD, {sizes.steps} steps, {precision}", rate, ""
+        yield f"PGD, {sizes.steps} steps, {chosen}", rate, ""
 
         def bare(model=model):
             with torch.no_grad():
-                for part in on_device.split(models.batch_rows(sizes.pixels, device)):
+                for part in on_device.split(batching.batch_rows(sizes.pixels, device)):
                     model.both(part)
 
-        stored = seconds(lambda model=model: activations.of(model, whole, device=device), device)
+        stored = seconds(lambda model=model: compute_activations(model, whole, device=device), device)
         note = f"{stored / seconds(bare, device):.2f} x the time of the passes alone"
-        yield f"activations, {precision}", f"{len(x) / stored:.0f} images/s", note
-    computing.use("float32")
+        yield f"activations, {chosen}", f"{len(x) / stored:.0f} images/s", note
+    precision.use_precision("float32")
 
 
 def pairs(device: torch.device, sizes: Sizes) -> Iterator[Line]:

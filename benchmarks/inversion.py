@@ -11,10 +11,14 @@ import torch
 from torch import nn
 
 from benchmarks.base import Row, in_turn, seconds
-from benchmarks.networks import NETWORKS, classifier
-from modelkin import datasets, inversion, models, training
-from modelkin.optimise import Descent, Momentum
-from modelkin.sources.robustness import lend_missing_module
+from benchmarks.networks import NETWORKS, benchmark_classifier
+from modelkin.data import datasets
+from modelkin.networks.classifier import Classifier
+from modelkin.networks.sources.robustness import lend_missing_module
+from modelkin.optimise import inversion
+from modelkin.optimise.descent import Descent
+from modelkin.optimise.steps import Momentum
+from modelkin.training import fit
 
 STEPS, STEP, BATCH = 8, 1 / 8, 32
 
@@ -22,7 +26,7 @@ STEPS, STEP, BATCH = 8, 1 / 8, 32
 class Latent(nn.Module):
     """A classifier in the form that the library takes: with_latent gives the representation too."""
 
-    def __init__(self, model: models.Classifier):
+    def __init__(self, model: Classifier):
         super().__init__()
         self.network, self.kept = model.network, None
         head = self.network.get_submodule(model.head)
@@ -43,7 +47,7 @@ class Normalise(nn.Module):
         return (x - self.mean) / self.std
 
 
-def attacker(model: models.Classifier, fake_cuda: bool = True):
+def attacker(model: Classifier, fake_cuda: bool = True):
     """The library's attacker for a model; it asks for CUDA, even on a CPU, and for a module that is gone."""
     lend_missing_module()
     if fake_cuda:
@@ -78,7 +82,7 @@ def library(attack, seeds, wanted, steps: int):
     )
 
 
-def pairs(model: models.Classifier, dtype=torch.float32):
+def pairs(model: Classifier, dtype=torch.float32):
     generator = torch.Generator().manual_seed(1)
     shape = model.blank(BATCH).shape
     return (torch.rand(shape, generator=generator).to(dtype) for _ in range(2))
@@ -86,7 +90,7 @@ def pairs(model: models.Classifier, dtype=torch.float32):
 
 def same_steps(name: str) -> float:
     """The largest difference of any pixel after five steps in float64."""
-    model = classifier(name).double()
+    model = benchmark_classifier(name).double()
     seeds, targets = pairs(model, torch.float64)
     theirs = library(attacker(model), seeds, model.representation(targets), 5)
     ours = inversion.invert(model.folded().double(), seeds, targets, Descent(5, Momentum(STEP)))
@@ -94,7 +98,7 @@ def same_steps(name: str) -> float:
 
 
 def equal_settings(name: str) -> Row:
-    model = classifier(name)
+    model = benchmark_classifier(name)
     seeds, targets = pairs(model)
     attack, wanted, fast = attacker(model), model.representation(targets), model.folded()
     descent = Descent(STEPS, Momentum(STEP))
@@ -124,7 +128,7 @@ def bare(model, seeds) -> None:
 
 
 def one_step(name: str) -> Row:
-    model = classifier(name).folded()
+    model = benchmark_classifier(name).folded()
     seeds, targets = pairs(model)
     descent = Descent(STEPS, Momentum(STEP, decay=0.9))
     ours, bare_seconds = in_turn(
@@ -139,14 +143,14 @@ def one_step(name: str) -> Row:
     )
 
 
-def trained() -> tuple[models.Classifier, torch.Tensor, torch.Tensor]:
+def trained() -> tuple[Classifier, torch.Tensor, torch.Tensor]:
     """A residual network trained on digits, and pairs of different classes from its test images."""
     digits = datasets.load("digits", size=16)
     settings = {
         **{"architecture": "residual", "recipe": "standard", "eps": 0.0, "width": 8, "representation": 48},
         **{"epochs": 4, "batch_size": 64, "learning_rate": 6e-3, "weight_decay": 1e-4},
     }
-    model, _ = training.train(digits["train"], digits["test"], settings, seed=0)
+    model, _ = fit.train(digits["train"], digits["test"], settings, seed=0)
     x, y = digits["test"].floats(), digits["test"].labels
     rows = np.arange(128)
     others = np.array([next(r for r in range(row + 1, len(y)) if y[r] != y[row]) for row in rows])

@@ -15,7 +15,7 @@ from sklearn.metrics import accuracy_score
 from sklearn.neighbors import NearestNeighbors
 
 from benchmarks.base import Row
-from modelkin import measures
+from modelkin.comparison import measures
 
 MODELS, SAMPLES, FEATURES, CLASSES, K = 24, 2000, 512, 10, 10
 TRIED = 3  # pairs that a peer is timed on
@@ -106,7 +106,7 @@ def products(representations) -> float:
 def rows() -> list[Row]:
     representations, logits = models()
     given = {
-        name: representations if measures.get(name).needs == "representation" else logits for name in PEERS
+        name: representations if measures.get(name).takes == "representation" else logits for name in PEERS
     }
     found, total_ours, total_theirs, parts = [], 0.0, 0.0, {}
     for name, values in given.items():

@@ -15,6 +15,13 @@ import numpy as np
 import xarray as xr
 
 from benchmarks.base import Row
+from modelkin.comparison.activations import saliency_chunks
+from modelkin.comparison.measures import ConfiguredMeasure
+from modelkin.comparison.pairs import completed_pairs
+from modelkin.comparison.similarity import similarity_rows
+from modelkin.data.images import Images
+from modelkin.networks import classifier
+from modelkin.store import arrays
 
 SAMPLES, FEATURES, MODELS = 10_000, 2048, 4
 IMAGES, PIXELS = 1000, 224
@@ -22,21 +29,20 @@ IMAGES, PIXELS = 1000, 224
 
 def similarity() -> None:
     """The last shell of a study by five measures; however many models there are, three are held at a time."""
-    from modelkin import images
-    from modelkin.measures import Measured
-    from modelkin.similarity import pairs, rows
 
     names = [f"m{number}" for number in range(MODELS)]
     labels = ("linear_cka", "debiased_cka", "procrustes", "knn_jaccard", "agreement")
     with tempfile.TemporaryDirectory() as folder:
         for seed, name in enumerate(names):
-            images.save_blocks(_activations(seed), Path(folder) / f"{name}.zarr")
+            arrays.write_chunks(_activations(seed), Path(folder) / f"{name}.zarr")
 
         def read(kind, source, observer, what):
-            return images.open_(Path(folder) / f"{observer}.zarr")[what]
+            return arrays.open_dataset(Path(folder) / f"{observer}.zarr")[what]
 
-        wanted = list(pairs(names[-1], names[:-1], "made up", ("natural",)))
-        rows(wanted, read, [Measured.of(label) for label in labels], permutations=1, seed=0)
+        wanted = list(completed_pairs(names[-1], names[:-1], "made up", ("natural",)))
+        similarity_rows(
+            wanted, read, [ConfiguredMeasure.of(label) for label in labels], permutations=1, seed=0
+        )
 
 
 def _activations(seed: int):
@@ -59,20 +65,17 @@ def saliency() -> None:
     """Maps of a ResNet-18 on 224-pixel images, kept in 8 bits and written as they come."""
     import torchvision
 
-    from modelkin import activations, images, models
-    from modelkin.images import Images
-
     pixels = np.random.default_rng(0).integers(0, 256, (IMAGES, 3, PIXELS, PIXELS), np.uint8)
     classes = [str(number) for number in range(1000)]
     whole = Images(pixels, np.arange(IMAGES) % 1000, np.arange(IMAGES).astype(str), classes)
-    model = models.frozen(
-        models.Classifier(torchvision.models.resnet18(), "fc", [0.5] * 3, [0.25] * 3, PIXELS)
+    model = classifier.frozen(
+        classifier.Classifier(torchvision.models.resnet18(), "fc", [0.5] * 3, [0.25] * 3, PIXELS)
     )
     with tempfile.TemporaryDirectory() as folder:
-        images.save_blocks(activations.saliency(model, whole), Path(folder) / "maps.zarr")
+        arrays.write_chunks(saliency_chunks(model, whole), Path(folder) / "maps.zarr")
 
 
-def rows() -> list[Row]:
+def rows_of_similarity() -> list[Row]:
     return [
         Row(f"similarity of {SAMPLES} x {FEATURES}, five measures", "memory", largest("similarity"), 3, "GB"),
         Row(f"saliency of {IMAGES} images of {PIXELS} pixels", "memory", largest("saliency"), 3, "GB"),

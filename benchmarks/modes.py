@@ -18,20 +18,25 @@ import pandas as pd
 import seaborn as sns
 import torch
 
-from modelkin import images, inversion, measures, models, tables
+from modelkin.comparison import measures
+from modelkin.data.images import load_images
 from modelkin.figures.base import STYLE
+from modelkin.networks import classifier
+from modelkin.networks.weights import load_model
+from modelkin.optimise import inversion
+from modelkin.store import frames
 
 CLOSE = 0.02
 
 
-def inverted(study: Path, loaded: Mapping[str, models.Classifier]) -> dict[str, dict]:
+def inverted(study: Path, loaded: Mapping[str, classifier.Classifier]) -> dict[str, dict]:
     """For each mode, each model's inversions of the study's pairs, and the seconds they took."""
-    test = images.load(study / "dataset.json", "test")
-    pairs = tables.read(study / "probes" / "pairs.json")
+    test = load_images(study / "dataset.json", "test")
+    pairs = frames.read(study / "probes" / "pairs.json")
     made = {mode: {} for mode in inversion.MODES}
     for (name, model), (mode, descent) in itertools.product(loaded.items(), inversion.MODES.items()):
         start = time.perf_counter()
-        parts = inversion.parts(model, test, pairs, descent())
+        parts = inversion.invert_in_parts(model, test, pairs, descent())
         whole = inversion.Inverted.joined([part for _, part in parts])
         made[mode][name] = whole, time.perf_counter() - start
         print(f"{name}, {mode}: {made[mode][name][1]:.0f} s, {whole.facts()}", flush=True)
@@ -39,7 +44,7 @@ def inverted(study: Path, loaded: Mapping[str, models.Classifier]) -> dict[str, 
 
 
 @torch.no_grad()
-def similarities(probes: Mapping[str, tuple], loaded: Mapping[str, models.Classifier]) -> pd.DataFrame:
+def similarities(probes: Mapping[str, tuple], loaded: Mapping[str, classifier.Classifier]) -> pd.DataFrame:
     """Linear CKA of every source with every other model on the source's inverted images."""
     measure, rows = measures.get("linear_cka"), []
     for source, (probe, _) in probes.items():
@@ -119,11 +124,9 @@ def main() -> None:
     parser.add_argument("--figure", type=Path, default=Path("docs/modes.png"))
     arguments = parser.parse_args()
     torch.set_num_threads(2)
-    known = tables.read(arguments.study / "tables" / "models.json")
+    known = frames.read(arguments.study / "tables" / "models.json")
     levels = dict(zip(known["name"], known["eps"], strict=True))
-    loaded = {
-        name: models.load_model(arguments.study / "models" / f"{name}.json").folded() for name in levels
-    }
+    loaded = {name: load_model(arguments.study / "models" / f"{name}.json").folded() for name in levels}
     made = inverted(arguments.study, loaded)
     rows, seen = by_model(made, levels), {mode: similarities(made[mode], loaded) for mode in made}
     both = pd.concat({f"cka {mode}": table["cka"] for mode, table in seen.items()}, axis=1)

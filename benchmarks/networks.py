@@ -7,7 +7,8 @@ import torch
 import torchvision
 from torch import nn
 
-from modelkin import models, tracing
+from modelkin.networks import tracing
+from modelkin.networks.classifier import Classifier, frozen
 
 
 class Block(nn.Module):
@@ -50,7 +51,7 @@ NETWORKS = {
 }
 
 
-def classifier(name: str) -> models.Classifier:
+def benchmark_classifier(name: str) -> Classifier:
     """A frozen classifier with seeded weights and batch norms as training would leave them."""
     make, size = NETWORKS[name]
     torch.manual_seed(0)
@@ -59,6 +60,6 @@ def classifier(name: str) -> models.Classifier:
         if isinstance(module, nn.BatchNorm2d):
             nn.init.uniform_(module.running_mean, -0.2, 0.2)
             nn.init.uniform_(module.running_var, 0.5, 1.5)
-    network = models.frozen(network)
+    network = frozen(network)
     head = tracing.find_head(network, torch.rand(2, 3, size, size))
-    return models.Classifier(network, head, [0.5] * 3, [0.25] * 3, size).eval()
+    return Classifier(network, head, [0.5] * 3, [0.25] * 3, size).eval()

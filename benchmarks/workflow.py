@@ -66,7 +66,9 @@ def orchestration(results: Path = ROOT / "results" / "digits" / "benchmarks") ->
     if not files:
         return []
     cpu = {path: pd.read_csv(path, sep="\t")["cpu_time"].iloc[0] for path in files}
-    imports = "import torch, modelkin.training, modelkin.similarity, modelkin.inversion"
+    imports = (
+        "import torch, modelkin.training.fit, modelkin.comparison.similarity, modelkin.optimise.inversion"
+    )
     used = "import resource; r = resource.getrusage(resource.RUSAGE_SELF); print(r.ru_utime + r.ru_stime)"
     start = float(
         subprocess.run([sys.executable, "-c", f"{imports}; {used}"], text=True, capture_output=True).stdout

@@ -2,7 +2,7 @@
 # it on its own probe, and it on the probes of all models before it.
 ACTIVATIONS = expand(
     f"{RESULTS}/activations/{{kind}}/{{model}}.json",
-    kind=map(kinds.folder, study.kinds),
+    kind=map(probe_kinds.folder_of, study.kinds),
     model=study.names,
 )
 

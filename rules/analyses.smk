@@ -28,7 +28,7 @@ SHORTCUT = (
     if "sat" in [measured.name for measured in study.measures]
     else []
 )
-DRAWS = ["draws"] if study.draws else []
+DRAWS = ["draws"] if study.resampling_draws else []
 RECOMMENDATIONS = ["recommendations"]
 DESCRIPTION = ["dictionary", "measures"]
 MADE = [
@@ -47,7 +47,7 @@ ANALYSES = [
     *tables(MADE + DESCRIPTION + ["README"]),
     *expand(f"{RESULTS}/students/{{teacher}}.json", teacher=study.teachers),
 ]
-DIRECTIONS = {label: measures.about(label).direction for label in study.labels}
+DIRECTIONS = {label: measures.describe_label(label).direction for label in study.labels}
 
 
 rule tables:
@@ -149,7 +149,7 @@ if DRAWS:
         input:
             activations=expand(
                 f"{RESULTS}/activations/{{kind}}/{{model}}.json",
-                kind=study.drawn_kinds,
+                kind=study.resampled_kinds,
                 model=study.names,
             ),
             boundaries=BOUNDARIES,
@@ -169,12 +169,12 @@ if DRAWS:
             mem_mb=memory("draws"),
             runtime=runtime("draws"),
         params:
-            repeats=study.draws,
+            repeats=study.resampling_draws,
             models=study.active,
             order=study.names,
             dataset=study.dataset,
-            kinds=study.drawn_kinds,
-            measures=measured,
+            kinds=study.resampled_kinds,
+            measures=measure_params,
             seed=study.seed,
             version=VERSIONS["draws"],
         script:

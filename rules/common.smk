@@ -1,12 +1,12 @@
 # What the rules ask of the study.
 def memory(stage):
     """Megabytes for a job of that stage, and as much again each time that it is started once more."""
-    return lambda wildcards, attempt: attempt * needs.memory(*about(stage, wildcards))
+    return lambda wildcards, attempt: attempt * resources.memory(*about(stage, wildcards))
 
 
 def runtime(stage):
     """Minutes, in the same way."""
-    return lambda wildcards, attempt: attempt * needs.minutes(*about(stage, wildcards))
+    return lambda wildcards, attempt: attempt * resources.minutes(*about(stage, wildcards))
 
 
 def about(stage, wildcards):
@@ -40,7 +40,7 @@ def inverting(wildcards):
     }
 
 
-def measured(wildcards):
+def measure_params(wildcards):
     """The measures in a form that Snakemake can compare with the last run's."""
     return [
         {
@@ -60,7 +60,7 @@ def tables(names):
 
 def possible(figure):
     """Whether the study has what the figure shows."""
-    return set(figure.needs) - {"images"} <= set(MADE) and figure.measure in {
+    return set(figure.tables) - {"images"} <= set(MADE) and figure.measure in {
         None,
         *study.labels,
     }
@@ -75,7 +75,7 @@ def made_of(manifest):
     params = maker.expand_params(wildcards, inputs, outputs, job=None)[0]
     return {
         "version": params.version,
-        "settings": jobs.settings(params),
+        "settings": jobs.manifest_settings(params),
         "inputs": [
             os.path.relpath(path, RESULTS) for path in inputs if path.endswith(".json")
         ],
@@ -87,14 +87,14 @@ def wanted(wildcards):
     every = {os.path.relpath(path, RESULTS): made_of(path) for path in rules.all.input}
     for path in SIMILARITY:
         shell = os.path.relpath(path, RESULTS)
-        for label, part in measures.parts(every[shell]["settings"]).items():
+        for label, part in measures.settings_by_measure(every[shell]["settings"]).items():
             every[f"{shell.removesuffix('.json')}/{label}.json"] = {
                 **every[shell],
                 "settings": part,
                 "inputs": [
                     path
                     for path in every[shell]["inputs"]
-                    if measures.rests_on(part["measure"]["name"], path)
+                    if measures.takes_artifact(part["measure"]["name"], path)
                 ],
             }
     return every

@@ -16,20 +16,20 @@ SECTIONS = {
 }
 
 
-DRAWN = {
+POSSIBLE_FIGURES = {
     name: figures.get(name) for name in figures.names() if possible(figures.get(name))
 }
-FIGURES = expand(f"{RESULTS}/figures/{{figure}}.json", figure=DRAWN)
+FIGURES = expand(f"{RESULTS}/figures/{{figure}}.json", figure=POSSIBLE_FIGURES)
 
-for name, figure in DRAWN.items():
+for name, figure in POSSIBLE_FIGURES.items():
 
     rule:
         name:
             f"figure_{name}"
         input:
             # The models always, for those at chance level are flagged in every figure.
-            tables=tables(dict.fromkeys(["models", *figure.needs]).keys() - {"images"}),
-            images=MADE_OF_IMAGES if "images" in figure.needs else [],
+            tables=tables(dict.fromkeys(["models", *figure.tables]).keys() - {"images"}),
+            images=MADE_OF_IMAGES if "images" in figure.tables else [],
         output:
             f"{RESULTS}/figures/{name}.json",
             [

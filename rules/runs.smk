@@ -1,6 +1,6 @@
 # What a run says when it ends: why it failed, what it did, what to do if it was refused.
 BEGAN = time.time()
-TURN = runs.Turn(f"{RESULTS}/logs/run.lock")
+STUDY_LOCK = study_lock.StudyLock(f"{RESULTS}/logs/run.lock")
 SUMMARY = f"{RESULTS}/logs/run-summary.txt"
 
 
@@ -14,20 +14,20 @@ def ended(job):
         state = "ran" if workflow.dag.finished(job) else "left"
     asked = about(job.rule.name, job.wildcards)
     ran = state == "ran"
-    return runs.Job(
+    return run_summary.Job(
         job.rule.name,
         "".join(reversed(list(job.wildcards))),
         state,
         log=Path(job.log[0]) if job.log else None,
-        seconds=runs.seconds(job.benchmark) if ran and job.benchmark else 0.0,
+        seconds=run_summary.benchmark_seconds(job.benchmark) if ran and job.benchmark else 0.0,
         gpu=ran
         and job.resources.get("gpu", 0) > 0
-        and any(map(runs.on_gpu, job.output[:1])),
-        passes=needs.passes(*asked) if ran else 0.0,
+        and any(map(run_summary.on_gpu, job.output[:1])),
+        passes=resources.passes(*asked) if ran else 0.0,
     )
 
 
-def tell():
+def report_run():
     """Say at the very end, after all that Snakemake says, what the run did and why it failed."""
     if workflow.touch:
         return
@@ -40,19 +40,19 @@ def tell():
     # Stages have benchmarks; looking at a study has none.
     staged = [ended(job) for job in jobs_of_run if job.benchmark]
     if any(job.state != "reused" for job in staged):
-        said.append(runs.table(staged, time.time() - BEGAN))
-        said.append(runs.keep(SUMMARY, said[0]))
-    said.append(runs.failures(map(ended, jobs_of_run), BEGAN))
+        said.append(run_summary.summary_table(staged, time.time() - BEGAN))
+        said.append(run_summary.write_summary(SUMMARY, said[0]))
+    said.append(run_summary.failures_text(map(ended, jobs_of_run), BEGAN))
     atexit.register(print, "\n".join(filter(None, said)), file=sys.stderr, flush=True)
 
 
-def tell_if_refused():
+def explain_refusal():
     """Say what to do if Snakemake was to run jobs and found the folder locked."""
     started = workflow.scheduler is not None or workflow.executor_plugin is None
-    if not started and not workflow.dryrun and runs.locked(".snakemake/locks", RESULTS):
+    if not started and not workflow.dryrun and study_lock.is_locked(".snakemake/locks", RESULTS):
         files = [os.path.relpath(path) for path in workflow.overwrite_configfiles]
-        print(runs.refused(TURN, files), file=sys.stderr)
+        print(study_lock.refusal(STUDY_LOCK, files), file=sys.stderr)
 
 
 if workflow.is_main_process:
-    atexit.register(tell_if_refused)
+    atexit.register(explain_refusal)

@@ -11,7 +11,7 @@ rule similarity:
         ),
         activations=lambda wildcards: expand(
             f"{RESULTS}/activations/{{kind}}/{{model}}.json",
-            kind=map(kinds.folder, study.kinds),
+            kind=map(probe_kinds.folder_of, study.kinds),
             model=study.through(wildcards.model),
         ),
     output:
@@ -30,7 +30,7 @@ rule similarity:
         models=lambda wildcards: study.through(wildcards.model),
         dataset=study.dataset,
         kinds=study.kinds,
-        measures=measured,
+        measures=measure_params,
         permutations=study.section("chance")["permutations"],
         seed=study.seed,
         version=VERSIONS["similarity"],

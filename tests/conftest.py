@@ -47,7 +47,7 @@ AFTER_TABLES = OF_TABLES | {"sat_shortcut", "draws"}
 NEW_MODEL = {"name": "mixer-0", "source": "train", "architecture": "mixer"}
 
 
-class Study:
+class StudyFolder:
     """A folder with a config and its results, on which Snakemake is run as a user would."""
 
     def __init__(self, folder: Path, config: dict, configfile: str = "study.yaml"):
@@ -92,10 +92,10 @@ class Study:
         """Content and mtime of every manifest."""
         return {name: (path.read_bytes(), path.stat().st_mtime_ns) for name, path in self.manifests().items()}
 
-    def copied(self, folder: Path) -> "Study":
+    def copied(self, folder: Path) -> "StudyFolder":
         """The same study elsewhere, with times and Snakemake's own records."""
         shutil.copytree(self.folder, folder, dirs_exist_ok=True)
-        return Study(folder, self.config)
+        return StudyFolder(folder, self.config)
 
 
 def is_manifest(path: Path) -> bool:
@@ -104,11 +104,11 @@ def is_manifest(path: Path) -> bool:
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory, worker_id) -> Study:
+def finished(tmp_path_factory, worker_id) -> StudyFolder:
     """The tiny study, run once, however many processes test. Tests that change it take a copy."""
     own = tmp_path_factory.getbasetemp()
     folder = (own if worker_id == "master" else own.parent) / "tiny"
-    study, whole = Study(folder, TINY), folder / "whole"
+    study, whole = StudyFolder(folder, TINY), folder / "whole"
     with FileLock(folder.with_suffix(".lock")):
         if not whole.exists():
             folder.mkdir()
@@ -118,6 +118,6 @@ def finished(tmp_path_factory, worker_id) -> Study:
 
 
 @pytest.fixture
-def study(finished, tmp_path) -> Study:
+def study(finished, tmp_path) -> StudyFolder:
     """A copy of the finished tiny study."""
     return finished.copied(tmp_path / "study")

@@ -13,9 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import psutil
-from conftest import Study
-
-from modelkin import artifacts
+from conftest import StudyFolder
 
 WAYS = ("job", "job", "job", "run", "main")  # what is killed: one job, the whole run, the main process alone
 LATEST = 0.5  # seconds after a job has begun
@@ -41,7 +39,7 @@ class Killer:
     and ways.
     """
 
-    def __init__(self, study: Study, often: dict[str, int], seed: int):
+    def __init__(self, study: StudyFolder, often: dict[str, int], seed: int):
         self.study, self.often = study, often
         self.random = random.Random(seed)
         self.killed, self.ways, self.latest = Counter(), Counter(), dict.fromkeys(often, LATEST) | BRIEF
@@ -98,12 +96,12 @@ class Killer:
             main.wait()
 
 
-def unlock(study: Study) -> None:
+def unlock(study: StudyFolder) -> None:
     """What `snakemake --unlock` does, without the seconds that it takes to start."""
     shutil.rmtree(study.folder / ".snakemake" / "locks", ignore_errors=True)
 
 
-def new_logs(study: Study, since: float) -> set[Path]:
+def new_logs(study: StudyFolder, since: float) -> set[Path]:
     """Logs of jobs that have begun after that time."""
     logs = study.results / "logs"
     return {path for path in logs.rglob("*.log") if _written(path) > since}
@@ -116,7 +114,7 @@ def _written(path: Path) -> float:
     return 0.0
 
 
-def stage_of(study: Study, log: Path) -> str:
+def stage_of(study: StudyFolder, log: Path) -> str:
     """The rule of a log; figures are one stage."""
     return log.relative_to(study.results / "logs").parts[0].removesuffix(".log")
 
@@ -140,7 +138,7 @@ def alive(process: psutil.Process) -> bool:
         return False
 
 
-def jobs_of(study: Study) -> list[psutil.Process]:
+def jobs_of(study: StudyFolder) -> list[psutil.Process]:
     """Processes of jobs that work in the study's folder."""
     found = []
     for process in psutil.process_iter():
@@ -152,15 +150,15 @@ def jobs_of(study: Study) -> list[psutil.Process]:
     return found
 
 
-def check_finished_is_right(study: Study, digests: dict[str, str]) -> None:
+def check_finished_is_right(study: StudyFolder, digests: dict[str, str]) -> None:
     """Every artifact that looks finished is that of an undisturbed run, to the byte."""
     for name, manifest in study.manifests().items():
         said = json.loads(manifest.read_text())
-        stored = artifacts.digest_of(manifest.with_suffix(said["suffix"]))
+        stored = digests.digest_of(manifest.with_suffix(said["suffix"]))
         assert said["digest"] == stored == digests[name], f"{name} looks finished and is not"
 
 
-def check_whole(study: Study, digests: dict[str, str]) -> None:
+def check_whole(study: StudyFolder, digests: dict[str, str]) -> None:
     """The study is that of an undisturbed run, there is nothing to do, and verifying it is content."""
     assert study.digests() == digests
     assert "Nothing to be done" in study.run("--dry-run").stdout
@@ -168,7 +166,7 @@ def check_whole(study: Study, digests: dict[str, str]) -> None:
     assert done.returncode == 0, done.stdout[-4000:]
 
 
-def forget(study: Study, stages: list[str], chosen: random.Random) -> None:
+def forget(study: StudyFolder, stages: list[str], chosen: random.Random) -> None:
     """Delete a manifest of each of these stages, so that a job of it runs once more."""
     for stage in stages:
         found = [
@@ -184,7 +182,7 @@ def maker(manifest: dict, path: Path) -> str:
     return manifest["stage"]
 
 
-def started(study: Study, *arguments: str, **how) -> subprocess.Popen:
+def started(study: StudyFolder, *arguments: str, **how) -> subprocess.Popen:
     """A run in the background, in a process group of its own."""
     return subprocess.Popen(
         study.command("--cores", "2", *arguments),

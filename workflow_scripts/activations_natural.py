@@ -1,27 +1,32 @@
 """One model on a natural probe, with saliency if that is of the study's own dataset."""
 
-from modelkin import activations, artifacts, computing, images, jobs, models
+from modelkin import jobs, precision
+from modelkin.comparison.activations import activation_chunks, saliency_chunks
+from modelkin.data.images import load_images
+from modelkin.networks import building
+from modelkin.networks.weights import load_model
+from modelkin.store import arrays, manifests
 
-with jobs.running(snakemake.log[0], f"activations {snakemake.wildcards.model}", snakemake.input):
-    device = jobs.device(snakemake.config)
+with jobs.running_job(snakemake.log[0], f"activations {snakemake.wildcards.model}", snakemake.input):
+    device = jobs.job_device(snakemake.config)
     own, resize = not snakemake.wildcards.on, snakemake.params.resize
-    model = models.load_model(snakemake.input.model, device, resize)
-    probe = images.load(snakemake.input.probe)
+    model = load_model(snakemake.input.model, device, resize)
+    probe = load_images(snakemake.input.probe)
     if own:
-        models.check_fits(model, probe, snakemake.wildcards.model)
+        building.check_fits(model, probe, snakemake.wildcards.model)
 
     def save(path):
-        images.save_blocks(activations.blocks(model, probe, device=device), path)
+        arrays.write_chunks(activation_chunks(model, probe, device=device), path)
         if own:
             few = probe.spread(snakemake.params.saliency)
-            images.save_blocks(activations.saliency(model, few, device=device), path, group="saliency")
+            arrays.write_chunks(saliency_chunks(model, few, device=device), path, group="saliency")
 
-    artifacts.write(
+    manifests.write(
         snakemake.output[0],
         save,
         stage="activations",
         version=snakemake.params.version,
-        settings=jobs.settings(snakemake.params),
+        settings=jobs.manifest_settings(snakemake.params),
         inputs=[snakemake.input.model, snakemake.input.probe],
-        device=computing.named(device),
+        device=precision.describe_device(device),
     )

@@ -1,28 +1,34 @@
 """Make one model's adversarial probe: the natural one, changed until the model errs."""
 
-from modelkin import artifacts, attacks, computing, images, jobs, models, seeds
+from modelkin import jobs, precision, seeds
+from modelkin.data.images import load_images
+from modelkin.networks.weights import load_model
+from modelkin.optimise.adversarial_probe import attack_in_parts, probe_facts
+from modelkin.optimise.attacks import from_settings
+from modelkin.store import arrays, manifests
+from modelkin.store.resumable import ResumableParts
 
-with jobs.running(snakemake.log[0], f"attack {snakemake.wildcards.model}", snakemake.input) as log:
+with jobs.running_job(snakemake.log[0], f"attack {snakemake.wildcards.model}", snakemake.input) as log:
     settings, seed = dict(snakemake.params.adversarial), snakemake.params.seed
-    device = jobs.device(snakemake.config)
-    model = models.load_model(snakemake.input.model, device, snakemake.params.resize).folded()
-    probe = images.load(snakemake.input.probe)
+    device = jobs.job_device(snakemake.config)
+    model = load_model(snakemake.input.model, device, snakemake.params.resize).folded()
+    probe = load_images(snakemake.input.probe)
     form = settings.pop("stored")
     about = {
         "stage": "attack",
         "version": snakemake.params.version,
-        "settings": jobs.settings(snakemake.params),
+        "settings": jobs.manifest_settings(snakemake.params),
         "inputs": [snakemake.input.model, snakemake.input.probe],
-        "device": computing.named(device),
+        "device": precision.describe_device(device),
     }
-    kept = artifacts.Parts(snakemake.output[0], **about)
+    kept = ResumableParts(snakemake.output[0], **about)
     telling = jobs.Progress(len(probe), "images")
 
     def attack(part):
-        drawn = seeds.derive(seed, "attack", snakemake.wildcards.model, str(part))
-        return attacks.described(**settings, seed=drawn, device=device)
+        drawn = seeds.derive_seed(seed, "attack", snakemake.wildcards.model, str(part))
+        return from_settings(**settings, seed=drawn, device=device)
 
-    parts = attacks.parts(
+    parts = attack_in_parts(
         model, probe, attack, norm=settings["norm"], stored=form, device=device, finished=kept
     )
     said = []
@@ -32,16 +38,16 @@ with jobs.running(snakemake.log[0], f"attack {snakemake.wildcards.model}", snake
             if part is None:
                 log.info("part %d is there from an earlier start", number + 1)
             else:
-                kept.keep(number, lambda path, part=part: images.save(part, path))
-            data = images.open_(kept.path(number))
+                kept.keep(number, lambda path, part=part: arrays.write(part, path))
+            data = arrays.open_dataset(kept.path(number))
             said.append(data.drop_vars(["image", "label"]).load())
             telling(sum(rows.sizes["sample"] for rows in said))
             yield data
 
-    made = artifacts.write(
+    made = manifests.write(
         snakemake.output[0],
-        lambda path: images.save_blocks(stored(), path),
-        facts=lambda: attacks.facts(said),
+        lambda path: arrays.write_chunks(stored(), path),
+        facts=lambda: probe_facts(said),
         **about,
     )
     kept.drop()

@@ -1,22 +1,24 @@
 """Cluster the models by every measure on every kind of probe."""
 
-from modelkin import analyses, jobs, seeds, tables
+from modelkin import jobs, seeds
+from modelkin.analysis import clusters, tables
+from modelkin.store import frames
 
-with jobs.running(snakemake.log[0], "clusters", snakemake.input):
+with jobs.running_job(snakemake.log[0], "clusters", snakemake.input):
     params = snakemake.params
-    similarity = tables.read(snakemake.input.similarity)
-    made = analyses.clusters(
+    similarity = frames.read(snakemake.input.similarity)
+    made = clusters.cluster_tables(
         similarity,
-        tables.read(snakemake.input.models),
+        frames.read(snakemake.input.models),
         params.directions,
         **params.clusters,
-        seed=seeds.derive(params.seed, "clusters"),
+        seed=seeds.derive_seed(params.seed, "clusters"),
     )
-    tables.write_all(
+    frames.write_all(
         snakemake.output,
-        tables.with_lowest_attacks(made, similarity),
+        tables.with_lowest_attack_success(made, similarity),
         stage="clusters",
         version=params.version,
-        settings=jobs.settings(params),
+        settings=jobs.manifest_settings(params),
         inputs=list(snakemake.input),
     )

@@ -1,21 +1,23 @@
 """What the components of the architectures say of similarity, and of the clusters."""
 
-from modelkin import analyses, jobs, seeds, tables
+from modelkin import jobs, seeds
+from modelkin.analysis import component_importance, tables
+from modelkin.store import frames
 
-with jobs.running(snakemake.log[0], "components", snakemake.input):
+with jobs.running_job(snakemake.log[0], "components", snakemake.input):
     params = snakemake.params
-    similarity = tables.read(snakemake.input.similarity)
-    made = analyses.components(
-        tables.read(snakemake.input.components),
+    similarity = frames.read(snakemake.input.similarity)
+    made = component_importance.component_tables(
+        frames.read(snakemake.input.components),
         similarity,
-        tables.read(snakemake.input.clusters),
-        seed=seeds.derive(params.seed, "components"),
+        frames.read(snakemake.input.clusters),
+        seed=seeds.derive_seed(params.seed, "components"),
     )
-    tables.write_all(
+    frames.write_all(
         snakemake.output,
-        tables.with_lowest_attacks(made, similarity),
+        tables.with_lowest_attack_success(made, similarity),
         stage="components",
         version=params.version,
-        settings=jobs.settings(params),
+        settings=jobs.manifest_settings(params),
         inputs=list(snakemake.input),
     )

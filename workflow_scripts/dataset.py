@@ -1,14 +1,16 @@
 """Write the splits of one dataset into one store, a group each, decoded once."""
 
-from modelkin import artifacts, datasets, images, jobs
+from modelkin import jobs
+from modelkin.data import datasets
 from modelkin.errors import ModelkinError
+from modelkin.store import arrays, manifests
 
-with jobs.running(snakemake.log[0], "dataset") as log:
+with jobs.running_job(snakemake.log[0], "dataset") as log:
     splits = datasets.load(**snakemake.params.dataset)
     counts, facts = dict.fromkeys(splits, 0), {"classes": splits["test"].classes}
 
     def stored(name):
-        for block in splits[name].blocks():
+        for block in splits[name].chunks():
             counts[name] += len(block)
             facts["shape"] = block.shape
             telling(sum(counts.values()))
@@ -16,17 +18,17 @@ with jobs.running(snakemake.log[0], "dataset") as log:
 
     def save(path):
         for name in splits:
-            images.save_blocks(stored(name), path, group=name)
+            arrays.write_chunks(stored(name), path, group=name)
             if not counts[name]:
                 raise ModelkinError(f"the {name} split has no images that can be read.")
 
     telling = jobs.Progress(sum(map(len, splits.values())), "images")
-    artifacts.write(
+    manifests.write(
         snakemake.output[0],
         save,
         stage="dataset",
         version=snakemake.params.version,
-        settings=jobs.settings(snakemake.params),
+        settings=jobs.manifest_settings(snakemake.params),
         facts=lambda: facts | {"images": counts, "modes": getattr(splits["test"], "modes", {})},
     )
     log.info("%s images", counts)

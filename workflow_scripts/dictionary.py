@@ -2,19 +2,21 @@
 
 from pathlib import Path
 
-from modelkin import artifacts, dictionary, jobs, tables
+from modelkin import jobs
+from modelkin.operations.data_dictionary import dictionary_columns, dictionary_measures, dictionary_page
+from modelkin.store import frames, manifests
 
-with jobs.running(snakemake.log[0], "dictionary"):
+with jobs.running_job(snakemake.log[0], "dictionary"):
     params = snakemake.params
-    chosen = dictionary.measured(params.measures)
-    described = dictionary.columns(params.tables)
-    text = dictionary.page(params.study, described, chosen)
-    about = {"stage": "dictionary", "version": params.version, "settings": jobs.settings(params)}
-    tables.write_all(
+    chosen = dictionary_measures(params.measures)
+    described = dictionary_columns(params.tables)
+    text = dictionary_page(params.study, described, chosen)
+    about = {"stage": "dictionary", "version": params.version, "settings": jobs.manifest_settings(params)}
+    frames.write_all(
         [snakemake.output.columns, snakemake.output.measures],
         {"dictionary": described, "measures": chosen},
         **about,
     )
-    artifacts.write(
+    manifests.write(
         snakemake.output.page, lambda path: Path(path).write_text(text, "utf-8"), suffix=".md", **about
     )

@@ -2,24 +2,28 @@
 
 import pandas as pd
 
-from modelkin import computing, images, jobs, models, seeds, tables, training
-from modelkin.distillation import Distillation
+from modelkin import jobs, precision, seeds
+from modelkin.data.images import load_images
+from modelkin.networks.weights import load_model
+from modelkin.store import frames
+from modelkin.training import evaluation, fit
+from modelkin.training.distillation import Distillation
 
-with jobs.running(snakemake.log[0], f"distill {snakemake.wildcards.teacher}", snakemake.input) as log:
+with jobs.running_job(snakemake.log[0], f"distill {snakemake.wildcards.teacher}", snakemake.input) as log:
     settings = dict(snakemake.params.distillation)
     repeats = settings.pop("repeats")
-    device = jobs.device(snakemake.config)
-    teacher = models.load_model(snakemake.input.teacher, device, snakemake.params.resize)
-    train, test = (images.load(snakemake.input.dataset, name) for name in ("train", "test"))
+    device = jobs.job_device(snakemake.config)
+    teacher = load_model(snakemake.input.teacher, device, snakemake.params.resize)
+    train, test = (load_images(snakemake.input.dataset, name) for name in ("train", "test"))
     telling = jobs.Progress(repeats, "students")
     rows = []
     for repeat in range(repeats):
         # The same seeds for every teacher: students differ by their teachers alone.
-        student, _ = training.train(
+        student, _ = fit.train(
             train,
             test,
             snakemake.params.student,
-            seed=seeds.derive(snakemake.params.seed, "distill", str(repeat)),
+            seed=seeds.derive_seed(snakemake.params.seed, "distill", str(repeat)),
             objective=Distillation(**settings).objective(teacher),
             device=device,
         )
@@ -27,18 +31,18 @@ with jobs.running(snakemake.log[0], f"distill {snakemake.wildcards.teacher}", sn
             {
                 "teacher": snakemake.wildcards.teacher,
                 "repeat": repeat,
-                "student_accuracy": training.accuracy(student, test, device),
-                "teacher_agreement": training.agreement(student, teacher, test, device),
+                "student_accuracy": evaluation.model_accuracy(student, test, device),
+                "teacher_agreement": evaluation.model_agreement(student, teacher, test, device),
             }
         )
         telling(repeat + 1)
     log.info("%s", rows)
-    tables.write(
+    frames.write(
         snakemake.output[0],
         pd.DataFrame(rows),
         stage="distill",
         version=snakemake.params.version,
-        settings=jobs.settings(snakemake.params),
+        settings=jobs.manifest_settings(snakemake.params),
         inputs=[snakemake.input.dataset, snakemake.input.teacher],
-        device=computing.named(device),
+        device=precision.describe_device(device),
     )

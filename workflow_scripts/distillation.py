@@ -2,23 +2,26 @@
 
 import pandas as pd
 
-from modelkin import analyses, jobs, seeds, tables
+from modelkin import jobs, seeds
+from modelkin.analysis import tables
+from modelkin.analysis.teachers import distillation_tables
+from modelkin.store import frames
 
-with jobs.running(snakemake.log[0], "distillation", snakemake.input):
-    similarity = tables.read(snakemake.input.similarity)
-    made = analyses.distillation(
-        pd.concat([tables.read(manifest) for manifest in snakemake.input.students]),
+with jobs.running_job(snakemake.log[0], "distillation", snakemake.input):
+    similarity = frames.read(snakemake.input.similarity)
+    made = distillation_tables(
+        pd.concat([frames.read(manifest) for manifest in snakemake.input.students]),
         similarity,
-        tables.read(snakemake.input.models),
-        tables.read(snakemake.input.components),
+        frames.read(snakemake.input.models),
+        frames.read(snakemake.input.components),
         student=snakemake.params.student,
-        seed=seeds.derive(snakemake.params.seed, "distillation"),
+        seed=seeds.derive_seed(snakemake.params.seed, "distillation"),
     )
-    tables.write_all(
+    frames.write_all(
         snakemake.output,
-        tables.with_lowest_attacks(made, similarity),
+        tables.with_lowest_attack_success(made, similarity),
         stage="distillation",
         version=snakemake.params.version,
-        settings=jobs.settings(snakemake.params),
+        settings=jobs.manifest_settings(snakemake.params),
         inputs=list(snakemake.input),
     )

@@ -2,33 +2,38 @@
 
 from pathlib import Path
 
-from modelkin import activations, artifacts, draws, jobs, similarity, tables
-from modelkin.measures import Measured
+from modelkin import jobs
+from modelkin.analysis import tables
+from modelkin.comparison.measures import ConfiguredMeasure
+from modelkin.comparison.pairs import completed_pairs
+from modelkin.comparison.recorded import reader
+from modelkin.comparison.resampling import resampled_rows, resampling_variance
+from modelkin.store import frames, manifests
 
-with jobs.running(snakemake.log[0], "draws", snakemake.input):
+with jobs.running_job(snakemake.log[0], "draws", snakemake.input):
     params = snakemake.params
-    read = activations.reader(Path(snakemake.input.activations[0]).parents[2], params.order)
+    read = reader(Path(snakemake.input.activations[0]).parents[2], params.order)
     names = params.models
     wanted = [
         pair
         for place, name in enumerate(names)
-        for pair in similarity.pairs(name, names[:place], params.dataset, params.kinds)
+        for pair in completed_pairs(name, names[:place], params.dataset, params.kinds)
     ]
-    rows = draws.values(
+    rows = resampled_rows(
         wanted,
         read,
-        [Measured(item["name"], item["settings"]) for item in params.measures],
+        [ConfiguredMeasure(item["name"], item["settings"]) for item in params.measures],
         repeats=params.repeats,
         seed=params.seed,
-        device=jobs.device(snakemake.config),
+        device=jobs.job_device(snakemake.config),
     )
-    attacks = artifacts.facts(snakemake.input.attacks)
-    made = {"draws": draws.spread(rows)}
-    tables.write_all(
+    attacks = manifests.facts(snakemake.input.attacks)
+    made = {"draws": resampling_variance(rows)}
+    frames.write_all(
         snakemake.output,
-        tables.with_lowest_attacks(made, tables.with_attacks(rows, attacks)),
+        tables.with_lowest_attack_success(made, tables.with_attack_success(rows, attacks)),
         stage="draws",
         version=params.version,
-        settings=jobs.settings(params),
+        settings=jobs.manifest_settings(params),
         inputs=list(snakemake.input),
     )

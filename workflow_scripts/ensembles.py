@@ -1,29 +1,33 @@
 """Ensembles of the study's models, and what similarity says of them."""
 
-from modelkin import analyses, artifacts, images, jobs, seeds, tables
+from modelkin import jobs, seeds
+from modelkin.analysis import tables
+from modelkin.analysis.ensemble_tables import ensemble_tables
+from modelkin.data.images import load_images
+from modelkin.store import arrays, frames, manifests
 
-with jobs.running(snakemake.log[0], "ensembles", snakemake.input):
+with jobs.running_job(snakemake.log[0], "ensembles", snakemake.input):
     params = snakemake.params
-    models = tables.read(snakemake.input.models)
+    models = frames.read(snakemake.input.models)
     logits = {
-        name: images.open_(artifacts.store(manifest))["logits"].to_numpy()
+        name: arrays.open_dataset(manifests.store_of(manifest))["logits"].to_numpy()
         for name, manifest in zip(models["name"], snakemake.input.activations, strict=True)
     }
-    similarity = tables.read(snakemake.input.similarity)
-    made = analyses.ensembles(
+    similarity = frames.read(snakemake.input.similarity)
+    made = ensemble_tables(
         logits,
-        images.load(snakemake.input.probe).labels,
+        load_images(snakemake.input.probe).labels,
         similarity,
         models,
         params.directions,
         **params.ensembles,
         rng=seeds.generator(params.seed, "ensembles"),
     )
-    tables.write_all(
+    frames.write_all(
         snakemake.output,
-        tables.with_lowest_attacks(made, similarity),
+        tables.with_lowest_attack_success(made, similarity),
         stage="ensembles",
         version=params.version,
-        settings=jobs.settings(params),
+        settings=jobs.manifest_settings(params),
         inputs=list(snakemake.input),
     )

@@ -2,17 +2,19 @@
 
 from pathlib import Path
 
-from modelkin import artifacts, figures, images, jobs, tables
+from modelkin import figures, jobs
+from modelkin.data.images import load_images
 from modelkin.figures import base
+from modelkin.store import frames, manifests
 
-with jobs.running(snakemake.log[0], f"figure {snakemake.params.figure}", snakemake.input):
+with jobs.running_job(snakemake.log[0], f"figure {snakemake.params.figure}", snakemake.input):
     figure = figures.get(snakemake.params.figure)
     settings = snakemake.params.settings
-    data = {Path(manifest).stem: tables.read(manifest) for manifest in snakemake.input.tables}
+    data = {Path(manifest).stem: frames.read(manifest) for manifest in snakemake.input.tables}
     if snakemake.input.images:
         dataset, pairs, *probes = snakemake.input.images
-        inverted = dict(zip(snakemake.params.models, map(images.load, probes), strict=True))
-        data["images"] = (images.load(dataset, "test"), tables.read(pairs), inverted)
+        inverted = dict(zip(snakemake.params.models, map(load_images, probes), strict=True))
+        data["images"] = (load_images(dataset, "test"), frames.read(pairs), inverted)
 
     models = data["models"]
 
@@ -25,12 +27,12 @@ with jobs.running(snakemake.log[0], f"figure {snakemake.params.figure}", snakema
         else:
             base.save(figure.draw(data, settings), folder, snakemake.params.figure, settings["dpi"], models)
 
-    artifacts.write(
+    manifests.write(
         snakemake.output[0],
         save,
         suffix="",
         stage="figures",
         version=snakemake.params.version,
-        settings=jobs.settings(snakemake.params),
+        settings=jobs.manifest_settings(snakemake.params),
         inputs=[*snakemake.input.tables, *snakemake.input.images],
     )

@@ -1,21 +1,24 @@
 """Take in one model that was trained elsewhere: check it, find its head, keep it like one of our own."""
 
-from modelkin import computing, images, jobs, models
+from modelkin import jobs, precision
+from modelkin.data.images import load_images
+from modelkin.networks import building
+from modelkin.networks.weights import write_model
 
-with jobs.running(snakemake.log[0], f"import {snakemake.wildcards.model}", snakemake.input) as log:
+with jobs.running_job(snakemake.log[0], f"import {snakemake.wildcards.model}", snakemake.input) as log:
     entry, resize = snakemake.params.entry, snakemake.params.resize
-    device = jobs.device(snakemake.config)
-    test = images.load(snakemake.input.dataset, "test")
-    model = models.from_source(images=test, resize=resize, **entry).to(device)
-    models.check_fits(model, test, snakemake.wildcards.model)
+    device = jobs.job_device(snakemake.config)
+    test = load_images(snakemake.input.dataset, "test")
+    model = building.from_source(images=test, resize=resize, **entry).to(device)
+    building.check_fits(model, test, snakemake.wildcards.model)
     log.info("head '%s', images of %d pixels", model.head, model.size)
-    models.write(
+    write_model(
         snakemake.output[0],
         model,
         [],
         stage="import",
         version=snakemake.params.version,
-        settings=jobs.settings(snakemake.params),
+        settings=jobs.manifest_settings(snakemake.params),
         inputs=[snakemake.input.dataset],
-        device=computing.named(device),
+        device=precision.describe_device(device),
     )

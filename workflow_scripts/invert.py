@@ -1,25 +1,30 @@
 """Make one model's inverted probe of one dataset's images."""
 
-from modelkin import artifacts, computing, images, inversion, jobs, models, tables
+from modelkin import jobs, precision
+from modelkin.data.images import load_images
+from modelkin.networks.weights import load_model
+from modelkin.optimise import inversion
+from modelkin.store import arrays, frames, manifests
+from modelkin.store.resumable import ResumableParts
 
-with jobs.running(snakemake.log[0], f"invert {snakemake.wildcards.model}", snakemake.input) as log:
+with jobs.running_job(snakemake.log[0], f"invert {snakemake.wildcards.model}", snakemake.input) as log:
     settings = dict(snakemake.params.inversion)
-    device = jobs.device(snakemake.config)
-    model = models.load_model(snakemake.input.model, device, snakemake.params.resize).folded()
-    test = images.load(snakemake.input.dataset, "test")
-    pairs = tables.read(snakemake.input.pairs)
+    device = jobs.job_device(snakemake.config)
+    model = load_model(snakemake.input.model, device, snakemake.params.resize).folded()
+    test = load_images(snakemake.input.dataset, "test")
+    pairs = frames.read(snakemake.input.pairs)
 
     batch_size, mode = (settings.pop(key) for key in ("batch_size", "mode"))
     about = {
         "stage": "invert",
         "version": snakemake.params.version,
-        "settings": jobs.settings(snakemake.params),
+        "settings": jobs.manifest_settings(snakemake.params),
         "inputs": [snakemake.input.model, snakemake.input.dataset, snakemake.input.pairs],
-        "device": computing.named(device),
+        "device": precision.describe_device(device),
     }
-    kept = artifacts.Parts(snakemake.output[0], **about)
+    kept = ResumableParts(snakemake.output[0], **about)
     telling = jobs.Progress(len(pairs) * settings["steps"], "image steps")
-    parts = inversion.parts(
+    parts = inversion.invert_in_parts(
         model,
         test,
         pairs,
@@ -39,14 +44,14 @@ with jobs.running(snakemake.log[0], f"invert {snakemake.wildcards.model}", snake
                 log.info("part %d is there from an earlier start", number + 1)
             else:
                 probe = found.to_dataset(part, test.classes)
-                kept.keep(number, lambda path, probe=probe: images.save(probe, path))
-            data = images.open_(kept.path(number))
+                kept.keep(number, lambda path, probe=probe: arrays.write(probe, path))
+            data = arrays.open_dataset(kept.path(number))
             said.append(inversion.Inverted.told(data))
             yield data
 
-    made = artifacts.write(
+    made = manifests.write(
         snakemake.output[0],
-        lambda path: images.save_blocks(stored(), path),
+        lambda path: arrays.write_chunks(stored(), path),
         facts=lambda: inversion.Inverted.joined(said).facts(),
         **about,
     )

@@ -2,14 +2,15 @@
 
 from pathlib import Path
 
-from modelkin import jobs, plan
-from modelkin.config import Study
+from modelkin import jobs
+from modelkin.operations import network_costs, plan
+from modelkin.study.config import Study
 
-with jobs.running(snakemake.log[0], "plan") as log:
+with jobs.running_job(snakemake.log[0], "plan") as log:
     study = Study(snakemake.config)
     teraflops, devices = (study.section(f"plan_{key}") for key in ("teraflops", "devices"))
-    device = jobs.device(snakemake.config | ({"device": "cpu"} if teraflops else {}))
-    costs = plan.measured(
+    device = jobs.job_device(snakemake.config | ({"device": "cpu"} if teraflops else {}))
+    costs = network_costs.network_costs(
         study,
         device,
         teraflops=teraflops,
@@ -19,10 +20,10 @@ with jobs.running(snakemake.log[0], "plan") as log:
         ),
     )
     start = plan.seconds_to_start()
-    table = plan.plan(study, costs, start, device)
+    table = plan.study_plan(study, costs, start, device)
     larger = study.with_one_more("one-more")
     costs["one-more"] = costs[study.names[-1]]
-    text = plan.written(table, plan.plan(larger, costs, start, device), devices)
+    text = plan.plan_text(table, plan.study_plan(larger, costs, start, device), devices)
     on = f"at a sustained {teraflops:g} teraflops" if teraflops else f"on {device}"
     said = [f"Study '{study.name}' {on}, one job at a time, nothing computed yet:", text]
     if teraflops:

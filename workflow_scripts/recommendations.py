@@ -2,19 +2,21 @@
 
 import pandas as pd
 
-from modelkin import analyses, jobs, tables
+from modelkin import jobs
+from modelkin.analysis.recommendations import recommendations_table
+from modelkin.store import frames
 
-with jobs.running(snakemake.log[0], "recommendations", snakemake.input):
-    students = [tables.read(manifest) for manifest in snakemake.input.students]
-    tables.write(
+with jobs.running_job(snakemake.log[0], "recommendations", snakemake.input):
+    students = [frames.read(manifest) for manifest in snakemake.input.students]
+    frames.write(
         snakemake.output[0],
-        analyses.recommendations(
-            tables.read(snakemake.input.best),
+        recommendations_table(
+            frames.read(snakemake.input.best),
             pd.concat(students) if students else None,
             student=snakemake.params.student,
         ),
         stage="recommendations",
         version=snakemake.params.version,
-        settings=jobs.settings(snakemake.params),
+        settings=jobs.manifest_settings(snakemake.params),
         inputs=list(snakemake.input),
     )

@@ -2,21 +2,24 @@
 
 from pathlib import Path
 
-from modelkin import activations, artifacts, jobs, shortcut, tables
+from modelkin import jobs
+from modelkin.analysis.sat_shortcut import shortcut_models, shortcut_pairs
+from modelkin.comparison.recorded import reader, transfer
+from modelkin.store import frames, manifests
 
-with jobs.running(snakemake.log[0], "sat_shortcut", snakemake.input) as log:
+with jobs.running_job(snakemake.log[0], "sat_shortcut", snakemake.input) as log:
     params = snakemake.params
-    read = activations.reader(Path(snakemake.input.natural[0]).parents[2], params.order)
-    right, fooled = activations.transfer(read, params.models)
-    attacks = artifacts.facts(snakemake.input.attacks)
-    rows = shortcut.pairs(right, fooled)
-    models = shortcut.by_model(rows, {name: found["success"] for name, found in attacks.items()})
+    read = reader(Path(snakemake.input.natural[0]).parents[2], params.order)
+    right, fooled = transfer(read, params.models)
+    attacks = manifests.facts(snakemake.input.attacks)
+    rows = shortcut_pairs(right, fooled)
+    models = shortcut_models(rows, {name: found["success"] for name, found in attacks.items()})
     log.info("mean absolute error %.3f", models["mean_absolute_error"].mean())
-    tables.write_all(
+    frames.write_all(
         snakemake.output,
         {"sat_shortcut": rows, "sat_shortcut_models": models},
         stage="sat_shortcut",
         version=params.version,
-        settings=jobs.settings(params),
+        settings=jobs.manifest_settings(params),
         inputs=list(snakemake.input),
     )

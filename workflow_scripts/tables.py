@@ -5,40 +5,47 @@ from pathlib import Path
 
 import pandas as pd
 
-from modelkin import artifacts, components, jobs, kinds, models, relations, tables
+from modelkin import jobs, probe_kinds
+from modelkin.analysis import relations, tables
+from modelkin.networks.weights import training_history
+from modelkin.store import frames, manifests
 
-with jobs.running(snakemake.log[0], "tables", snakemake.input) as log:
+with jobs.running_job(snakemake.log[0], "tables", snakemake.input) as log:
     described = pd.DataFrame(snakemake.params.models)
     names = described["name"]
     trained = dict(zip(names, snakemake.input.models, strict=True))
-    cards = dict(zip(names, map(tables.read, snakemake.input.cards), strict=True))
-    inverted = [kinds.of("inverted", other) for other in (None, *snakemake.params.others)]
+    cards = dict(zip(names, map(frames.read, snakemake.input.cards), strict=True))
+    inverted = [probe_kinds.kind_of("inverted", other) for other in (None, *snakemake.params.others)]
     probes = dict(zip(itertools.product(inverted, names), snakemake.input.probes, strict=True))
-    inversions = tables.inversions(
-        {probe: artifacts.read(manifest)["facts"] for probe, manifest in probes.items()},
+    inversions = tables.inversions_table(
+        {probe: manifests.read(manifest)["facts"] for probe, manifest in probes.items()},
         failed_above=snakemake.params.failed_above,
     )
-    attacks = artifacts.facts(snakemake.input.attacks)
-    joined = tables.join(
-        [tables.read(shell) for shell in (*snakemake.input.similarity, *snakemake.input.imported)], described
+    attacks = manifests.facts(snakemake.input.attacks)
+    joined = tables.joined_shells(
+        [frames.read(shell) for shell in (*snakemake.input.similarity, *snakemake.input.imported)], described
     )
-    joined = tables.with_attacks(joined, attacks)
+    joined = tables.with_attack_success(joined, attacks)
     made = {
-        "models": tables.describe(
+        "models": tables.models_table(
             described,
             cards,
             inversions,
             attacks,
         ),
-        "components": components.combined(tables.components(cards), snakemake.params.components),
+        "components": tables.combined_components(tables.components_table(cards), snakemake.params.components),
         "inversions": inversions,
         "similarity": joined,
         "summary": tables.summary(joined, described),
         "asymmetry": tables.asymmetry(joined, described),
-        **tables.with_lowest_attacks({"relations": relations.similarities(joined, described)}, joined),
+        **tables.with_lowest_attack_success(
+            {"relations": relations.relation_similarities(joined, described)}, joined
+        ),
     }
     if any(Path(manifest).stem == "training" for manifest in snakemake.output):
-        made["training"] = tables.training({name: models.history(path) for name, path in trained.items()})
+        made["training"] = tables.training_table(
+            {name: training_history(path) for name, path in trained.items()}
+        )
     for probe in inversions.query("failed").itertuples():
         log.warning("the %s images of '%s' failed: see tables/inversions.parquet", probe.kind, probe.model)
     for name, found in attacks.items():
@@ -46,11 +53,11 @@ with jobs.running(snakemake.log[0], "tables", snakemake.input) as log:
             log.warning("the attack on '%s' fails on its own model: see attack_success in the tables", name)
     for row in made["models"].query("same_weights_as.notna()").itertuples():
         log.warning("'%s' has the same weights as '%s'", row.name, row.same_weights_as)
-    tables.write_all(
+    frames.write_all(
         snakemake.output,
         made,
         stage="tables",
         version=snakemake.params.version,
-        settings=jobs.settings(snakemake.params),
+        settings=jobs.manifest_settings(snakemake.params),
         inputs=list(snakemake.input),
     )

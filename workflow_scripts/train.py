@@ -1,29 +1,33 @@
 """Train one model and keep its weights and its history."""
 
-from modelkin import computing, images, jobs, models, seeds, training
+from modelkin import jobs, precision, seeds
+from modelkin.data.images import load_images
+from modelkin.networks import building
+from modelkin.networks.weights import write_model
+from modelkin.training import fit
 
-with jobs.running(snakemake.log[0], f"train {snakemake.wildcards.model}", snakemake.input):
+with jobs.running_job(snakemake.log[0], f"train {snakemake.wildcards.model}", snakemake.input):
     (dataset,) = snakemake.input
     settings, seed = snakemake.params.training, snakemake.params.seed
-    device = jobs.device(snakemake.config)
-    train, test = (images.load(dataset, name) for name in ("train", "test"))
+    device = jobs.job_device(snakemake.config)
+    train, test = (load_images(dataset, name) for name in ("train", "test"))
 
-    model, history = training.train(
+    model, history = fit.train(
         train,
         test,
         settings,
-        seed=seeds.derive(seed, "train", snakemake.wildcards.model),
+        seed=seeds.derive_seed(seed, "train", snakemake.wildcards.model),
         device=device,
         progress=jobs.Progress(settings["epochs"], "epochs"),
     )
-    models.check_fits(model, test, snakemake.wildcards.model)
-    models.write(
+    building.check_fits(model, test, snakemake.wildcards.model)
+    write_model(
         snakemake.output[0],
         model,
         history,
         stage="train",
         version=snakemake.params.version,
-        settings=jobs.settings(snakemake.params),
+        settings=jobs.manifest_settings(snakemake.params),
         inputs=[dataset],
-        device=computing.named(device),
+        device=precision.describe_device(device),
     )

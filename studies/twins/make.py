@@ -12,13 +12,16 @@ from PIL import Image
 from safetensors.torch import save_file
 from sklearn.datasets import load_sample_images
 
-from modelkin import config, datasets, seeds, training
+from modelkin import seeds
+from modelkin.data import datasets
+from modelkin.study.config import Study
+from modelkin.training import fit
 
 HERE = Path(__file__).parent
 LEVELS = {"0": 0, "0b": 0, "0.25": 0.25, "1": 1}
 
 
-def made() -> config.Study:
+def made() -> Study:
     """A study of all of them, for its defaults."""
     models = [
         {"name": f"{architecture}-{level}", "source": "train", "architecture": architecture, "eps": eps}
@@ -26,7 +29,7 @@ def made() -> config.Study:
         for level, eps in LEVELS.items()
     ]
     sizes = {key: SHAPE[key] for key in ("width", "representation")}
-    return config.Study(
+    return Study(
         {
             "study": "twins",
             "dataset": {"name": "digits", "size": SHAPE["size"]},
@@ -62,11 +65,11 @@ def main() -> None:
     study = made()
     splits = datasets.load(**study.settings(study.dataset))
     for name in study.names:
-        model, history = training.train(
+        model, history = fit.train(
             splits["train"],
             splits["test"],
             study.training(name),
-            seed=seeds.derive(study.seed, "train", name),
+            seed=seeds.derive_seed(study.seed, "train", name),
             device="cpu",
         )
         weights = {key: value.contiguous() for key, value in model.network.state_dict().items()}

@@ -10,12 +10,15 @@ __version__ = "0.1.0"
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    submodules=["datasets", "images", "measures", "models", "probes", "training"],
+    submodules=["analysis", "comparison", "data", "networks", "optimise", "store", "training"],
     submod_attrs={
-        "clusters": ["affinity", "spectral"],
+        "analysis.clusters": ["affinity", "spectral"],
+        "comparison.measures": ["compare"],
+        "data.images": ["Images", "load_images"],
         "errors": ["ModelkinError"],
-        "inversion": ["invert"],
-        "measures": ["compare"],
-        "models": ["load_model"],
+        "networks.building": ["from_source"],
+        "networks.weights": ["load_model"],
+        "optimise.inversion": ["invert"],
+        "store.arrays": ["open_dataset"],
     },
 )

@@ -14,7 +14,7 @@ class Undefined(ModelkinError):
     """A measure has no value for what it was given, though nothing is wrong with the rest of the study."""
 
 
-def unknown(what: str, name: object, valid: Iterable[str]) -> ModelkinError:
+def unknown_name(what: str, name: object, valid: Iterable[str]) -> ModelkinError:
     """The error for a name that does not exist, with the nearest valid one."""
     valid = sorted(valid)
     near = difflib.get_close_matches(str(name), valid, n=1, cutoff=0.5)

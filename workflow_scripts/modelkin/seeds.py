@@ -7,7 +7,7 @@ import hashlib
 import numpy as np
 
 
-def derive(seed: int, *names: str) -> int:
+def derive_seed(seed: int, *names: str) -> int:
     """A 63-bit seed for the job of these names (stage, model, ...): the same wherever it stands."""
     digest = hashlib.sha256("\0".join(names).encode()).digest()
     key = tuple(int.from_bytes(digest[i : i + 4], "little") for i in range(0, 16, 4))
@@ -17,4 +17,4 @@ def derive(seed: int, *names: str) -> int:
 
 def generator(seed: int, *names: str) -> np.random.Generator:
     """A numpy generator for the job of these names."""
-    return np.random.default_rng(derive(seed, *names))
+    return np.random.default_rng(derive_seed(seed, *names))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 
-from modelkin import plugins
+from modelkin import registry
 from modelkin.figures.base import Figure
 
 __all__ = ["Figure", "get", "names"]
@@ -16,9 +16,9 @@ __all__ = ["Figure", "get", "names"]
 
 def names() -> list[str]:
     """The names of all figures, sorted."""
-    return plugins.names(sys.modules[__name__])
+    return registry.names(sys.modules[__name__])
 
 
 def get(name: str) -> Figure:
     """The figure of that name; ModelkinError with the nearest valid name if there is none."""
-    return plugins.load(sys.modules[__name__], name, "figure").FIGURE
+    return registry.load_choice(sys.modules[__name__], name, "figure").FIGURE

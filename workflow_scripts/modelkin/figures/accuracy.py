@@ -29,4 +29,4 @@ def draw(data, settings):
     return figure
 
 
-FIGURE = Figure(title="Accuracy", section="models", needs=("models",), draw=draw)
+FIGURE = Figure(title="Accuracy", section="models", tables=("models",), draw=draw)

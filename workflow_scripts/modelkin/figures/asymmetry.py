@@ -46,7 +46,7 @@ def draw(data, settings):
 FIGURE = Figure(
     title="Source by observer",
     section="levels",
-    needs=("similarity", "asymmetry"),
+    tables=("similarity", "asymmetry"),
     draw=draw,
     settings=(),
 )

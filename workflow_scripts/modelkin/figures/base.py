@@ -9,14 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from modelkin import kinds, lazy, measures
+from modelkin import lazy, probe_kinds
+from modelkin.comparison import measures
 
 pd = lazy.module("pandas")
 plt = lazy.module("matplotlib.pyplot")
 sns = lazy.module("seaborn")
-tables = lazy.module("modelkin.tables")
+tables = lazy.module("modelkin.analysis.tables")
 
-KINDS = (*kinds.MADE, kinds.IMPORTED)
+KINDS = (*probe_kinds.ORIGINS, probe_kinds.IMPORTED)
 MARKERS = "osD^vPX*<>ph"
 STYLE = {
     "figure.constrained_layout.use": True,
@@ -37,7 +38,7 @@ STYLE = {
 class Figure:
     """A figure of the study.
 
-    needs: names of tables, or of 'images' (dataset, pairs and inverted probes).
+    tables: names of tables, or of 'images' (dataset, pairs and inverted probes).
     settings: the keys of the config's figures section that it uses, so that others do not redraw it.
     draw(data, settings) returns a matplotlib figure; with ``per_measure`` it is called with the
     measure's label too, once for each. measure: the only measure it is about, which it needs.
@@ -45,7 +46,7 @@ class Figure:
 
     title: str
     section: str
-    needs: tuple[str, ...]
+    tables: tuple[str, ...]
     draw: Callable[..., Any]
     settings: tuple[str, ...] = ("palette",)
     per_measure: bool = False
@@ -72,8 +73,8 @@ def save(figure, folder: Path, stem: str, dpi: int, models: pd.DataFrame) -> Non
 
 def describe(label: str) -> tuple[str, str]:
     """The title of a measure's label, and 'similarity' or 'distance'."""
-    measure = measures.about(label)
-    settings = measures.Measured.of(label).settings if isinstance(measure, measures.Measure) else {}
+    measure = measures.describe_label(label)
+    settings = measures.ConfiguredMeasure.of(label).settings if isinstance(measure, measures.Measure) else {}
     numbers = ", ".join(f"{key} = {value}" for key, value in settings.items())
     return f"{measure.title} ({numbers})" if numbers else measure.title, measure.direction
 
@@ -86,17 +87,18 @@ def in_order(similarity: pd.DataFrame) -> list[str]:
 def kinds_in(rows: pd.DataFrame) -> list[str]:
     """The kinds of probe that a table has: the study's own dataset first, natural before inverted."""
     return sorted(
-        rows["kind"].unique(), key=lambda kind: (kinds.other(kind) or "", KINDS.index(kinds.drawn(kind)))
+        rows["kind"].unique(),
+        key=lambda kind: (probe_kinds.other_dataset_of(kind) or "", KINDS.index(probe_kinds.origin_of(kind))),
     )
 
 
 def kind_looks(rows: pd.DataFrame, palette: str) -> dict[str, dict[str, Any]]:
     """A colour for each kind of probe in a table, and a marker for how it was made."""
-    every = [*dict.fromkeys((*kinds.MADE[:2], *kinds_in(rows)))]
+    every = [*dict.fromkeys((*probe_kinds.ORIGINS[:2], *kinds_in(rows)))]
     markers = dict(zip(KINDS, "os^D", strict=True))
     colours = sns.color_palette(palette, max(len(every), len(sns.color_palette(palette))))
     return {
-        kind: {"color": colour, "marker": markers[kinds.drawn(kind)]}
+        kind: {"color": colour, "marker": markers[probe_kinds.origin_of(kind)]}
         for kind, colour in zip(every, colours, strict=False)
     }
 

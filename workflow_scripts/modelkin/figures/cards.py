@@ -47,4 +47,4 @@ def _written(value) -> str:
 
 UNITS = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 
-FIGURE = Figure(title="Model cards", section="models", needs=("models",), draw=draw, settings=())
+FIGURE = Figure(title="Model cards", section="models", tables=("models",), draw=draw, settings=())

@@ -80,7 +80,7 @@ def _chosen(axis, rows, labels, look) -> None:
 FIGURE = Figure(
     title="Larger ensembles",
     section="ensembles",
-    needs=("ensemble_clusters", "ensemble_choices"),
+    tables=("ensemble_clusters", "ensemble_choices"),
     draw=draw,
     settings=(),
 )

@@ -18,4 +18,4 @@ def draw(data, settings):
     return figure
 
 
-FIGURE = Figure(title="Components", section="models", needs=("models", "components"), draw=draw, settings=())
+FIGURE = Figure(title="Components", section="models", tables=("models", "components"), draw=draw, settings=())

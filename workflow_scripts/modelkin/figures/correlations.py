@@ -45,6 +45,6 @@ def draw(data, settings):
 FIGURE = Figure(
     title="Measures and ensembles of two",
     section="ensembles",
-    needs=("models", "ensemble_correlations"),
+    tables=("models", "ensemble_correlations"),
     draw=draw,
 )

@@ -29,6 +29,6 @@ def draw(data, settings):
 FIGURE = Figure(
     title="Distillation",
     section="distillation",
-    needs=("similarity", "distillation", "distillation_correlations"),
+    tables=("similarity", "distillation", "distillation_correlations"),
     draw=draw,
 )

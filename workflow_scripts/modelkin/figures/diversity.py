@@ -1,6 +1,6 @@
 """What ensembles gain by their members' diversity (hwang2024, Fig. 7 and 8)."""
 
-from modelkin import relations
+from modelkin.analysis import relations
 from modelkin.figures import base
 from modelkin.figures.base import Figure, plt, sns
 
@@ -62,6 +62,6 @@ def _lines(axes, rows, by: str, colours) -> None:
 FIGURE = Figure(
     title="Diversity and ensembles",
     section="ensembles",
-    needs=("models", "ensemble_clusters", "ensemble_relations"),
+    tables=("models", "ensemble_clusters", "ensemble_relations"),
     draw=draw,
 )

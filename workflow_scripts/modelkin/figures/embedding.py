@@ -49,7 +49,7 @@ def draw(data, settings, measure: str):
 FIGURE = Figure(
     title="Embedding",
     section="clusters",
-    needs=("models", "clusters", "cluster_stability", "spectra"),
+    tables=("models", "clusters", "cluster_stability", "spectra"),
     draw=draw,
     per_measure=True,
 )

@@ -26,6 +26,6 @@ def draw(data, settings):
 FIGURE = Figure(
     title="Ensembles of two",
     section="ensembles",
-    needs=("similarity", "ensemble_pairs", "ensemble_correlations"),
+    tables=("similarity", "ensemble_pairs", "ensemble_correlations"),
     draw=draw,
 )

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from modelkin import kinds
+from modelkin import probe_kinds
 from modelkin.figures import base
 from modelkin.figures.base import Figure, plt
 
@@ -40,7 +40,7 @@ def draw(data, settings, measure: str):
         counted = f"n = {part['n'].min()}" + (f" to {part['n'].max()}" if part["n"].nunique() > 1 else "")
         known = "" if np.isnan(chance) else f", chance {chance:.2f}"
         axis.set_title(f"{kind} images\n{counted}{known}")
-        if kinds.drawn(kind) == "inverted":
+        if probe_kinds.origin_of(kind) == "inverted":
             axis.set(ylabel="source: images made with", xlabel="observer: compared with the source")
     figure.colorbar(image, ax=axes[0], shrink=0.8, label=f"{title} ({direction})")
     figure.suptitle(f"{title} of all pairs, ordered by {settings['order']}")
@@ -56,7 +56,7 @@ def whole(rows):
 FIGURE = Figure(
     title="Heatmap",
     section="pairs",
-    needs=("models", "similarity", "clusters"),
+    tables=("models", "similarity", "clusters"),
     draw=draw,
     settings=("order",),
     per_measure=True,

@@ -45,7 +45,7 @@ def _score(value: float) -> str:
 FIGURE = Figure(
     title="Importance of components",
     section="components",
-    needs=("models", "component_importance", "component_scores"),
+    tables=("models", "component_importance", "component_scores"),
     draw=draw,
     settings=(),
     per_measure=True,

@@ -33,5 +33,5 @@ def draw(data, settings):
 
 
 FIGURE = Figure(
-    title="Inversions", section="inversion", needs=("models", "images"), draw=draw, settings=("gallery",)
+    title="Inversions", section="inversion", tables=("models", "images"), draw=draw, settings=("gallery",)
 )

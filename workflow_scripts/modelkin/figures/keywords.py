@@ -43,7 +43,7 @@ def _lines(words) -> str:
 FIGURE = Figure(
     title="Keywords of the clusters",
     section="clusters",
-    needs=("models", "clusters", "component_keywords"),
+    tables=("models", "clusters", "component_keywords"),
     draw=draw,
     settings=(),
     per_measure=True,

@@ -41,4 +41,4 @@ def draw(data, settings):
     return figure
 
 
-FIGURE = Figure(title="Similarity by level", section="levels", needs=("models", "similarity"), draw=draw)
+FIGURE = Figure(title="Similarity by level", section="levels", tables=("models", "similarity"), draw=draw)

@@ -34,7 +34,7 @@ def _range(row) -> str:
 FIGURE = Figure(
     title="Recommendations",
     section="distillation",
-    needs=("models", "recommendations"),
+    tables=("models", "recommendations"),
     draw=draw,
     settings=(),
 )

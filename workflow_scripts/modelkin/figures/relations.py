@@ -1,6 +1,6 @@
 """Similarity within architectures and across them (hwang2024, Table 2)."""
 
-from modelkin import relations
+from modelkin.analysis import relations
 from modelkin.figures import base
 from modelkin.figures.base import Figure, tables
 
@@ -8,7 +8,7 @@ from modelkin.figures.base import Figure, tables
 def draw(data, settings):
     """A panel for each measure: every pair of models by how the two are related."""
     pairs = tables.both_directions(data["similarity"]).query("model_a < model_b").dropna(subset="value")
-    pairs = pairs.assign(relation=relations.of_pairs(pairs, data["models"]))
+    pairs = pairs.assign(relation=relations.pair_relations(pairs, data["models"]))
     names = base.in_order(pairs)
     found = [relation for relation in relations.RELATIONS if relation in set(pairs["relation"])]
     looks = base.kind_looks(pairs, settings["palette"])
@@ -40,5 +40,5 @@ def draw(data, settings):
 
 
 FIGURE = Figure(
-    title="Training and architecture", section="levels", needs=("models", "similarity"), draw=draw
+    title="Training and architecture", section="levels", tables=("models", "similarity"), draw=draw
 )

@@ -41,6 +41,6 @@ def draw(data, settings):
 FIGURE = Figure(
     title="Similarity against robustness",
     section="levels",
-    needs=("models", "similarity", "summary"),
+    tables=("models", "similarity", "summary"),
     draw=draw,
 )

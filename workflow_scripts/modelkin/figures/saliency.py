@@ -33,7 +33,7 @@ def draw(data, settings):
 FIGURE = Figure(
     title="Where models look",
     section="levels",
-    needs=("models", "similarity"),
+    tables=("models", "similarity"),
     draw=draw,
     settings=(),
     measure=MEASURE,

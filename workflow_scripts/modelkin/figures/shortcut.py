@@ -28,6 +28,6 @@ def draw(data, settings):
 FIGURE = Figure(
     title="Shortcut for a new model",
     section="pairs",
-    needs=("models", "sat_shortcut", "sat_shortcut_models"),
+    tables=("models", "sat_shortcut", "sat_shortcut_models"),
     draw=draw,
 )

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from modelkin import relations
+from modelkin.analysis import relations
 from modelkin.figures import base
 from modelkin.figures.base import Figure, pd, plt
 
@@ -50,7 +50,7 @@ def _by_relation(axis, distances: np.ndarray, names: list[str], models: pd.DataF
     """Pairs by how the two models are related."""
     a, b = np.triu_indices(len(names), 1)
     pairs = pd.DataFrame({"model_a": np.take(names, a), "model_b": np.take(names, b)})
-    related = relations.of_pairs(pairs, models).to_numpy()
+    related = relations.pair_relations(pairs, models).to_numpy()
     found = [relation for relation in relations.RELATIONS if relation in related]
     groups = [distances[a, b][related == relation] for relation in found]
     base.strip(axis, groups, {"color": "0.3", "marker": "o"})
@@ -62,7 +62,7 @@ def _by_relation(axis, distances: np.ndarray, names: list[str], models: pd.DataF
 FIGURE = Figure(
     title="Distances of spectral features",
     section="clusters",
-    needs=("models", "clusters", "spectral_features"),
+    tables=("models", "clusters", "spectral_features"),
     draw=draw,
     settings=(),
     per_measure=True,

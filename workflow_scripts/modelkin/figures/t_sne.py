@@ -26,4 +26,4 @@ def draw(data, settings, measure: str):
     return figure
 
 
-FIGURE = Figure(title="t-SNE", section="clusters", needs=("models", "clusters"), draw=draw, per_measure=True)
+FIGURE = Figure(title="t-SNE", section="clusters", tables=("models", "clusters"), draw=draw, per_measure=True)

@@ -42,7 +42,7 @@ def _said(row, name: str) -> str:
 FIGURE = Figure(
     title="Teachers by family",
     section="distillation",
-    needs=("models", "distillation", "distillation_correlations"),
+    tables=("models", "distillation", "distillation_correlations"),
     draw=draw,
     settings=(),
 )

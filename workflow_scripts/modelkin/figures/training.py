@@ -25,4 +25,4 @@ def draw(data, settings):
     return figure
 
 
-FIGURE = Figure(title="Training", section="models", needs=("models", "training"), draw=draw)
+FIGURE = Figure(title="Training", section="models", tables=("models", "training"), draw=draw)

@@ -1,0 +1,132 @@
+"""Components: tables of users, importance and keywords."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from modelkin.analysis import component_importance, tables
+from modelkin.errors import ModelkinError
+from modelkin.study.component_table import read_component_table
+
+# a user's table
+
+
+def written(tmp_path, text):
+    path = tmp_path / "components.csv"
+    path.write_text(text)
+    return path
+
+
+FOUND = pd.DataFrame({"model": ["a", "b"], "stem": ["3x3", "7x7"], "activation": ["ReLU", "GELU"]})
+
+
+def test_a_users_cells_count_and_empty_ones_do_not(tmp_path):
+    path = written(tmp_path, "model,stem,search\nold,,\nb,,no\na,5x5,yes\n")
+    given = {"rows": read_component_table(path, ["old", "a", "b"], ["a", "b"]), "replace": False}
+    made = tables.combined_components(FOUND, given)
+    assert made["model"].tolist() == ["a", "b"]
+    assert made["stem"].tolist() == ["5x5", "7x7"]
+    assert made["activation"].tolist() == ["ReLU", "GELU"]
+    assert made["search"].tolist() == ["yes", "no"]
+    assert tables.combined_components(FOUND, given | {"replace": True}).columns.tolist() == [
+        "model",
+        "stem",
+        "search",
+    ]
+    assert tables.combined_components(FOUND, None) is FOUND
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("model,stem\na,3x3\n", "no row for model 'b'"),
+        ("model,stem\na,x\nb,x\nc,x\n", "unknown model"),
+        ("model,stem\na,x\nb,x\na,x\n", "more than one row for model 'a'"),
+        ("stem\nx\n", "column 'model'"),
+        ("model,stem\na,x\nb,x,y\n", "line 3"),
+        ("", "line of names"),
+    ],
+)
+def test_a_users_table_that_is_wrong_is_refused(tmp_path, text, said):
+    with pytest.raises(ModelkinError, match=said):
+        read_component_table(written(tmp_path, text), ["a", "b"], ["a", "b"])
+
+
+# importance and keywords
+
+
+def pairs_of(table, value):
+    names = list(table["model"])
+    rows = [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]
+    pairs = pd.DataFrame(rows, columns=["model_a", "model_b"])
+    return pairs.assign(value=value(component_importance.differences(table, pairs)))
+
+
+def planted(models=24, seed=0):
+    rng = np.random.default_rng(seed)
+    words = {name: rng.choice(["x", "y", "z"], models) for name in ("decides", "helps", "idle")}
+    return pd.DataFrame({"model": [f"m{i}" for i in range(models)], **words, "same": "x"})
+
+
+def test_the_components_that_decide_are_important():
+    table = planted()
+    pairs = pairs_of(table, lambda d: 3 - 2 * d[:, 0] - 0.7 * d[:, 1])
+    found, scores = component_importance.importance(table, pairs)
+    assert found["component"].tolist()[:2] == ["decides", "helps"]
+    by_name = found.set_index("component")
+    assert by_name.loc["idle", "importance"] == pytest.approx(0, abs=0.02)
+    assert by_name.loc["same", "importance"] == 0
+    assert not by_name.loc["same", "varies"]
+    assert by_name.loc["decides", "importance_sd"] > 0
+    assert scores["r2_fitted"] > 0.95
+    assert scores["r2_new_models"] > 0.9
+    assert (scores["pairs"], scores["models"]) == (24 * 23 // 2, 24)
+
+
+def test_importance_without_predictive_power_is_seen():
+    table = planted()
+    rng = np.random.default_rng(1)
+    _, scores = component_importance.importance(table, pairs_of(table, lambda d: rng.normal(size=len(d))))
+    assert scores["r2_fitted"] > 0.01
+    assert scores["r2_new_models"] < scores["r2_fitted"]
+    assert scores["r2_new_models"] < 0.02
+
+
+def test_the_score_knows_nothing_of_models_left_out():
+    """A component that names each model explains the pairs it saw, and none of a new model."""
+    table = planted().assign(own=[f"w{i}" for i in range(24)])
+    offset = dict(zip(table["model"], np.random.default_rng(2).normal(size=24), strict=True))
+    pairs = pairs_of(table, lambda d: d[:, 0])
+    pairs["value"] = pairs["model_a"].map(offset) + pairs["model_b"].map(offset)
+    _, scores = component_importance.importance(table, pairs)
+    assert scores["r2_new_models"] < 0.1
+
+
+@pytest.mark.parametrize("change", [{"models": 3}, {"same": True}])
+def test_nothing_is_said_of_too_little(change):
+    table = planted(models=change.get("models", 8))
+    pairs = pairs_of(table, lambda d: 0 * d[:, 0] + 0.3 if change.get("same") else d[:, 0])
+    found, scores = component_importance.importance(table, pairs)
+    assert found[["importance", "importance_sd"]].isna().all(axis=None)
+    assert np.isnan(scores["r2_fitted"])
+    assert np.isnan(scores["r2_new_models"])
+
+
+def test_few_models_have_no_honest_score():
+    table = planted(models=4)
+    _, scores = component_importance.importance(table, pairs_of(table, lambda d: d[:, 0]))
+    assert np.isnan(scores["r2_new_models"])
+
+
+def test_keywords_are_what_a_cluster_has_and_others_have_not():
+    table = pd.DataFrame(
+        {"model": list("abcd"), "stem": ["patch", "patch", "conv", "conv"], "norm": ["LN", "LN", "LN", "BN"]}
+    )
+    found = component_importance.keywords(table, np.array([0, 0, 1, 1]))
+    first = found[found["cluster"] == 0]
+    # LN: 3 of 4 models have it; patch: 2 of 4. TF is 1/2 for two components.
+    assert first["keyword"].tolist() == ["stem: patch", "norm: LN"]
+    assert first["weight"].tolist() == pytest.approx([np.log(2) / 2, np.log(4 / 3) / 2])
+    second = found[found["cluster"] == 1].set_index("keyword")["weight"]
+    assert second["norm: BN"] == pytest.approx(np.log(4) / 2 / 2)
+    assert component_importance.keywords(table.assign(stem="x", norm="y"), np.array([0, 0, 1, 1])).empty

@@ -1,0 +1,107 @@
+"""Relations of models, and what follows for similarity and ensembles, against counts by hand."""
+
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import TINY
+
+from modelkin.analysis import relations
+from modelkin.study.config import Study
+
+MODELS = pd.DataFrame(
+    [
+        ("a1", "conv", "standard", ""),
+        ("a2", "conv", "standard", ""),
+        ("a3", "conv", "standard", "rate 2"),
+        ("a4", "conv", "robust", "rate 2"),
+        ("b1", "patch", "standard", ""),
+        ("b2", "patch", "robust", ""),
+    ],
+    columns=["name", "structure", "regime", "hyper_parameters"],
+)
+
+
+def every_pair():
+    return pd.DataFrame(list(itertools.combinations(MODELS["name"], 2)), columns=["model_a", "model_b"])
+
+
+def test_a_relation_is_the_furthest_difference():
+    pairs = every_pair()
+    found = dict(
+        zip(pairs["model_a"] + pairs["model_b"], relations.pair_relations(pairs, MODELS), strict=True)
+    )
+    assert found["a1a2"] == "initialisation"
+    assert found["a1a3"] == found["a2a3"] == "hyper-parameters"
+    assert found["a1a4"] == found["a3a4"] == found["b1b2"] == "training regime"
+    assert found["a1b1"] == found["a4b2"] == "architecture"
+    turned = relations.pair_relations(
+        pairs.rename(columns={"model_a": "model_b", "model_b": "model_a"}), MODELS
+    )
+    assert list(turned) == list(found.values())
+
+
+def test_similarities_are_means_over_the_pairs_of_a_relation():
+    rows = every_pair().assign(kind="natural", measure="cka", value=np.arange(15.0))
+    rows = pd.concat([rows, rows[:1].assign(model_b="a1", value=99.0)])  # itself: left out
+    found = relations.relation_similarities(rows, MODELS).set_index(["relation", "structure"])
+    of = dict(zip(every_pair().agg("".join, axis=1), np.arange(15.0), strict=True))
+    assert found.loc[("initialisation", "all"), "mean"] == of["a1a2"]
+    assert np.isnan(found.loc[("initialisation", "all"), "sd"])
+    regimes = [of["a1a4"], of["a2a4"], of["a3a4"], of["b1b2"]]
+    assert found.loc[("training regime", "all"), ["mean", "sd", "pairs"]].tolist() == pytest.approx(
+        [np.mean(regimes), np.std(regimes, ddof=1), 4]
+    )
+    assert found.loc[("training regime", "patch"), "mean"] == of["b1b2"]
+    assert found.loc[("architecture", "all"), "pairs"] == 8
+    assert ("architecture", "conv") not in found.index
+
+
+def test_ensembles_have_members_of_one_relation():
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 3, 40)
+    logits = {name: np.eye(3)[labels] + rng.normal(size=(40, 3)) for name in MODELS["name"]}
+    made = relations.relation_ensembles(logits, labels, MODELS, [2, 3], 200, rng)
+    for row in made.itertuples():
+        members = row.models.split(",")
+        assert len(set(members)) == row.members == len(members)
+        pairs = pd.DataFrame(list(itertools.combinations(members, 2)), columns=["model_a", "model_b"])
+        assert set(relations.pair_relations(pairs, MODELS)) == {row.relation}
+    found = made.groupby(["relation", "members"])["models"].agg(set).to_dict()
+    assert found[("initialisation", 2)] == {"a1,a2"}
+    assert found[("hyper-parameters", 2)] == {"a1,a3", "a2,a3"}
+    assert found[("training regime", 2)] == {"a1,a4", "a2,a4", "a3,a4", "b1,b2"}
+    assert len(found[("architecture", 2)]) == 8
+    assert not made["models"].duplicated().any() or made.duplicated(["relation", "models"]).sum() == 0
+    assert ("architecture", 3) not in found, "there are two architectures"
+
+
+def test_what_the_config_says_of_models():
+    models = [
+        {"name": "a", "source": "train", "architecture": "vgg"},
+        {"name": "b", "source": "train", "architecture": "vgg", "training": {"learning_rate": 0.1}},
+        {"name": "c", "source": "train", "architecture": "vgg", "training": {"width": 8}},
+        {"name": "d", "source": "train", "architecture": "vgg", "eps": 0.5},
+        {"name": "e", "source": "train", "architecture": "vgg", "regime": "mixup"},
+        {"name": "f", "source": "timm", "architecture": "resnet18.a1_in1k"},
+        {"name": "g", "source": "timm", "architecture": "resnet18.a2_in1k", "hyper_parameters": "lamb"},
+        {"name": "h", "source": "timm", "architecture": "resnet18.a2_in1k", "options": {"drop_rate": 0.1}},
+    ]
+    measures = [measure for measure in TINY["measures"] if measure != "sat"]
+    study = Study(
+        TINY
+        | {"models": models, "measures": measures, "distillation": TINY["distillation"] | {"student": "a"}}
+    )
+    rows = {row["name"]: row for row in study.describe()}
+    keys = ("structure", "regime", "hyper_parameters")
+    assert {name: tuple(row[key] for key in keys) for name, row in rows.items()} == {
+        "a": ("vgg", "standard", ""),
+        "b": ("vgg", "standard", "learning_rate 0.1"),
+        "c": ("vgg (width 8)", "standard", ""),
+        "d": ("vgg", "adversarial l2 0.5", ""),
+        "e": ("vgg", "mixup", ""),
+        "f": ("resnet18", "resnet18.a1_in1k", ""),
+        "g": ("resnet18", "resnet18.a2_in1k", "lamb"),
+        "h": ("resnet18 (drop_rate 0.1)", "resnet18.a2_in1k", ""),
+    }

@@ -1,0 +1,677 @@
+"""Models from wherever the field keeps them: their head, their split points, what they take and are."""
+
+import json
+import sys
+import types
+
+import numpy as np
+import pytest
+import timm
+import torch
+import torchvision
+from safetensors.torch import save_file
+from torch import nn
+
+from modelkin.data.images import Images
+from modelkin.errors import ModelkinError
+from modelkin.networks import building, classifier, sources, tracing
+from modelkin.networks.card import weights_digest
+from modelkin.networks.checkpoints import read_checkpoint
+from modelkin.networks.folding import fold_batch_norms
+from modelkin.networks.weights import load_model, write_model
+from modelkin.study.config import Study
+from modelkin.training import evaluation
+
+
+def pictures(classes=7, channels=3, size=40, n=5):
+    rng = np.random.default_rng(0)
+    names = [str(number) for number in range(classes)]
+    ids = np.array([f"s{i}" for i in range(n)])
+    return Images(rng.random((n, channels, size, size), np.float32), np.arange(n) % classes, ids, names)
+
+
+def tensor(images):
+    return torch.from_numpy(images.floats())
+
+
+def weights_of(network, folder, wrap=lambda weights: weights, name="w.pt"):
+    torch.save(wrap(network.state_dict()), folder / name)
+    return str(folder / name)
+
+
+# the head, of every way in which people write classifiers
+
+
+class Functional(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv, self.fc = nn.Conv2d(3, 6, 3), nn.Linear(6, 7)
+
+    def forward(self, x):
+        return self.fc(self.conv(x).relu().mean((2, 3)))
+
+
+def torchvision_(name):
+    return lambda: torchvision.models.get_model(name, weights=None, num_classes=7)
+
+
+def timm_(name, **more):
+    return lambda: timm.create_model(name, num_classes=7, **more)
+
+
+NETWORKS = {
+    "sequential": (lambda: nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(3600, 7)), "2", 32),
+    "functional": (Functional, "fc", 32),
+    "torchvision resnet": (torchvision_("resnet18"), "fc", 64),
+    "torchvision mobilenet": (torchvision_("mobilenet_v2"), "classifier.1", 64),
+    "torchvision densenet": (torchvision_("densenet121"), "classifier", 64),
+    "torchvision squeezenet": (torchvision_("squeezenet1_1"), "classifier.1", 64),
+    "torchvision vit": (torchvision_("vit_b_32"), "heads.head", 224),
+    "torchvision swin": (torchvision_("swin_t"), "head", 64),
+    "timm resnet": (timm_("resnet18"), "fc", 64),
+    "timm vit": (timm_("vit_tiny_patch16_224", img_size=64), "head", 64),
+    "timm convnext": (timm_("convnext_atto"), "head.fc", 64),
+    "timm mixer": (timm_("mixer_s32_224"), "head", 224),
+    "timm mobilenetv3 (1 x 1 convolution before pooled head)": (
+        timm_("mobilenetv3_small_050"),
+        "classifier",
+        64,
+    ),
+    "timm nfnet": (timm_("nf_resnet26"), "head.fc", 64),
+}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_head_and_split_points_of_real_architectures(name):
+    torch.manual_seed(0)
+    make, head, size = NETWORKS[name]
+    network = classifier.frozen(make())
+    x = torch.rand(2, 3, size, size)
+    assert tracing.find_head(network, x) == head
+    model = classifier.Classifier(network, head, [0.0] * 3, [1.0] * 3, size)
+    representation, logits = model.both(x)
+    with torch.no_grad():
+        given = network.get_submodule(head)
+        seen = {}
+        handle = given.register_forward_hook(lambda module, inputs, output: seen.update(x=inputs[0]))
+        assert torch.equal(network(x), logits)
+        handle.remove()
+    assert torch.equal(seen["x"].flatten(1), representation)
+    points = model.split_points()
+    assert points
+    assert len({point.name for point in points}) == len(points)
+    # The definition: with a point's output put in its place, nothing of the image is needed any more.
+    for point in (points[0], points[len(points) // 2], points[-1]):
+        assert replaced(network, point.name, x) < 1e-4 * (1 + float(logits.abs().max()))
+
+
+@torch.no_grad()
+def replaced(network, name, x):
+    """How far the logits of a blank image are from those of x when a module gives what it gave for x."""
+    kept = {}
+    module = network.get_submodule(name)
+    handle = module.register_forward_hook(lambda module, inputs, output: kept.update(x=output))
+    wanted = network(x)
+    handle.remove()
+    handle = module.register_forward_hook(lambda module, inputs, output: kept["x"])
+    found = network(torch.zeros_like(x))
+    handle.remove()
+    return float((found - wanted).abs().max())
+
+
+def test_split_points_are_blocks_and_never_inside_a_skip():
+    network = classifier.frozen(torchvision.models.resnet18(weights=None))
+    points = tracing.split_points(network, torch.rand(1, 3, 64, 64))
+    names = [point.name for point in points]
+    # In torchvision's code relu and maxpool are modules; relu works in place, so bn1 gives the same tensor.
+    blocks = [f"layer{stage}.{block}" for stage in (1, 2, 3, 4) for block in (0, 1)]
+    inside = [name for name in names if name.startswith("layer") and name.count(".") > 1]
+    assert not inside
+    outer = [name if "." in name else f"{name}.1" for name in names if name.startswith("layer")]
+    assert outer == blocks, "a stage and its last block are one point, named after the stage"
+    assert names[0] == "conv1"
+    assert names[-1] == "avgpool"
+    shapes = {point.name: (point.shape, point.resolution) for point in points}
+    assert shapes["layer2"] == ((128, 8, 8), (8, 8))
+    with torch.no_grad():
+        assert replaced(network, "layer2.0.conv1", torch.rand(1, 3, 64, 64)) > 1e-3, "a skip leads past it"
+
+
+def test_multiply_adds_are_those_of_the_definition():
+    network = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.Flatten(), nn.Linear(8 * 100, 5))
+    assert tracing.multiply_adds(network, torch.rand(3, 3, 10, 10)) == 8 * 3 * 9 * 100 + 800 * 5
+    # The published 1.82 G of ResNet-18 at 224 pixels.
+    assert tracing.multiply_adds(torchvision.models.resnet18(), torch.rand(1, 3, 224, 224)) == pytest.approx(
+        1.82e9, rel=0.01
+    )
+
+
+# sizes
+
+
+def test_images_of_another_size_are_scaled_for_the_model():
+    network = nn.Sequential(nn.Flatten(), nn.Linear(3 * 64, 7))
+    model = classifier.Classifier(network, "1", [0.0] * 3, [1.0] * 3, 8)
+    x = torch.rand(2, 3, 20, 20, requires_grad=True)
+    small = torch.nn.functional.interpolate(x, (8, 8), mode="bilinear", antialias=True).clamp(0, 1)
+    assert torch.equal(model(x), network(small))
+    (gradient,) = torch.autograd.grad(model(x).sum(), x)
+    assert gradient.shape == x.shape
+    assert (gradient.abs().sum() > 0).item()
+    for method in classifier.RESIZING:
+        found = classifier.resized(x, 31, method)
+        assert found.shape == (2, 3, 31, 31)
+        assert 0 <= float(found.detach().min()) <= float(found.detach().max()) <= 1
+    ways = [classifier.resized(x, 31, method).detach() for method in classifier.RESIZING]
+    assert all((a - b).abs().max() > 1e-3 for a, b in ((ways[0], ways[1]), (ways[1], ways[2])))
+    double = x.detach().repeat_interleave(2, 2).repeat_interleave(2, 3)
+    assert torch.equal(classifier.resized(x, 40, "nearest").detach(), double)
+    assert classifier.resized(x, 20) is x
+
+
+@pytest.mark.parametrize("method", classifier.RESIZING)
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_black_and_white_pixels_have_a_gradient_through_resizing(method, value):
+    """torch's clamp gives none to pixels at its bounds, and many images are black around the object."""
+    x = torch.full((1, 1, 16, 16), value, requires_grad=True)
+    classifier.resized(x, 8, method).sum().backward()
+    plain = torch.full((1, 1, 16, 16), 0.5, requires_grad=True)
+    classifier.resized(plain, 8, method).sum().backward()
+    assert torch.equal(x.grad, plain.grad)
+    assert x.grad.sum() == pytest.approx(64, rel=1e-4)
+
+
+# timm
+
+
+def test_timm_with_a_local_file(tmp_path):
+    torch.manual_seed(0)
+    network = timm.create_model("resnet18", num_classes=7).eval()
+    path = weights_of(network, tmp_path, lambda w: {"state_dict": {f"module.{k}": v for k, v in w.items()}})
+    model = building.from_source("timm", pictures(), architecture="resnet18", weights=path, size=32)
+    x = classifier.resized(tensor(pictures()), 32)
+    mean, std = (torch.tensor(v).view(3, 1, 1) for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
+    with torch.no_grad():
+        assert torch.allclose(model(tensor(pictures())), network((x - mean) / std), atol=1e-4)
+    write_model(tmp_path / "m.json", model, [], stage="import", version=1)
+    back = load_model(tmp_path / "m.json")
+    assert torch.equal(back(x), model(x))
+    facts = json.loads((tmp_path / "m.json").read_text())["facts"]
+    assert (facts["size"], facts["head"], facts["width"]) == (32, "fc", 512)
+    known = timm.data.resolve_model_data_config(network)
+    assert (facts["interpolation"], facts["crop"]) == (known["interpolation"], known["crop_pct"])
+    assert facts["weights"] == weights_digest(network)
+
+
+def test_timm_uses_its_data_config_and_hub_folders(tmp_path):
+    """A folder as the hub holds it: config.json beside the weights."""
+    torch.manual_seed(0)
+    network = timm.create_model("resnet18", num_classes=7, act_layer="silu").eval()
+    about = {
+        "architecture": "resnet18",
+        "num_classes": 7,
+        "model_args": {"act_layer": "silu"},
+        "pretrained_cfg": {
+            "input_size": [3, 48, 48],
+            "interpolation": "bicubic",
+            "crop_pct": 0.9,
+            "mean": [0.5, 0.4, 0.3],
+            "std": [0.2, 0.3, 0.4],
+            "first_conv": "conv1",
+            "classifier": "fc",
+        },
+    }
+    (tmp_path / "config.json").write_text(json.dumps(about))
+    save_file(network.state_dict(), tmp_path / "model.safetensors")
+    model = building.from_source("timm", pictures(), architecture=f"local-dir:{tmp_path}", resize="own")
+    assert (model.size, model.resize) == (48, "bicubic")
+    assert model.mean.flatten().tolist() == pytest.approx([0.5, 0.4, 0.3])
+    x = torch.rand(2, 3, 48, 48)
+    with torch.no_grad():
+        assert torch.allclose(model.network(x), network(x), atol=1e-5)
+    file = {"architecture": f"local-dir:{tmp_path}", "weights": str(tmp_path / "model.safetensors")}
+    by_file = building.from_source("timm", pictures(), **file)
+    assert torch.equal(by_file.network(x), model.network(x)), "the folder's keywords build the network"
+    write_model(tmp_path / "m.json", model, [], stage="import", version=1)
+    (tmp_path / "model.safetensors").unlink()
+    assert torch.equal(load_model(tmp_path / "m.json")(x), model(x)), "built again without the hub"
+
+
+def offline(*args, **keywords):
+    raise ConnectionError("the network is unreachable")
+
+
+def test_timm_without_a_network(monkeypatch):
+    monkeypatch.setattr("timm.models._builder.load_pretrained", offline)
+    with pytest.raises(ModelkinError, match="'resnet18' cannot be had .*name the file as `weights`") as found:
+        sources.get("timm").take(1000, "resnet18")
+    assert "\n" not in str(found.value)
+    monkeypatch.setattr("timm.models.load_model_config_from_hf", offline)
+    with pytest.raises(ModelkinError, match="'hf-hub:timm/x' cannot be had"):
+        sources.get("timm").take(1000, "hf-hub:timm/x")
+
+
+def test_timm_names_that_do_not_exist(tmp_path):
+    with pytest.raises(ModelkinError, match="unknown architecture of timm 'resnet81'; did you mean 'resnet"):
+        sources.get("timm").take(10, "resnet81")
+    path = weights_of(timm.create_model("resnet18", num_classes=7), tmp_path)
+    with pytest.raises(ModelkinError, match=r"'fc.weight' is \(7, 512\) and not \(8, 512\)"):
+        sources.get("timm").take(8, "resnet18", path)
+    with pytest.raises(ModelkinError, match="timm cannot build 'resnet18': .*no_such"):
+        sources.get("timm").take(7, "resnet18", path, options={"no_such": 1})
+
+
+# torchvision
+
+
+def test_torchvision_with_a_local_file(tmp_path):
+    torch.manual_seed(0)
+    network = torchvision.models.mobilenet_v3_small(weights=None, num_classes=7).eval()
+    path = weights_of(network, tmp_path)
+    model = building.from_source("torchvision", pictures(), architecture="mobilenet_v3_small", weights=path)
+    assert (model.size, model.head) == (224, "classifier.3")
+    assert model.mean.flatten().tolist() == pytest.approx([0.485, 0.456, 0.406])
+    by_file = building.from_source(
+        "file", pictures(), architecture="torchvision:mobilenet_v3_small", weights=path
+    )
+    x = tensor(pictures())
+    assert torch.equal(by_file(x), model(x))
+    write_model(tmp_path / "m.json", by_file, [], stage="import", version=1)
+    assert torch.equal(load_model(tmp_path / "m.json")(x), model(x))
+
+
+@pytest.mark.parametrize("name", ["googlenet", "inception_v3"])
+def test_torchvision_by_the_name_of_its_weights(name, tmp_path, monkeypatch):
+    """Weights that come from the network are stood in for; a network made again must fit them."""
+    with_auxiliary = torchvision.models.get_model(name, weights=None, num_classes=1000, init_weights=False)
+    monkeypatch.setattr(
+        torchvision.models._api.WeightsEnum, "get_state_dict", lambda self, **_: with_auxiliary.state_dict()
+    )
+    taken = sources.get("torchvision").take(1000, name, "IMAGENET1K_V1")
+    assert taken.origin == f"torchvision {name} IMAGENET1K_V1"
+    assert taken.build["classes"] == 1000
+    again = sources.get("torchvision").network(**taken.build)
+    again.load_state_dict(taken.network.state_dict())
+    assert again.transform_input == taken.network.transform_input
+    assert taken.size == {"googlenet": 224, "inception_v3": 299}[name]
+
+
+def test_torchvision_that_cannot_be_had(monkeypatch):
+    with pytest.raises(ModelkinError, match="did you mean 'resnet18'"):
+        sources.get("torchvision").take(10, "resnet1")
+    with pytest.raises(ModelkinError, match="did you mean 'IMAGENET1K_V1'"):
+        sources.get("torchvision").take(10, "resnet18", "IMAGENET_V1")
+    monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", offline)
+    with pytest.raises(ModelkinError, match="cannot be had .*download https://.* and name the file"):
+        sources.get("torchvision").take(1000, "resnet18")
+
+
+# robustness
+
+
+def attacked(network, mean=(0.5, 0.4, 0.3), std=(0.2, 0.2, 0.25)):
+    """A state dict as the robustness library's AttackerModel has it, in DataParallel."""
+    inner = network.state_dict()
+    whole = {f"module.model.{k}": v for k, v in inner.items()}
+    whole |= {f"module.attacker.model.{k}": v for k, v in inner.items()}
+    for place in ("module.normalizer", "module.attacker.normalize"):
+        whole |= {
+            f"{place}.new_{k}": torch.tensor(v).view(3, 1, 1) for k, v in (("mean", mean), ("std", std))
+        }
+    return whole
+
+
+def test_robustness_checkpoints_are_read_without_dill(tmp_path):
+    dill = pytest.importorskip("dill")
+    torch.manual_seed(0)
+    network = torchvision.models.resnet18(weights=None, num_classes=7).eval()
+    path = tmp_path / "resnet18_l2_eps3.ckpt"
+    beside = {
+        "model": attacked(network),
+        "epoch": 3,
+        "schedule": lambda step: step,
+        "args": types.SimpleNamespace(a=1),
+    }
+    for legacy in (False, True):
+        torch.save(beside, path, pickle_module=dill, _use_new_zipfile_serialization=not legacy)
+        model = building.from_source(
+            "robustness", pictures(), architecture="imagenet/resnet18", weights=str(path), size=32
+        )
+        assert model.mean.flatten().tolist() == pytest.approx([0.5, 0.4, 0.3])
+        assert model.std.flatten().tolist() == pytest.approx([0.2, 0.2, 0.25])
+        with torch.no_grad():
+            x = torch.rand(2, 3, 32, 32)
+            assert torch.allclose(model.network(x), network(x), atol=1e-5)
+
+
+class Payload:
+    def __init__(self, mark):
+        self.mark = str(mark)
+
+    def __reduce__(self):
+        return eval, (f"open({self.mark!r}, 'w')",)
+
+
+def test_code_in_a_robustness_checkpoint_is_not_run(tmp_path):
+    network, mark = torchvision.models.resnet18(num_classes=7), tmp_path / "run"
+    path = weights_of(network, tmp_path, lambda w: {"model": attacked(network), "args": Payload(mark)})
+    taken = sources.get("robustness").take(7, "imagenet/resnet18", path)
+    assert torch.equal(taken.network.fc.weight, network.fc.weight)
+    assert not mark.exists()
+    with pytest.raises(ModelkinError, match="holds more than weights .*eval.*`trust_pickle: true`"):
+        read_checkpoint(path)
+
+
+def test_what_the_library_pickles_is_passed_over_and_not_run(tmp_path):
+    dill = pytest.importorskip("dill")
+    mark = tmp_path / "run"
+
+    class Sly:
+        def __reduce__(self):
+            return dill.loads, (dill.dumps(Payload(mark)),)
+
+    network = torchvision.models.resnet18(num_classes=7)
+    torch.save({"model": attacked(network), "args": Sly()}, tmp_path / "x.pt", pickle_module=dill)
+    sources.get("robustness").take(7, "imagenet/resnet18", str(tmp_path / "x.pt"))
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize(("name", "size"), [("cifar/resnet18", 32), ("imagenet/alexnet", 224)])
+def test_architectures_of_the_library_itself(name, size, tmp_path):
+    pytest.importorskip("robustness", reason="needs the robustness library")
+    source = sources.get("robustness")
+    torch.manual_seed(0)
+    network = source.network(name, 7).eval()
+    path = weights_of(network, tmp_path, lambda w: {"model": attacked(network)})
+    model = building.from_source("robustness", pictures(), architecture=name, weights=path)
+    assert model.size == size
+    representation, logits = model.both(torch.rand(2, 3, size, size))
+    head = model.network.get_submodule(model.head)
+    assert torch.allclose(head(representation), logits, atol=1e-4)
+    with pytest.raises(ModelkinError, match="did you mean 'resnet18'"):
+        source.network("cifar/resnet1", 7)
+
+
+def test_robustness_entries_are_checked_before_anything_runs(tmp_path):
+    (tmp_path / "x.pt").write_bytes(b"1")
+    with pytest.raises(ModelkinError, match="did you mean 'imagenet'"):
+        sources.get("robustness").check(
+            {"name": "m", "weights": str(tmp_path / "x.pt"), "architecture": "imagnet/resnet18"}
+        )
+
+
+# robustbench
+
+
+def test_robustbench_when_it_is_there_and_when_not(monkeypatch):
+    monkeypatch.setitem(sys.modules, "robustbench", None)
+    monkeypatch.setitem(sys.modules, "robustbench.utils", None)
+    with pytest.raises(ModelkinError, match="needs the package robustbench"):
+        sources.get("robustbench").take(10, "Standard")
+    stand_in = types.ModuleType("robustbench.utils")
+    network = nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 10))
+    asked = []
+
+    def load_model(name, dataset, threat_model):
+        asked.append((name, dataset, threat_model))
+        if name == "No":
+            raise KeyError(name)
+        return network
+
+    stand_in.load_model = load_model
+    monkeypatch.setitem(sys.modules, "robustbench", types.ModuleType("robustbench"))
+    monkeypatch.setitem(sys.modules, "robustbench.utils", stand_in)
+    model = building.from_source("robustbench", pictures(classes=10), architecture="Standard")
+    assert model.size == 32
+    assert asked == [("Standard", "cifar10", "Linf")]
+    with pytest.raises(ModelkinError, match="RobustBench's model 'No' cannot be had"):
+        sources.get("robustbench").take(10, "No", options={"threat_model": "L2"})
+
+
+# what every source is checked for
+
+
+class Noisy(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(3 * 1600, 7)
+
+    def forward(self, x):
+        return self.fc(nn.functional.dropout(x.flatten(1), 0.5, training=True))
+
+
+class Batchwise(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.norm = nn.BatchNorm2d(3, track_running_stats=False)
+        self.fc = nn.Linear(3 * 1600, 7)
+
+    def forward(self, x):
+        return self.fc(self.norm(x).flatten(1))
+
+
+class Dictionary(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(3 * 1600, 7)
+
+    def forward(self, x):
+        return {"logits": self.fc(x.flatten(1))}
+
+
+@pytest.mark.parametrize(
+    ("network", "said"),
+    [
+        (Noisy, "other logits when asked again; it keeps dropout"),
+        (Batchwise, "depend on the other images of its batch"),
+        (Dictionary, "returns dict; it must return logits"),
+    ],
+)
+def test_models_that_are_not_in_eval_mode_or_return_something_else(network, said, monkeypatch):
+    monkeypatch.setattr(
+        sources.get("file"), "take", lambda classes, **_: sources.Taken(network(), "here", {"a": 1})
+    )
+    with pytest.raises(ModelkinError, match=said):
+        building.from_source("file", pictures())
+
+
+def test_another_number_of_channels_is_not_converted_silently(tmp_path):
+    path = weights_of(timm.create_model("resnet18", num_classes=7), tmp_path)
+    with pytest.raises(ModelkinError, match="takes 3 channels .* dataset's images have 1; .*`channels: 3`"):
+        building.from_source("timm", pictures(channels=1), architecture="resnet18", weights=path)
+
+
+def test_a_wrong_number_of_classes_is_refused():
+    network = nn.Sequential(nn.Flatten(), nn.Linear(3 * 1600, 9))
+    model = classifier.Classifier(network, "1", [0.0] * 3, [1.0] * 3, 40)
+    with pytest.raises(ModelkinError, match=r"outputs of shape \(9,\), but the dataset has 7 classes"):
+        building.check_fits(model, pictures(), "mine")
+
+
+def test_the_same_weights_have_the_same_digest_and_others_not():
+    network = nn.Linear(3, 2)
+    first = weights_digest(network)
+    assert weights_digest(nn.Linear(3, 2)) != first
+    twin = nn.Linear(3, 2)
+    twin.load_state_dict(network.state_dict())
+    assert weights_digest(twin) == first
+    assert weights_digest(network.half()) != first
+
+
+# accuracies
+
+
+class Fixed(nn.Module):
+    """Names the label that stands in the first pixel, or always class 0."""
+
+    def __init__(self, knows):
+        super().__init__()
+        self.knows, self.head = knows, nn.Linear(4, 4)
+        with torch.no_grad():
+            self.head.weight.copy_(torch.eye(4))
+            self.head.bias.zero_()
+
+    def forward(self, x):
+        label = (x[:, 0, 0, 0] * 10).round().long()
+        return self.head(nn.functional.one_hot(label if self.knows else label * 0, 4).float())
+
+
+@pytest.mark.parametrize(("knows", "accuracy", "chance"), [(True, 1.0, False), (False, 0.25, True)])
+def test_a_model_at_chance_is_told(knows, accuracy, chance):
+    labels = np.arange(80) % 4
+    pixels = np.zeros((80, 1, 4, 4), np.float32)
+    pixels[:, 0, 0, 0] = labels / 10
+    images = Images(pixels, labels, np.arange(80).astype(str), list("abcd"))
+    model = classifier.frozen(classifier.Classifier(Fixed(knows), "head", [0.0], [1.0], 4))
+    assert evaluation.model_accuracy(model, images) == accuracy
+    model.forward = lambda x: Fixed.forward(model.network, x) + 0 * x.sum()
+    found = evaluation.evaluate_model(
+        model, images, norm="linf", radius=0.01, steps=1, step_size=0.01, samples=8
+    )
+    assert found["at_chance"] is chance
+    assert found["clean_accuracy"] == accuracy
+    assert found["autoattack_accuracy"] is None
+
+
+@pytest.mark.parametrize("norm", ["l2", "linf"])
+@pytest.mark.parametrize("classes", [2, 5])
+def test_autoattack_is_at_least_as_strong_as_pgd(norm, classes):
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Flatten(), nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, classes))
+    model = classifier.frozen(classifier.Classifier(network, "3", [0.5], [0.5], 8))
+    rng = np.random.default_rng(0)
+    pixels = rng.random((24, 1, 8, 8), np.float32)
+    labels = model(torch.from_numpy(pixels)).argmax(1).numpy()
+    images = Images(pixels, labels, np.arange(24).astype(str), list("abcde")[:classes])
+    radius = {"l2": 0.2, "linf": 0.02}[norm]
+    found = evaluation.evaluate_model(
+        model, images, norm=norm, radius=radius, steps=10, step_size=radius / 4, autoattack=24
+    )
+    assert found["clean_accuracy"] == 1
+    assert found["autoattack_accuracy"] <= found["adversarial_accuracy"] + 1e-9
+    assert found["autoattack_accuracy"] < 1
+
+
+# entries
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        ({"source": "timm"}, "source 'timm' needs an architecture"),
+        ({"source": "torchvison", "architecture": "resnet18"}, "did you mean 'torchvision'"),
+        ({"source": "robustness", "architecture": "resnet18"}, "needs a weights"),
+        (
+            {"source": "timm", "architecture": "resnet18", "recipe": "trades"},
+            "'recipe' is not for source 'timm'",
+        ),
+        ({"source": "robustbench", "architecture": "X", "weights": "w"}, "'weights' is not for source"),
+    ],
+)
+def test_wrong_entries(entry, said):
+    from conftest import TINY
+
+    made = dict(TINY, models=[*TINY["models"], {"name": "mine", **entry}])
+    with pytest.raises(ModelkinError, match=said):
+        Study(made)
+
+
+@pytest.mark.parametrize("source", ["timm", "torchvision", "robustness", "file"])
+def test_a_checkpoint_that_is_not_there_keeps_a_run_from_starting_but_is_no_wrong_config(source, tmp_path):
+    from conftest import TINY
+
+    entry = {"name": "mine", "source": source, "architecture": "resnet18", "weights": str(tmp_path / "x.pt")}
+    if source == "file":
+        entry["architecture"] = "timm:resnet18"
+    study = Study(dict(TINY, models=[*TINY["models"], entry]))
+    said = f"the checkpoint of model 'mine', {tmp_path / 'x.pt'}, does not exist; put it there."
+    assert study.missing() == {"models/mine": said}
+    assert study.weights_file("mine") == []
+    (tmp_path / "x.pt").touch()
+    with pytest.raises(ModelkinError, match="x.pt, is empty"):
+        Study(dict(TINY, models=[*TINY["models"], entry]))
+    (tmp_path / "x.pt").write_bytes(b"1")
+    study = Study(dict(TINY, models=[*TINY["models"], entry]))
+    assert study.missing() == {}
+    assert study.weights_file("mine") == [str(tmp_path / "x.pt")]
+
+
+def test_entries_that_name_downloads_need_no_file():
+    from conftest import TINY
+
+    entries = [
+        {"name": "a", "source": "timm", "architecture": "resnet18.a1_in1k"},
+        {"name": "b", "source": "torchvision", "architecture": "resnet18", "weights": "IMAGENET1K_V1"},
+    ]
+    study = Study(dict(TINY, models=[*TINY["models"], *entries]))
+    assert study.weights_file("a") == study.weights_file("b") == []
+    assert study.missing() == {}
+    assert study.entry("b") == {
+        "source": "torchvision",
+        "architecture": "resnet18",
+        "weights": "IMAGENET1K_V1",
+    }
+    assert [row["architecture"] for row in study.describe()][-2:] == ["resnet18", "resnet18"]
+
+
+# folding
+
+
+def with_statistics(network):
+    """The network with batch norms that do something."""
+    torch.manual_seed(0)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_mean.normal_()
+            module.running_var.uniform_(0.5, 2)
+            nn.init.uniform_(module.weight, 0.5, 1.5)
+            nn.init.normal_(module.bias)
+    return classifier.frozen(network)
+
+
+def norms(network):
+    return sum(isinstance(module, nn.BatchNorm2d) for module in network.modules())
+
+
+@pytest.mark.parametrize(
+    ("make", "left"),
+    [
+        (torchvision_("resnet18"), 0),
+        (timm_("mobilenetv2_100"), 0),
+        (torchvision_("densenet121"), 62),  # norms that stand before their convolutions stay
+    ],
+)
+def test_folding_gives_the_same_function_with_fewer_norms(make, left):
+    network = with_statistics(make())
+    x = torch.rand(4, 3, 64, 64)
+    there, folded = norms(network), fold_batch_norms(network, x)
+    assert norms(network) == there > left == norms(folded)
+    assert torch.allclose(folded(x), network(x), rtol=1e-3, atol=1e-4 * float(network(x).abs().max()))
+    assert tracing.find_head(folded, x) == tracing.find_head(network, x)
+
+
+class Shared(nn.Module):
+    """A convolution's output is used beside its norm too, one norm is used twice, and one pair is."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.norm, self.twice = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.BatchNorm2d(4)
+        self.plain, self.good = nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4)
+        self.again, self.too = nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4)
+        self.fc = nn.Linear(4, 7)
+
+    def forward(self, x):
+        x = self.first(x)
+        x = self.twice(self.twice(x + self.norm(x)))
+        x = self.too(self.again(self.too(self.again(x))))
+        return self.fc(self.good(self.plain(x)).mean((2, 3)))
+
+
+def test_what_is_used_elsewhere_is_not_folded():
+    network = with_statistics(Shared())
+    x = torch.rand(4, 3, 10, 10)
+    folded = fold_batch_norms(network, x)
+    assert torch.allclose(folded(x), network(x), rtol=1e-3, atol=1e-4)
+    kinds = {name: type(module).__name__ for name, module in folded.named_children()}
+    assert kinds["norm"] == kinds["twice"] == kinds["too"] == "BatchNorm2d"
+    assert kinds["good"] == "Identity"

@@ -1,0 +1,40 @@
+"""The examples of the documentation run as they stand."""
+
+import re
+import sys
+
+import pytest
+from conftest import ROOT
+
+from modelkin.comparison import measures
+
+PAGES = ["README.md", "docs/package.md", "docs/sharing.md"]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_examples_run(finished, page, monkeypatch, capsys):
+    monkeypatch.chdir(finished.folder)
+    text = (ROOT / page).read_text()
+    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    assert blocks
+    names = {}
+    for block in blocks:
+        exec(compile(block.replace("results/digits", "results/tiny"), page, "exec"), names)
+    assert capsys.readouterr().out
+
+
+def test_the_example_of_a_measure_is_one(tmp_path, monkeypatch):
+    from modelkin import compare
+
+    text = (ROOT / "docs" / "extending.md").read_text()
+    (tmp_path / "mean_difference.py").write_text(re.search(r"```python\n(.*?)```", text, re.DOTALL)[1])
+    monkeypatch.setattr(measures, "__path__", [*measures.__path__, str(tmp_path)])
+    assert "mean_difference" in measures.names()
+    assert compare("mean_difference", [[0.0, 0], [1, 1]], [[1.0, 1], [1, 1]]).value == 0.5
+    sys.modules.pop("modelkin.comparison.measures.mean_difference")
+
+
+def test_links_between_pages_lead_somewhere():
+    for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "results" / "README.md"]:
+        for target in re.findall(r"\]\((?!http)([^)#]+)\)", page.read_text()):
+            assert (page.parent / target).exists(), (page.name, target)

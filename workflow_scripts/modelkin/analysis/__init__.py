@@ -1,0 +1,1 @@
+"""What follows from similarities: clusters, components, ensembles, relations, recommendations."""

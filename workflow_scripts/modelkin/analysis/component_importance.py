@@ -1,0 +1,141 @@
+"""What architectures are made of, and how far that explains which models are alike (hwang2024, Section 4.1).
+
+It takes components as words in a table, whoever wrote them there, and knows nothing of networks.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+
+from modelkin.analysis import tables
+from modelkin.analysis.tables import each_matrix
+
+FEWEST = 6  # pairs to fit anything to: those of four models
+
+
+def differences(components: pd.DataFrame, pairs: pd.DataFrame) -> np.ndarray:
+    """(pairs, components) of 0 and 1: where two models differ (hwang2024's Hamming distance, one by one).
+
+    pairs: model_a and model_b.
+    """
+    table = components.set_index("model")
+    a, b = (table.loc[pairs[side]].to_numpy() for side in ("model_a", "model_b"))
+    return (a != b).astype(float)
+
+
+def importance(
+    components: pd.DataFrame, pairs: pd.DataFrame, *, repeats: int = 10, seed: int = 0
+) -> tuple[pd.DataFrame, dict[str, float]]:
+    """How much each component's difference says of similarity (hwang2024, Section 4.1 and Fig. 3).
+
+    pairs: model_a, model_b, value, for two different models each. Gradient boosting (Friedman 2001) from
+    :func:`differences` to values; the importance of a component is by how much R2 falls when its column is
+    permuted (Breiman 2001): columns component, importance (mean over ``repeats``), importance_sd, varies
+    (whether any two models differ in it). Components that go together share their importance.
+
+    The scores: r2_fitted, of the pairs that it was fitted to; r2_new_models, of pairs with a model that the
+    regressor never saw (groups of models left out one after the other, predictions pooled), NaN for fewer
+    than five models; pairs and models. Importance says little where r2_new_models is not above 0. All are
+    NaN for fewer than six pairs, and for pairs that are all alike.
+    """
+    from sklearn.ensemble import GradientBoostingRegressor  # slow to import
+    from sklearn.inspection import permutation_importance
+
+    names = [name for name in components if name != "model"]
+    features, values = differences(components, pairs), pairs["value"].to_numpy(float)
+    if len(pairs) < FEWEST or np.ptp(values) <= 1e-12 * np.abs(values).max():
+        undefined = dict.fromkeys(("importance", "importance_sd"), math.nan)
+        scores = dict.fromkeys(("r2_fitted", "r2_new_models"), math.nan)
+        table = pd.DataFrame({"component": names, **undefined, "varies": features.any(0)})
+        return table, scores | {"pairs": len(pairs), "models": len(components)}
+    regressor = GradientBoostingRegressor(random_state=seed % 2**32).fit(features, values)
+    found = permutation_importance(
+        regressor, features, values, scoring="r2", n_repeats=repeats, random_state=seed % 2**32
+    )
+    table = pd.DataFrame(
+        {
+            "component": names,
+            "importance": found.importances_mean,
+            "importance_sd": found.importances_std,
+            "varies": features.any(0),
+        }
+    )
+    scores = {
+        "r2_fitted": float(regressor.score(features, values)),
+        "r2_new_models": _of_new_models(features, pairs, seed),
+        "pairs": len(pairs),
+        "models": len(components),
+    }
+    return table.sort_values("importance", ascending=False, kind="stable", ignore_index=True), scores
+
+
+def _of_new_models(features: np.ndarray, pairs: pd.DataFrame, seed: int, folds: int = 5) -> float:
+    """R2 of pairs with a model that was left out, against the mean of the pairs that were not."""
+    from sklearn.ensemble import GradientBoostingRegressor
+
+    values = pairs["value"].to_numpy(float)
+    names = np.array(sorted({*pairs["model_a"], *pairs["model_b"]}))
+    if len(names) < 5:
+        return math.nan
+    left = right = 0.0
+    shuffled = np.random.default_rng(seed).permutation(names)
+    for out in np.array_split(shuffled, min(folds, len(names))):
+        new = (pairs["model_a"].isin(out) | pairs["model_b"].isin(out)).to_numpy()
+        fitted = GradientBoostingRegressor(random_state=seed % 2**32).fit(features[~new], values[~new])
+        left += float(((values[new] - fitted.predict(features[new])) ** 2).sum())
+        right += float(((values[new] - values[~new].mean()) ** 2).sum())
+    return 1 - left / right if right > 0 else math.nan
+
+
+def keywords(components: pd.DataFrame, clusters: np.ndarray, top: int = 5) -> pd.DataFrame:
+    """The components that stand for each cluster (hwang2024, Table 1): cluster, rank, keyword, weight.
+
+    clusters: (M,) of the models in order. Each architecture is a document whose words are its components;
+    the weight of a keyword is the mean of TF-IDF over the cluster's models, with TF 1 / number of components
+    and IDF ln(models / models that have it). Words that all models have are no keywords.
+    """
+    names = [name for name in components if name != "model"]
+    words = pd.DataFrame({name: f"{name.replace('_', ' ')}: " + components[name] for name in names})
+    counts = words.melt()["value"].value_counts()
+    weights = np.log(len(components) / counts) / len(names)
+    rows = []
+    for cluster in sorted(set(clusters)):
+        inside = words[np.asarray(clusters) == cluster]
+        share = inside.melt()["value"].value_counts() / len(inside)
+        weighted = (share * weights.reindex(share.index)).sort_values(ascending=False, kind="stable")
+        # Ties in the order of the words, whatever the order of the models.
+        best = sorted(weighted[weighted > 0].items(), key=lambda item: (-round(item[1], 12), item[0]))[:top]
+        rows += [
+            {"cluster": cluster, "rank": rank, "keyword": word, "weight": weight}
+            for rank, (word, weight) in enumerate(best, start=1)
+        ]
+    return pd.DataFrame(rows, columns=["cluster", "rank", "keyword", "weight"])
+
+
+def component_tables(
+    table: pd.DataFrame, similarity: pd.DataFrame, clusters: pd.DataFrame, *, seed: int
+) -> dict[str, pd.DataFrame]:
+    """Tables component_importance, component_scores and component_keywords, per measure and kind.
+
+    table: the components of every model in order; clusters: the table of that name.
+    """
+    values = tables.both_directions(similarity)
+    values = values[values["model_a"] < values["model_b"]].dropna(subset="value")
+    importances, scores, keywords = [], [], []
+    for measure, kind, pairs in each_matrix(values):
+        which = {"measure": measure, "kind": kind}
+        found, score = importance(table, pairs, seed=seed)
+        importances.append(found.assign(**which))
+        scores.append({**which, **score})
+        here = clusters.query("measure == @measure and kind == @kind").set_index("model")
+        clustered = table[table["model"].isin(here.index)]
+        labels = here.loc[clustered["model"], "cluster"].to_numpy()
+        keywords.append(keywords(clustered, labels).assign(**which))
+    return {
+        "component_importance": pd.concat(importances, ignore_index=True),
+        "component_scores": pd.DataFrame(scores),
+        "component_keywords": pd.concat(keywords, ignore_index=True),
+    }

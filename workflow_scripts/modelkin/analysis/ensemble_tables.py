@@ -1,0 +1,70 @@
+"""The analyses of a whole study: clusters, ensembles and distillation, from tables to tables.
+
+What is done for one matrix or one ensemble stands in :mod:`clusters` and :mod:`ensembles`; here it
+is done for every measure on every kind of probe.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from modelkin.analysis import clusters, correlations, ensembles, relations, tables
+from modelkin.errors import ModelkinError
+
+
+def ensemble_tables(
+    logits: Mapping[str, np.ndarray],
+    labels: np.ndarray,
+    similarity: pd.DataFrame,
+    models: pd.DataFrame,
+    directions: Mapping[str, str],
+    *,
+    sizes: Sequence[int],
+    draws: int,
+    clusters_by: Mapping[str, str],
+    rng: np.random.Generator,
+) -> dict[str, pd.DataFrame]:
+    """Tables ensemble_pairs, ensemble_correlations, ensemble_clusters, ensemble_choices, ensemble_relations
+    and ensemble_best.
+
+    logits: (n, C) of each model, in the order of the study; labels (n,). Sizes that the study is
+    too small for are left out. clusters_by: the measure and kind by which models are clustered, into
+    as many clusters as the largest ensemble has members; those for which it is undefined are in no cluster,
+    so ensembles from clusters can be fewer.
+    """
+    names = list(logits)
+    sizes = [size for size in sizes if size <= len(names)]
+    pairs = ensembles.pair_ensembles(logits, labels)
+    rows = similarity[
+        (similarity["measure"] == clusters_by["measure"]) & (similarity["kind"] == clusters_by["kind"])
+    ]
+    rows, dropped = tables.defined_square(rows)
+    clustered = {name: values for name, values in logits.items() if name not in dropped}
+    able = [size for size in sizes if size <= len(clustered)]
+    if not able:
+        raise ModelkinError(
+            f"{clusters_by['measure']} on {clusters_by['kind']} probes is undefined for "
+            f"{', '.join(dropped)}: too few models are left to cluster for ensembles of {min(sizes)}; choose "
+            "another measure or smaller sizes (ensembles: clusters_by, sizes)."
+        )
+    near = clusters.affinity(
+        clusters.similarity_matrix(rows, list(clustered)), directions[clusters_by["measure"]]
+    )
+    groups = clusters.spectral(near, max(able), seed=int(rng.integers(2**31))).labels
+    return {
+        "ensemble_pairs": pairs,
+        "ensemble_correlations": correlations.with_similarity(
+            pairs, similarity, "error_reduction_rate", seed=int(rng.integers(2**31))
+        ),
+        "ensemble_clusters": ensembles.cluster_ensembles(clustered, labels, groups, able, draws, rng),
+        "ensemble_choices": ensembles.chosen_ensembles(
+            logits, labels, similarity, sizes, draws, rng, directions
+        ),
+        "ensemble_relations": relations.relation_ensembles(logits, labels, models, sizes, draws, rng),
+        "ensemble_best": ensembles.best_ensembles(
+            logits, labels, [size for size in (2, 3) if size <= len(names)], rng
+        ),
+    }

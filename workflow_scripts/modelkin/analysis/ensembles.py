@@ -1,0 +1,276 @@
+"""Ensembles that average logits, and how to choose their members (hwang2024, Section 5.1)."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from modelkin.analysis.clusters import similarity_matrix
+from modelkin.analysis.tables import defined_square
+from modelkin.errors import ModelkinError
+
+EXHAUSTIVE = 20_000
+GROWN = 10  # smaller sets that larger ones are made of where there are too many
+EVALUATED = ("error", "mean_member_error", "error_reduction_rate", "all_wrong")
+
+
+def ensemble_error(logits: np.ndarray, labels: np.ndarray) -> float:
+    """Top-1 error from 0 to 1 of logits (n, C), given labels (n,); of tied classes the first counts."""
+    return float((np.argmax(logits, axis=1) != labels).mean())
+
+
+def evaluate_ensemble(members: Sequence[np.ndarray], labels: np.ndarray) -> dict[str, float]:
+    """Of one ensemble: error, mean_member_error, error_reduction_rate and all_wrong.
+
+    members: logits (n, C) of each; labels (n,). The error reduction rate is 1 - error of the
+    ensemble / mean error of its members (hwang2024, Section 5.1), NaN if no member errs, below 0 if
+    the ensemble is worse than its mean member. all_wrong: share of the images that every member
+    gets wrong (hwang2024, Fig. 7c).
+    """
+    stack = np.stack(members).astype(np.float64)
+    wrong = stack.argmax(2) != labels
+    together, mean = ensemble_error(stack.mean(0), labels), float(wrong.mean())
+    return {
+        "error": together,
+        "mean_member_error": mean,
+        "error_reduction_rate": 1 - together / mean if mean > 0 else math.nan,
+        "all_wrong": float(wrong.all(0).mean()),
+    }
+
+
+def pair_ensembles(logits: Mapping[str, np.ndarray], labels: np.ndarray) -> pd.DataFrame:
+    """A row for every two different models: model_a, model_b, error_a, error_b and what
+    :func:`evaluate` returns.
+    """
+    _checked(logits, labels, [2])
+    alone = {name: ensemble_error(values, labels) for name, values in logits.items()}
+    rows = [
+        {
+            "model_a": a,
+            "model_b": b,
+            "error_a": alone[a],
+            "error_b": alone[b],
+            **evaluate_ensemble([logits[a], logits[b]], labels),
+        }
+        for a, b in itertools.combinations(logits, 2)
+    ]
+    return pd.DataFrame(rows)
+
+
+def cluster_ensembles(
+    logits: Mapping[str, np.ndarray],
+    labels: np.ndarray,
+    clusters: np.ndarray,
+    sizes: Sequence[int],
+    draws: int,
+    rng: np.random.Generator,
+) -> pd.DataFrame:
+    """Ensembles of N models that come from k clusters, for every k up to N (hwang2024, Fig. 7 and 8).
+
+    clusters: the cluster (M,) of each model, the same for every k. Each draw takes k of the clusters
+    that together have N models, one model from each of these, and the others from anywhere in them.
+    Columns members (N), clusters (k), draw, and what :func:`evaluate` returns; the k for which no
+    clusters have enough models are left out.
+    """
+    _checked(logits, labels, sizes)
+    if np.shape(clusters) != (len(logits),):
+        raise ModelkinError(f"clusters of {np.size(clusters)} models do not go with logits of {len(logits)}.")
+    stack = list(logits.values())
+    rows = []
+    for size in sizes:
+        for k in range(1, size + 1):
+            choices = _clusters_to_draw_from(clusters, k, size)
+            for draw in range(draws if choices else 0):
+                members = _one_of_each(choices[rng.integers(len(choices))], size, rng)
+                found = evaluate_ensemble([stack[i] for i in members], labels)
+                rows.append({"members": size, "clusters": k, "draw": draw, **found})
+    return pd.DataFrame(rows)
+
+
+def chosen_ensembles(
+    logits: Mapping[str, np.ndarray],
+    labels: np.ndarray,
+    similarity: pd.DataFrame,
+    sizes: Sequence[int],
+    draws: int,
+    rng: np.random.Generator,
+    directions: Mapping[str, str],
+) -> pd.DataFrame:
+    """The most diverse set of N models by each measure, against random sets of N (hwang2024, Table 3).
+
+    Most diverse: the lowest mean similarity (highest mean distance) over its pairs; all sets are
+    tried if there are at most 20,000, else the set grows greedily from the most diverse pair. Models for
+    which a measure is undefined with others are in none of its sets, be they chosen or random; there is no
+    row where too few are left. directions: 'similarity' or 'distance' by measure. Columns kind, measure,
+    members (N), models (joined by commas), its error and error_reduction_rate, mean and sd of both over the
+    random sets (the same ones for all measures of the same models; random_err_*: error reduction rate),
+    better_than_random: share of the random sets with a higher error of the ensemble; left_out (joined by
+    commas). Raises ModelkinError if a pair is missing.
+    """
+    _checked(logits, labels, sizes)
+    squares = {}
+    for (measure, kind), part in similarity.groupby(["measure", "kind"], sort=False):
+        known, dropped = defined_square(part)
+        names = tuple(name for name in logits if name not in dropped)
+        closeness = similarity_matrix(known, list(names)) * (1 if directions[measure] == "similarity" else -1)
+        squares[measure, kind] = names, closeness, dropped
+    rows = []
+    for size in sizes:
+        random = {tuple(logits): _random(logits, labels, size, draws, rng)}
+        for (measure, kind), (names, closeness, dropped) in squares.items():
+            if len(names) < size:
+                continue
+            if names not in random:
+                random[names] = _random({name: logits[name] for name in names}, labels, size, draws, rng)
+            members = [names[i] for i in most_diverse(closeness, size)]
+            found = evaluate_ensemble([logits[name] for name in members], labels)
+            others = random[names]
+            rows.append(
+                {
+                    "kind": kind,
+                    "measure": measure,
+                    "members": size,
+                    "models": ",".join(members),
+                    "error": found["error"],
+                    "error_reduction_rate": found["error_reduction_rate"],
+                    "random_error_mean": others["error"].mean(),
+                    "random_error_sd": others["error"].std(),
+                    "random_err_mean": others["error_reduction_rate"].mean(),
+                    "random_err_sd": others["error_reduction_rate"].std(),
+                    "better_than_random": (others["error"] > found["error"]).mean(),
+                    "left_out": ",".join(dropped),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def _random(
+    logits: Mapping[str, np.ndarray], labels: np.ndarray, size: int, draws: int, rng: np.random.Generator
+) -> pd.DataFrame:
+    """What :func:`evaluate` says of so many random sets."""
+    stack = list(logits.values())
+    sets = [rng.choice(len(stack), size, replace=False) for _ in range(draws)]
+    return pd.DataFrame([evaluate_ensemble([stack[i] for i in each], labels) for each in sets])
+
+
+def best_ensembles(
+    logits: Mapping[str, np.ndarray],
+    labels: np.ndarray,
+    sizes: Sequence[int],
+    rng: np.random.Generator,
+    splits: int = 200,
+) -> pd.DataFrame:
+    """For each size the ensemble with the lowest error, and what can be expected of choosing it so.
+
+    All sets are tried if there are at most 20,000; else those that add a model to one of the ten best that
+    are smaller. The lowest of many errors is too low by luck, so the gain is that of sets (and of single
+    models) chosen on a random half of the images and looked at on the other: its mean and the range of
+    95 % of the splits. Columns members, models (joined by commas), error and single (the best model alone)
+    with single_error, all on all images; gain, gain_low, gain_high; chosen_again: share of the splits
+    that choose the same set; n (images).
+    """
+    _checked(logits, labels, sizes)
+    names = list(logits)
+    halves = [rng.permutation(len(labels)) < len(labels) // 2 for _ in range(splits)]
+    stack = list(logits.values())
+    alone = np.stack([values.argmax(1) != labels for values in stack])
+    sets, wrong = [(i,) for i in range(len(names))], alone
+    rows = []
+    for size in range(2, max(sizes) + 1):
+        sets = _candidates(len(names), size, sets, wrong)
+        sums = (np.sum([stack[i] for i in members], axis=0, dtype=np.float64) for members in sets)
+        wrong = np.stack([values.argmax(1) != labels for values in sums])
+        if size not in sizes:
+            continue
+        first, single = _lowest(wrong.mean(1)), _lowest(alone.mean(1))
+        picked = [_lowest(wrong[:, half].mean(1)) for half in halves]
+        gains = [
+            alone[_lowest(alone[:, half].mean(1)), ~half].mean() - wrong[pick, ~half].mean()
+            for pick, half in zip(picked, halves, strict=True)
+        ]
+        low, high = np.quantile(gains, [0.025, 0.975])
+        rows.append(
+            {
+                "members": size,
+                "models": ",".join(names[i] for i in sets[first]),
+                "error": float(wrong[first].mean()),
+                "single": names[single],
+                "single_error": float(alone[single].mean()),
+                "gain": float(np.mean(gains)),
+                "gain_low": float(low),
+                "gain_high": float(high),
+                "chosen_again": float(np.mean(np.array(picked) == first)),
+                "n": len(labels),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _candidates(models: int, size: int, smaller: list[tuple[int, ...]], wrong: np.ndarray) -> list:
+    """The sets of so many models that :func:`best` tries; wrong (sets, n) of the smaller ones."""
+    if math.comb(models, size) <= EXHAUSTIVE:
+        return list(itertools.combinations(range(models), size))
+    grown = {
+        tuple(sorted((*smaller[i], model)))
+        for i in np.argsort(wrong.mean(1), kind="stable")[:GROWN]
+        for model in set(range(models)) - set(smaller[i])
+    }
+    return sorted(grown)
+
+
+def most_diverse(closeness: np.ndarray, size: int) -> tuple[int, ...]:
+    """The ``size`` models with the lowest mean closeness (M, M) over their pairs; the first if tied."""
+    models = len(closeness)
+    if math.comb(models, size) <= EXHAUSTIVE:
+        sets = np.array(list(itertools.combinations(range(models), size)))
+        total = sum(closeness[sets[:, i], sets[:, j]] for i, j in itertools.combinations(range(size), 2))
+        return tuple(int(i) for i in sets[_lowest(total)])
+    pair = np.array(list(itertools.combinations(range(models), 2)))
+    members = [int(i) for i in pair[_lowest(closeness[pair[:, 0], pair[:, 1]])]]
+    while len(members) < size:
+        rest = [i for i in range(models) if i not in members]
+        members.append(rest[_lowest(closeness[np.ix_(rest, members)].sum(1))])
+    return tuple(sorted(members))
+
+
+def _lowest(values: np.ndarray) -> int:
+    """Where the first of the lowest values is; those equal but for rounding are tied."""
+    return int(np.argmax(values <= np.min(values) + 1e-12 * np.max(np.abs(values))))
+
+
+def _clusters_to_draw_from(labels: np.ndarray, k: int, size: int) -> list[tuple[np.ndarray, ...]]:
+    """Every k clusters, as the places of their models, that together have ``size`` models."""
+    groups = [np.flatnonzero(labels == label) for label in np.unique(labels)]
+    return [each for each in itertools.combinations(groups, k) if sum(map(len, each)) >= size]
+
+
+def _one_of_each(groups: Sequence[np.ndarray], size: int, rng: np.random.Generator) -> list[int]:
+    first = [int(rng.choice(group)) for group in groups]
+    rest = [int(i) for group in groups for i in group if i not in first]
+    return first + [int(i) for i in rng.choice(rest, size - len(first), replace=False)]
+
+
+def _checked(logits: Mapping[str, np.ndarray], labels: np.ndarray, sizes: Sequence[int]) -> None:
+    """ModelkinError unless logits are finite and of the same images and classes, and sizes possible."""
+    for size in sizes:
+        if not 1 <= size <= len(logits):
+            raise ModelkinError(
+                f"an ensemble of {size} cannot be made of {len(logits)} models; choose sizes within them."
+            )
+    first, shape = next((name, values.shape) for name, values in logits.items())
+    for name, values in logits.items():
+        if values.shape != shape:
+            raise ModelkinError(
+                f"logits of the members differ in shape: '{first}' has {shape}, '{name}' {values.shape}; "
+                "all must be of the same images and classes."
+            )
+        if not np.isfinite(values).all():
+            raise ModelkinError(f"logits of '{name}' hold NaN or infinite values; leave the model out.")
+    if shape[0] != len(labels):
+        raise ModelkinError(
+            f"{shape[0]} images have logits, but {len(labels)} have labels; both must be of the same images."
+        )

@@ -1,0 +1,52 @@
+"""What to do with the study's own models: which to ensemble and who is to teach."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+
+def recommendations_table(
+    best: pd.DataFrame, students: pd.DataFrame | None, *, student: str | None = None
+) -> pd.DataFrame:
+    """What to do with the study's own models: a row for each ensemble of ``best``, and one for the teacher.
+
+    Columns use, models, against, gain, gain_low, gain_high, chosen_again, n, basis. The gain of an ensemble
+    is accuracy over the best model alone, that of a teacher the student's accuracy over the mean of all
+    teachers. It is what choosing on one part (images, repeats of the student) brings on the other, NaN where
+    there is no other part.
+    """
+    shared = ["models", "gain", "gain_low", "gain_high", "chosen_again", "n"]
+    rows = best[shared].assign(
+        use="ensemble of " + best["members"].astype(str), against=best["single"], basis="halves of the images"
+    )
+    if students is not None:
+        rows = pd.concat([rows, pd.DataFrame([_teacher(students) | {"use": f"teacher of {student}"}])])
+    return rows[["use", "models", "against", *shared[1:], "basis"]].reset_index(drop=True)
+
+
+def _teacher(students: pd.DataFrame) -> dict[str, Any]:
+    """The teacher whose students are best, as a row of :func:`recommendations`.
+
+    students: teacher, repeat, student_accuracy, every teacher in every repeat. The gain is that of teachers
+    chosen by all repeats but one and looked at in that one; low and high are the ends over repeats.
+    """
+    grid = students.pivot_table(index="repeat", columns="teacher", values="student_accuracy", sort=False)
+    first = grid.mean().idxmax()
+    picked = [grid.drop(index=repeat).mean().idxmax() for repeat in grid.index] if len(grid) > 1 else []
+    gains = [
+        grid.loc[repeat, pick] - grid.loc[repeat].mean()
+        for repeat, pick in zip(grid.index, picked, strict=False)
+    ]
+    gain = (np.mean(gains), np.min(gains), np.max(gains)) if gains else (math.nan,) * 3
+    return {
+        "models": first,
+        "against": "mean of all teachers",
+        **dict(zip(("gain", "gain_low", "gain_high"), map(float, gain), strict=True)),
+        "chosen_again": float(np.mean([pick == first for pick in picked])) if picked else math.nan,
+        "n": len(grid),
+        "basis": "repeats of the student",
+    }

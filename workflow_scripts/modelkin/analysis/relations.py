@@ -1,0 +1,108 @@
+"""How two models are related: other start, other hyper-parameters, other regime, or another architecture.
+
+From what the config says of models to what follows for similarity and for ensembles (hwang2024, Section 4.2).
+It reads no images and runs no models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from modelkin.analysis import ensembles
+from modelkin.analysis.tables import both_directions
+
+# The first of these in which two models differ is their relation; from the furthest to the nearest.
+DIFFERENCES = ("structure", "regime", "hyper_parameters")
+NAMES = {"structure": "architecture", "regime": "training regime", "hyper_parameters": "hyper-parameters"}
+NEAREST = "initialisation"
+RELATIONS = (NEAREST, *(NAMES[key] for key in reversed(DIFFERENCES)))
+
+
+def pair_relations(pairs: pd.DataFrame, models: pd.DataFrame) -> pd.Series:
+    """The relation of model_a and model_b, one of ``RELATIONS``, for each row of pairs.
+
+    models: name, structure (an architecture and what changes its shape), regime (what it was trained for and
+    on) and hyper_parameters. Models that are the same in all three differ by their start.
+    """
+    known = models.set_index("name")
+    found = pd.Series(NEAREST, index=pairs.index)
+    for key in reversed(DIFFERENCES):
+        a, b = (known.loc[pairs[side], key].to_numpy() for side in ("model_a", "model_b"))
+        found[a != b] = NAMES[key]
+    return found
+
+
+def relation_similarities(similarity: pd.DataFrame, models: pd.DataFrame) -> pd.DataFrame:
+    """Similarity within architectures and across them (hwang2024, Table 2).
+
+    A row for every measure, kind, relation and structure ('all' for pairs of all structures, the only one
+    across architectures): mean and sd (NaN for one) over pairs of different models, pairs.
+    """
+    values = both_directions(similarity)
+    values = values[values["model_a"] < values["model_b"]].reset_index(drop=True)
+    structure = models.set_index("name")["structure"]
+    values["relation"] = pair_relations(values, models)
+    values["structure"] = values["model_a"].map(structure)
+    across = values["relation"] == NAMES["structure"]
+    rows = pd.concat([values.assign(structure="all"), values[~across]])
+    keys = ["measure", "kind", "relation", "structure"]
+    found = rows.groupby(keys, as_index=False, sort=False)["value"].agg(["mean", "std", "size"])
+    return found.rename(columns={"std": "sd", "size": "pairs"})
+
+
+def relation_ensembles(
+    logits: Mapping[str, np.ndarray],
+    labels: np.ndarray,
+    models: pd.DataFrame,
+    sizes: Sequence[int],
+    draws: int,
+    rng: np.random.Generator,
+) -> pd.DataFrame:
+    """Ensembles whose members all have one relation to each other (hwang2024, Fig. 8).
+
+    Members of relation 'hyper-parameters' are of one structure and regime and of as many hyper-parameters as
+    they are, and so for the others. At most ``draws`` different sets of each relation and size, none where
+    there are too few models. Columns relation, members, draw, models (joined by commas), and what
+    :func:`modelkin.analysis.ensembles.evaluate_ensemble` returns.
+    """
+    rows = []
+    for relation in RELATIONS:
+        groups = _groups(models, relation)
+        for size in sizes:
+            for draw, members in enumerate(_sets(groups, size, draws, rng)):
+                found = ensembles.evaluate_ensemble([logits[name] for name in members], labels)
+                about = {"relation": relation, "members": size, "draw": draw, "models": ",".join(members)}
+                rows.append(about | found)
+    columns = ("relation", "members", "draw", "models", *ensembles.EVALUATED)
+    return pd.DataFrame(rows, columns=list(columns))
+
+
+def _groups(models: pd.DataFrame, relation: str) -> list[list[list[str]]]:
+    """Groups of models that are the same in all that is further, each as lists of models between which there
+    is that relation."""
+    keys = list(DIFFERENCES)
+    if relation == NEAREST:
+        return [[[name] for name in part["name"]] for _, part in models.groupby(keys, sort=False)]
+    level = [NAMES[key] for key in keys].index(relation)
+    # pandas groups by nothing only if there is a key.
+    shared = models[keys[:level]].agg("\n".join, axis=1) if level else pd.Series("", index=models.index)
+    return [
+        [list(part["name"]) for _, part in group.groupby(keys[level], sort=False)]
+        for _, group in models.groupby(shared, sort=False)
+    ]
+
+
+def _sets(
+    groups: list[list[list[str]]], size: int, draws: int, rng: np.random.Generator
+) -> list[tuple[str, ...]]:
+    """At most so many different sets of so many models, each with one model of so many lists of one group."""
+    able = [group for group in groups if len(group) >= size]
+    found: dict[tuple[str, ...], None] = {}
+    for _ in range(draws if able else 0):
+        group = able[rng.integers(len(able))]
+        lists = [group[i] for i in np.sort(rng.choice(len(group), size, replace=False))]
+        found[tuple(names[rng.integers(len(names))] for names in lists)] = None
+    return list(found)

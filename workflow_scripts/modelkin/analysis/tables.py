@@ -1,0 +1,219 @@
+"""Tables: similarity of all shells joined, and what is read off it by robustness level.
+
+All functions take and return pandas frames; models are described by a frame with columns
+name, architecture, eps and norm, in the order of the study.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pandas as pd
+
+from modelkin import probe_kinds
+from modelkin.networks.component_names import COMPONENTS
+
+LOG = logging.getLogger("modelkin")
+
+INVERSION_FACTS = ("median_loss", "loss_90", "median_steps", "median_distance")
+CARD_FACTS = (
+    *("source", "origin", "weights", "parameters", "multiply_adds", "size"),
+    *("interpolation", "crop", "head", "width"),
+)
+
+
+def joined_shells(shells: list[pd.DataFrame], models: pd.DataFrame) -> pd.DataFrame:
+    """The similarity table of these models: all rows of their shells in which only they appear."""
+    whole = pd.concat(shells, ignore_index=True)
+    here = whole["model_a"].isin(models["name"]) & whole["model_b"].isin(models["name"])
+    return whole[here].reset_index(drop=True)
+
+
+def with_levels(similarity: pd.DataFrame, models: pd.DataFrame) -> pd.DataFrame:
+    """The rows of two different models, with eps_a and eps_b."""
+    eps = models.set_index("name")["eps"]
+    rows = similarity[similarity["model_a"] != similarity["model_b"]]
+    return rows.assign(eps_a=rows["model_a"].map(eps), eps_b=rows["model_b"].map(eps))
+
+
+def with_attack_success(similarity: pd.DataFrame, attacks: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
+    """The similarity table with attack_success: on adversarial probes, the lower of the shares of images on
+    which the attack on each of the two models fools that model itself; NaN elsewhere.
+
+    attacks: facts of the adversarial probes by model name.
+    """
+    success = pd.Series({name: found["success"] for name, found in attacks.items()}, dtype=float)
+    both = pd.concat([similarity[key].map(success) for key in ("model_a", "model_b")], axis=1)
+    lower = both.min(axis=1, skipna=False)
+    return similarity.assign(
+        attack_success=lower.where(similarity["kind"].map(probe_kinds.origin_of) == "adversarial")
+    )
+
+
+def with_lowest_attack_success(
+    frames: Mapping[str, pd.DataFrame], similarity: pd.DataFrame
+) -> dict[str, pd.DataFrame]:
+    """The tables, those by measure and kind with attack_success: the lowest of all pairs' in the similarity
+    table, for an attack that fails on its own model spoils whatever rests on it.
+    """
+    by = ["kind", "measure"]
+    lowest = similarity.groupby(by)["attack_success"].min()
+    return {name: rows.join(lowest, on=by) if set(by) <= set(rows) else rows for name, rows in frames.items()}
+
+
+def defined_square(rows: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """The rows of one measure on one kind of probe without NaN, and the models left out for it: each time
+    the one with the most undefined pairs.
+    """
+    dropped = []
+    while rows["value"].isna().any():
+        undefined = rows[rows["value"].isna()]
+        counts = pd.concat([undefined["model_a"], undefined["model_b"]]).value_counts(sort=True)
+        dropped.append(counts.index[0])
+        rows = rows[(rows["model_a"] != dropped[-1]) & (rows["model_b"] != dropped[-1])]
+    return rows, dropped
+
+
+def summary(similarity: pd.DataFrame, models: pd.DataFrame) -> pd.DataFrame:
+    """For each kind, measure and level: mean, sd over pairs of different models of that level.
+
+    Columns kind, measure, eps, mean, sd (NaN for one pair), pairs, stderr (root mean square of the
+    pairs' own), chance, n (samples), attack_success (the lowest of the pairs'). On inverted probes both
+    directions count as pairs; pairs without a value do not.
+    """
+    rows = with_levels(similarity, models).query("eps_a == eps_b").rename(columns={"eps_a": "eps"})
+    by = ["kind", "measure", "eps"]
+    lowest = rows.groupby(by)["attack_success"].min()
+    return _spread(rows, by).join(lowest, on=by)
+
+
+def asymmetry(similarity: pd.DataFrame, models: pd.DataFrame) -> pd.DataFrame:
+    """Inverted probes by level of source and level of observer (jones2022, Fig. 6), as :func:`summary`."""
+    rows = with_levels(similarity, models).query("kind == 'inverted'")
+    rows = rows.rename(columns={"eps_a": "source_eps", "eps_b": "observer_eps"})
+    return _spread(rows, ["measure", "source_eps", "observer_eps"])
+
+
+def _spread(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+    rows = rows.assign(square=rows["stderr"] ** 2)
+    found = rows.groupby(by, as_index=False).agg(
+        mean=("value", "mean"),
+        sd=("value", "std"),
+        pairs=("value", "count"),
+        stderr=("square", "mean"),
+        chance=("chance", "mean"),
+        n=("n", "first"),
+    )
+    return found.assign(stderr=found["stderr"] ** 0.5)
+
+
+def card_row(
+    facts: Mapping[str, Any], evaluation: Mapping[str, Any], components: Mapping[str, str]
+) -> pd.DataFrame:
+    """A model's card as one row of a table.
+
+    facts: of :func:`modelkin.networks.card.model_card`; evaluation: of
+    :func:`modelkin.training.evaluation.evaluate_model`; components: of the network.
+
+    mean and std are written as text, and split_points is their number.
+    """
+    row = {key: facts[key] for key in CARD_FACTS}
+    row |= {key: ", ".join(f"{value:g}" for value in facts[key]) for key in ("mean", "std")}
+    return pd.DataFrame([row | {"split_points": len(facts["split_points"]), **evaluation, **components}])
+
+
+def models_table(
+    models: pd.DataFrame,
+    cards: Mapping[str, pd.DataFrame],
+    inverted: pd.DataFrame,
+    attacks: Mapping[str, Mapping[str, Any]],
+) -> pd.DataFrame:
+    """models with their cards, how their inversion went, and how the attack on them.
+
+    cards: of :func:`card`, by model name. inverted: of :func:`inversions`, rows of the study's own dataset.
+    attacks: facts of the adversarial probes by model name, empty for a study without. same_weights_as: the
+    first earlier model of the very same weights, if there is one.
+    """
+    facts = pd.concat([cards[name] for name in models["name"]], ignore_index=True)
+    facts = facts.drop(columns=list(COMPONENTS))
+    renamed = {key: f"inversion_{key}" for key in (*INVERSION_FACTS, "failed")}
+    probes = inverted.query("kind == 'inverted'").set_index("model")[list(renamed)].rename(columns=renamed)
+    whole = pd.concat([models.reset_index(drop=True), facts], axis=1).join(probes, on="name")
+    for key in ("success", "median_distance"):
+        known = {name: found[key] for name, found in attacks.items()}
+        whole[f"attack_{key}"] = whole["name"].map(known).astype(float)
+    first = whole.groupby("weights")["name"].transform("first")
+    return whole.assign(same_weights_as=first.where(first != whole["name"], None))
+
+
+def components_table(cards: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """A row for each model: its name and its components, of :func:`card`."""
+    whole = pd.concat(cards, names=["model"]).reset_index(level="model")
+    return whole[["model", *COMPONENTS]].reset_index(drop=True)
+
+
+def inversions_table(
+    facts: Mapping[tuple[str, str], Mapping[str, Any]], *, failed_above: float
+) -> pd.DataFrame:
+    """How each inverted probe came out: kind, model, median and 90 % quantile of the relative loss, ...
+
+    facts: of the probes' manifests, by kind and model. failed: the median is above ``failed_above``.
+    """
+    rows = [
+        {"kind": kind, "model": model, **{key: found[key] for key in INVERSION_FACTS}}
+        for (kind, model), found in facts.items()
+    ]
+    table = pd.DataFrame(rows)
+    return table.assign(failed=table["median_loss"] > failed_above)
+
+
+def training_table(histories: Mapping[str, list[dict[str, float]]]) -> pd.DataFrame:
+    """A row for each epoch of each trained model: epoch, loss, train_accuracy, test_accuracy, model."""
+    trained = {name: history for name, history in histories.items() if history}
+    return pd.concat([pd.DataFrame(history).assign(model=name) for name, history in trained.items()])
+
+
+def both_directions(similarity: pd.DataFrame) -> pd.DataFrame:
+    """The mean of the directions there are, as a row for (a, b) and one for (b, a)."""
+    swapped = similarity.rename(columns={"model_a": "model_b", "model_b": "model_a"})
+    keys = ["kind", "measure", "model_a", "model_b"]
+    both = pd.concat([similarity, swapped])[[*keys, "value"]]
+    return both.groupby(keys, as_index=False, sort=False)["value"].mean()
+
+
+def combined_components(found: pd.DataFrame, given: Mapping[str, Any] | None) -> pd.DataFrame:
+    """The components that were read off the networks, with what a user's table says in their place.
+
+    found: a row for each model, with a column ``model``. given: ``rows`` of :func:`read` for the same models,
+    whose cells count if they are not empty, and whose further columns are further components; with
+    ``replace`` the user's columns are all there are.
+    """
+    if given is None:
+        return found
+    table = pd.DataFrame(given["rows"])
+    if given["replace"]:
+        return table
+    filled = table.set_index("model").replace("", None)
+    whole = filled.combine_first(found.set_index("model"))
+    return whole.loc[found["model"], _component_order(found, table)].fillna("").reset_index()
+
+
+def _component_order(found: pd.DataFrame, given: pd.DataFrame) -> list[str]:
+    return [name for name in dict.fromkeys([*found, *given]) if name != "model"]
+
+
+LOG = logging.getLogger("modelkin")
+
+
+def each_matrix(similarity: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
+    """(measure, kind, rows) of every part of the similarity table that is a square of models.
+
+    Models for which a measure is undefined with others are left out of its squares, with a warning.
+    """
+    for (measure, kind), rows in similarity.groupby(["measure", "kind"], sort=False):
+        known, dropped = defined_square(rows)
+        if dropped:
+            LOG.warning("%s on %s probes: undefined for %s, left out", measure, kind, ", ".join(dropped))
+        yield measure, kind, known

@@ -1,0 +1,26 @@
+"""How often two models give the same answer."""
+
+from __future__ import annotations
+
+from modelkin.comparison.measures.base import Estimate, Measure, checked, mean_of, same_outputs
+
+
+def prepare(logits) -> dict:
+    """logits (n, C), checked; two samples at least."""
+    return {"logits": checked(logits, "logits")}
+
+
+def compare(a: dict, b: dict) -> Estimate:
+    """Share of the samples to which both models give the same top-1 class (the first if tied)."""
+    same_outputs(a["logits"], b["logits"])
+    return mean_of(a["logits"].argmax(1) == b["logits"].argmax(1))
+
+
+MEASURE = Measure(
+    title="agreement",
+    takes="logits",
+    prepare=prepare,
+    compare=compare,
+    version=1,
+    source="revisiting, equation (3)",
+)

@@ -1,0 +1,27 @@
+"""How much of the planes through three images two models divide alike."""
+
+from __future__ import annotations
+
+from modelkin.comparison.measures.base import Estimate, Measure, checked, mean_of, same_samples
+
+
+def prepare(regions) -> dict:
+    """regions (n, points): the class of each point of n planes."""
+    return {"regions": checked(regions, "decision regions")}
+
+
+def compare(a: dict, b: dict) -> Estimate:
+    """Mean over planes of the share of points to which both models give the same class."""
+    same_samples(a["regions"], b["regions"])
+    return mean_of((a["regions"] == b["regions"]).double().mean(1))
+
+
+MEASURE = Measure(
+    title="agreement of decision regions",
+    takes="regions",
+    prepare=prepare,
+    compare=compare,
+    version=1,
+    source="Somepalli et al. 2022, equation (1)",
+    probes=("natural",),
+)

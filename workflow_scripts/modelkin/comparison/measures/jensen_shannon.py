@@ -1,0 +1,34 @@
+"""How alike the predicted distributions are, by the Jensen-Shannon divergence."""
+
+from __future__ import annotations
+
+import math
+
+from modelkin import lazy
+from modelkin.comparison.measures.base import Estimate, Measure, log_probabilities, mean_of, same_outputs
+
+torch = lazy.module("torch")
+
+
+def prepare(logits) -> dict:
+    """logits (n, C) -> log-probabilities (n, C) in float64; two samples at least."""
+    return {"log_p": log_probabilities(logits)}
+
+
+def compare(a: dict, b: dict) -> Estimate:
+    """Mean of 1 - JSD over samples, with logarithms to base 2, so that 0 is disjoint and 1 is equal."""
+    a, b = a["log_p"], b["log_p"]
+    same_outputs(a, b)
+    middle = torch.logaddexp(a, b) - math.log(2)
+    divergence = (a.exp() * (a - middle) + b.exp() * (b - middle)).sum(1) / 2
+    return mean_of(1 - divergence / math.log(2))
+
+
+MEASURE = Measure(
+    title="Jensen-Shannon similarity",
+    takes="logits",
+    prepare=prepare,
+    compare=compare,
+    version=1,
+    source="Lin (1991), equation (3.4); revisiting, JSDSim by its name (for its formula see symmetrised_kl)",
+)

@@ -1,0 +1,50 @@
+"""Whether two models look at the same pixels."""
+
+from __future__ import annotations
+
+from modelkin import lazy
+from modelkin.comparison.measures.base import Estimate, Measure, checked, mean_of, same_samples
+from modelkin.errors import ModelkinError
+
+torch = lazy.module("torch")
+
+
+def prepare(maps) -> dict:
+    """Saliency maps (n, c, h, w), the signed gradients -> rows of unit length; a zero map stays zero.
+
+    The paper does not say that it takes absolute values, so the sign counts. Two samples at least.
+    """
+    maps = checked(maps, "saliency maps")
+    return {"unit": _in_rows(_unit, maps)}
+
+
+def _unit(maps):
+    length = torch.linalg.vector_norm(maps, dim=1, keepdim=True, dtype=torch.float64)
+    unit = maps.double() / torch.where(length > 0, length, torch.ones_like(length))
+    return unit.to(maps.dtype)
+
+
+def _in_rows(function, *tensors):
+    """The function of some rows at a time, for float64 copies of whole maps would fill the memory."""
+    return torch.cat([function(*rows) for rows in zip(*(x.split(64) for x in tensors), strict=True)])
+
+
+def compare(a: dict, b: dict) -> Estimate:
+    """Mean cosine over samples; a sample whose map is zero in either model counts as 0."""
+    a, b = a["unit"], b["unit"]
+    same_samples(a, b)
+    if a.shape[1] != b.shape[1]:
+        raise ModelkinError(f"the two models' saliency maps have {a.shape[1]} and {b.shape[1]} values.")
+    return mean_of(_in_rows(lambda x, y: (x.double() * y.double()).sum(1), a, b))
+
+
+MEASURE = Measure(
+    title="saliency cosine",
+    takes="saliency",
+    prepare=prepare,
+    compare=compare,
+    version=1,
+    source="jones2022, Section 4.4",
+    bounds=(-1.0, 1.0),
+    probes=("natural",),
+)

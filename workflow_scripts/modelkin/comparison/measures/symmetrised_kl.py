@@ -1,0 +1,30 @@
+"""How different the predicted distributions are, by the symmetrised Kullback-Leibler divergence."""
+
+from __future__ import annotations
+
+from modelkin.comparison.measures.base import Estimate, Measure, log_probabilities, mean_of, same_outputs
+
+
+def prepare(logits) -> dict:
+    """logits (n, C) -> log-probabilities (n, C) in float64; two samples at least."""
+    return {"log_p": log_probabilities(logits)}
+
+
+def compare(a: dict, b: dict) -> Estimate:
+    """Mean of KL(P || Q) / 2 + KL(Q || P) / 2 over samples, in nats: 0 is equal, no upper bound."""
+    a, b = a["log_p"], b["log_p"]
+    same_outputs(a, b)
+    return mean_of(((a.exp() - b.exp()) * (a - b)).sum(1) / 2)
+
+
+MEASURE = Measure(
+    title="symmetrised KL divergence",
+    takes="logits",
+    prepare=prepare,
+    compare=compare,
+    version=1,
+    source="revisiting, equation (2), which calls it the Jensen-Shannon divergence",
+    bounds=(0.0, float("inf")),
+    direction="distance",
+    unit="nats",
+)

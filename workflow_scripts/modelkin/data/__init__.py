@@ -1,0 +1,1 @@
+"""What images there are: datasets, probes and images in memory."""

@@ -1,0 +1,79 @@
+"""The architectures that can be trained. A module here is an architecture, named as in the config.
+
+``build(channels, size, width, representation)`` returns a module from images
+(n, channels, size, size) to representations (n, representation), the input of the last layer.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from modelkin import registry
+from modelkin.errors import ModelkinError, unknown_name
+from modelkin.store import disk
+
+CUSTOM = re.compile(r"(?P<file>.+\.py):(?P<name>\w+)(\[(?P<key>[^\]]+)\])?$")
+
+
+def names() -> list[str]:
+    """The names of all architectures, sorted."""
+    return registry.names(sys.modules[__name__])
+
+
+def build(name: str, *, channels: int, size: int, width: int, representation: int):
+    """The feature extractor of that name; ModelkinError with the nearest valid name if there is none."""
+    module = registry.load_choice(sys.modules[__name__], name, "architecture")
+    return module.build(channels, size, width, representation)
+
+
+def check_custom(place: str) -> re.Match:
+    """The parts of 'path/to/file.py:callable', file, name and key; ModelkinError unless the file is there."""
+    found = CUSTOM.match(place)
+    if found is None:
+        raise ModelkinError(f"architecture '{place}' must be path/to/file.py:callable.")
+    disk.check_file(found["file"], "the architecture's file")
+    return found
+
+
+def short(architecture: str) -> str:
+    """An architecture as it is called in tables and figures: without its file, library or weights' tag."""
+    found = CUSTOM.match(architecture)
+    if found:
+        return found["key"] or found["name"]
+    return re.split(r"[:/]", architecture)[-1].split(".")[0]
+
+
+def custom(place: str, options: Mapping[str, Any] | None = None):
+    """The network that a callable of a user's own file returns.
+
+    place: 'path/to/file.py:callable', or 'path/to/file.py:TABLE[key]' for a callable in a dictionary.
+    options: keywords for it. The file is run. Raises ModelkinError if there is no such file or callable.
+    """
+    found = check_custom(place)
+    path = Path(found["file"])
+    spec = importlib.util.spec_from_file_location(f"modelkin_custom_{path.stem}", path)
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+        return _callable(module, found["name"], found["key"], path)(**(options or {}))
+    except ModelkinError:
+        raise
+    except Exception as error:
+        # Whatever a user's file raises, the user must see where it came from.
+        raise ModelkinError(f"architecture '{place}' failed: {type(error).__name__}: {error}.") from error
+
+
+def _callable(module, name: str, key: str | None, path: Path):
+    table = {each: value for each, value in vars(module).items() if not each.startswith("_")}
+    if name not in table:
+        raise unknown_name(f"callable in {path}", name, table)
+    if key is None:
+        return table[name]
+    if key not in table[name]:
+        raise unknown_name(f"key of {name} in {path}", key, table[name])
+    return table[name][key]

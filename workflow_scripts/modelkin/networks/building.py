@@ -1,0 +1,140 @@
+"""Models made: a new one of our architectures, one from elsewhere, one like a stored one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from modelkin.data.images import Images
+from modelkin.errors import ModelkinError, unknown_name
+from modelkin.networks import architectures, sources, tracing
+from modelkin.networks.classifier import RESIZING, Classifier, frozen
+
+
+def new_model(
+    architecture: str, *, channels: int, size: int, classes: int, width: int, representation: int
+) -> Classifier:
+    """An untrained classifier; its weights come from torch's global generator."""
+    shape = {"channels": channels, "size": size, "width": width, "representation": representation}
+    features = architectures.build(architecture, **shape)
+    network = nn.Sequential(features, nn.Linear(representation, classes))
+    model = Classifier(network, "1", [0.0] * channels, [1.0] * channels, size)
+    model.build = {"source": "train", "architecture": architecture, "classes": classes, **shape}
+    return model
+
+
+def from_source(
+    source: str,
+    images: Images,
+    *,
+    head: str | None = None,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    size: int | None = None,
+    resize: str = "bilinear",
+    **entry: Any,
+) -> Classifier:
+    """A model that was trained elsewhere, frozen, on the CPU, its head found and its behaviour checked.
+
+    source: a module of :mod:`modelkin.networks.sources`; entry: what it takes. images: of the dataset that
+    the model is to be used on. head, mean, std and size go before what the source knows and what can be
+    found; without either, images are not normalised and are taken at the dataset's size. resize: a method of
+    :data:`RESIZING` for images of other sizes, or 'own' for the one that the source names.
+    """
+    found = sources.get(source).take(len(images.classes), **entry)
+    channels, own = images.shape[0], found.interpolation
+    mean, std = mean or found.mean or [0.0] * channels, std or found.std or [1.0] * channels
+    if not len(mean) == len(std) == channels:
+        raise ModelkinError(
+            f"the model takes {len(mean)} channels (mean has {len(mean)} numbers, std {len(std)}), but the "
+            f"dataset's images have {channels}; give the dataset `channels: {len(mean)}`."
+        )
+    size = size or found.size or images.shape[-1]
+    resize = (own if own in RESIZING else "bilinear") if resize == "own" else resize
+    model = frozen(Classifier(found.network, head or "", mean, std, size, resize))
+    example = torch.from_numpy(images.floats(slice(0, 4)))
+    logits = _tried(model, example)
+    if head is None:
+        model.head = tracing.find_head(model.network, model.prepared(example))
+    elif head not in dict(model.network.named_modules()):
+        raise unknown_name(
+            "module as head", head, [name for name, _ in model.network.named_modules() if name]
+        )
+    model.build = {
+        "source": source,
+        "network": dict(found.build),
+        "head": model.head,
+        "mean": list(mean),
+        "std": list(std),
+        "size": size,
+        "resize": resize,
+        "classes": logits.shape[1],
+    }
+    model.origin = {"origin": found.origin, "interpolation": own, "crop": found.crop}
+    return model
+
+
+@torch.no_grad()
+def _tried(model: Classifier, example: torch.Tensor) -> torch.Tensor:
+    """The logits of an example; ModelkinError if the model does not take or does not give what it should."""
+    try:
+        logits = model(example)
+        again, alone = model(example), [model(one[None]) for one in example]
+    except (RuntimeError, ValueError, TypeError, IndexError, AssertionError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        shape = (example.shape[1], model.size, model.size)
+        raise ModelkinError(
+            f"the model does not take images of shape {shape} ({reason}); its `size` or the dataset's "
+            "`channels` may be wrong."
+        ) from None
+    if not isinstance(logits, torch.Tensor) or logits.ndim != 2:
+        what = f"shape {tuple(logits.shape)}" if isinstance(logits, torch.Tensor) else type(logits).__name__
+        raise ModelkinError(f"the model returns {what}; it must return logits (images, classes).")
+    close = {"rtol": 1e-3, "atol": 1e-3 * float(logits.abs().max().clamp_min(1e-6))}
+    if not torch.allclose(logits, again, equal_nan=True, **close):
+        raise ModelkinError(
+            "the model gives other logits when asked again; it keeps dropout or other noise on in eval mode."
+        )
+    if not torch.allclose(logits, torch.cat(alone), equal_nan=True, **close):
+        raise ModelkinError(
+            "the model's logits of an image depend on the other images of its batch; it keeps a norm's batch "
+            "statistics on in eval mode."
+        )
+    return logits
+
+
+def rebuilt_model(build: Mapping[str, Any]) -> Classifier:
+    """A classifier of the same build, its weights yet to be loaded."""
+    if build["source"] == "train":
+        return new_model(**{key: value for key, value in build.items() if key != "source"})
+    network = sources.get(build["source"]).network(**build["network"])
+    model = Classifier(
+        network, build["head"], *(build[key] for key in ("mean", "std", "size")), build["resize"]
+    )
+    model.build = dict(build)
+    return model
+
+
+def normalise_like(model: Classifier, images: Images) -> None:
+    """Set the model's normalisation to the channel means and deviations of these images."""
+    wide = images.floats().astype(np.float64)
+    model.mean.copy_(torch.from_numpy(wide.mean((0, 2, 3))).view_as(model.mean))
+    model.std.copy_(torch.from_numpy(wide.std((0, 2, 3))).clamp_min(1e-3).view_as(model.std))
+
+
+@torch.no_grad()
+def check_fits(model: nn.Module, images: Images, name: str) -> None:
+    """ModelkinError unless the model gives one finite logit per class of these images."""
+    device = next(model.parameters()).device
+    logits = model(torch.from_numpy(images.floats(slice(0, 2))).to(device))
+    if logits.ndim != 2 or logits.shape[1] != len(images.classes):
+        raise ModelkinError(
+            f"model '{name}' gives outputs of shape {tuple(logits.shape[1:])}, "
+            f"but the dataset has {len(images.classes)} classes."
+        )
+    if not torch.isfinite(logits).all():
+        raise ModelkinError(f"model '{name}' returns NaN or infinite logits.")

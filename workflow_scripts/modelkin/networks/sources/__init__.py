@@ -1,0 +1,59 @@
+"""Where models come from. A module here is a source: its name is what the config calls it.
+
+Each has ``KEYS``, what an entry of the config may say beside what all may; ``REQUIRED``, what it
+must say; ``files(entry)``, the local files that it names, there or not; ``check(entry)``, which looks at
+everything else that can be known at once and imports nothing heavy;
+``take(classes, **entry)``, which returns a :class:`Taken`; and ``network(**build)``, which makes
+the same network again without weights. Models of source 'train' are made by the workflow itself.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+from modelkin import registry
+
+# What can be said of every model that was not trained here.
+COMMON = frozenset({"head", "mean", "std", "size"})
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A network with its weights, and what its source knows of it.
+
+    origin: where the weights are from, to be read by people. build: what ``network`` takes, as JSON.
+    mean, std: normalisation per channel in units of [0, 1]; size: of the images in pixels;
+    interpolation: how images were scaled in training; crop: share of the side that was cut out.
+    None where it is not known.
+    """
+
+    network: Any
+    origin: str
+    build: Mapping[str, Any]
+    mean: Sequence[float] | None = None
+    std: Sequence[float] | None = None
+    size: int | None = None
+    interpolation: str | None = None
+    crop: float | None = None
+
+
+def blank(source: str, classes: int, *, architecture: str, options: Mapping[str, Any] | None = None, **_):
+    """The network of an entry with random weights, and the size that its source knows of, if any.
+
+    Nothing is downloaded and no checkpoint is opened. Raises ModelkinError for a source that cannot do that.
+    """
+    return get(source).blank(classes, architecture, dict(options or {}))
+
+
+def names() -> list[str]:
+    """The names of all sources but 'train', sorted."""
+    return registry.names(sys.modules[__name__])
+
+
+def get(name: str) -> ModuleType:
+    """The module of a source; ModelkinError with the nearest valid name if there is none."""
+    return registry.load_choice(sys.modules[__name__], name, "source")

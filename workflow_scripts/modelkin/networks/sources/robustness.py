@@ -1,0 +1,104 @@
+"""Checkpoints of the robustness library and of robust-models-transfer, read without dill."""
+
+from __future__ import annotations
+
+import sys
+import types
+from collections.abc import Mapping
+from typing import Any
+
+from modelkin.errors import ModelkinError, unknown_name
+from modelkin.networks import sources
+from modelkin.networks.checkpoints import fit_to_network, read_checkpoint
+
+KEYS = frozenset({"architecture", "weights", "sha256"})
+REQUIRED = ("architecture", "weights")
+SIZES = {"imagenet": 224, "cifar": 32}
+# The library's AlexNet names its last layer otherwise; all that both have and that is not here is the same.
+OWN = {"alexnet"}
+
+
+def files(entry: Mapping[str, Any]) -> list[str]:
+    """The checkpoint."""
+    return [entry["weights"]]
+
+
+def check(entry: Mapping[str, Any]) -> None:
+    """ModelkinError unless the family is one of the library's."""
+    _family(entry["architecture"])
+
+
+def take(classes: int, architecture: str, weights: str, *, sha256: str | None = None) -> sources.Taken:
+    """architecture: 'imagenet/name' or 'cifar/name', as the library calls its models there.
+
+    Normalisation is read from the checkpoint. Only tensors are read from it: whatever else its
+    pickle holds is passed over, and none of its code is run.
+    """
+
+    found = read_checkpoint(weights, sha256=sha256, passing_over=True)
+    inner = {name.removeprefix("model."): value for name, value in found.items() if name.startswith("model.")}
+    network_ = network(architecture, classes)
+    fit_to_network(network_, inner or found, weights)
+    family, _ = _family(architecture)
+    mean, std = (found.get(f"normalizer.new_{key}") for key in ("mean", "std"))
+    return sources.Taken(
+        network=network_,
+        origin=str(weights),
+        build={"architecture": architecture, "classes": classes},
+        mean=None if mean is None else mean.flatten().tolist(),
+        std=None if std is None else std.flatten().tolist(),
+        size=SIZES[family],
+    )
+
+
+def blank(classes: int, architecture: str, options: Mapping[str, Any]):
+    """The network with random weights, and its image size."""
+    return network(architecture, classes), SIZES[_family(architecture)[0]]
+
+
+def network(architecture: str, classes: int):
+    """torchvision's network where it is the same as the library's, else the library's own."""
+    from torchvision import models
+
+    family, name = _family(architecture)
+    if family == "imagenet" and name not in OWN and name in models.list_models(module=models):
+        return models.get_model(name, weights=None, num_classes=classes)
+    table = _library(family)
+    if name not in table:
+        raise unknown_name(f"architecture of the robustness library for {family}", name, table)
+    return table[name](num_classes=classes)
+
+
+def _family(architecture: str) -> tuple[str, str]:
+    family, _, name = architecture.rpartition("/")
+    family = family or "imagenet"
+    if family not in SIZES:
+        raise unknown_name("family of the robustness library's models", family, SIZES)
+    return family, name
+
+
+def _library(family: str) -> dict[str, Any]:
+    """The library's builders."""
+    lend_missing_module()
+    try:
+        from robustness import cifar_models, imagenet_models
+    except ImportError as error:
+        raise ModelkinError(
+            f"this architecture is the robustness library's own, which cannot be imported ({error}); "
+            "install it: pip install -e '.[robustness]'."
+        ) from None
+    module = {"imagenet": imagenet_models, "cifar": cifar_models}[family]
+    return {
+        name: value
+        for name, value in vars(module).items()
+        if callable(value) and name.islower() and name != "test"
+    }
+
+
+def lend_missing_module() -> None:
+    """The library imports a module that torchvision no longer has; this must come before it is imported."""
+    from torch.hub import load_state_dict_from_url
+
+    lent = types.ModuleType("torchvision.models.utils")
+    lent.load_state_dict_from_url = load_state_dict_from_url
+    sys.modules.setdefault(lent.__name__, lent)

@@ -1,0 +1,120 @@
+"""Models of timm by name, with its pretrained weights or a local file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from modelkin.errors import ModelkinError, unknown_name
+from modelkin.networks import sources
+from modelkin.networks.checkpoints import fit_to_network, read_checkpoint
+
+KEYS = frozenset({"architecture", "weights", "sha256", "trust_pickle", "options"})
+REQUIRED = ("architecture",)
+
+
+def files(entry: Mapping[str, Any]) -> list[str]:
+    """The checkpoint, if one is named."""
+    return [entry["weights"]] if "weights" in entry else []
+
+
+def check(entry: Mapping[str, Any]) -> None:
+    """Nothing can be known before timm is imported."""
+
+
+def take(
+    classes: int,
+    architecture: str,
+    weights: str | None = None,
+    *,
+    options: Mapping[str, Any] | None = None,
+    **reading,
+) -> sources.Taken:
+    """architecture: a name of timm with or without its tag, 'hf-hub:owner/name' or 'local-dir:path'.
+
+    Without weights, timm's pretrained ones, downloaded on first use. options: keywords of
+    ``timm.create_model``. reading: sha256 and trust_pickle, for a local file.
+    """
+    import timm
+
+    options = dict(options or {})
+    name, more = _resolved(architecture)
+    if weights is None:
+        found = _pretrained(architecture, options)
+    else:
+        found = _created(name, num_classes=classes, **more | options)
+        fit_to_network(found, read_checkpoint(weights, **reading), weights)
+    data = timm.data.resolve_model_data_config(found)
+    tag = found.pretrained_cfg.get("tag") or ""
+    return sources.Taken(
+        network=found,
+        origin=str(weights or f"timm {architecture}{f' ({tag})' if tag and tag not in architecture else ''}"),
+        build={"architecture": name, "classes": found.num_classes, "options": more | options},
+        mean=list(data["mean"]),
+        std=list(data["std"]),
+        size=data["input_size"][-1],
+        interpolation=data["interpolation"],
+        crop=data["crop_pct"],
+    )
+
+
+def blank(classes: int, architecture: str, options: Mapping[str, Any]):
+    """The network with random weights, and its image size; hub names need the network for their config."""
+    import timm
+
+    name, more = _resolved(architecture)
+    found = _created(name, num_classes=classes, **more | dict(options))
+    return found, timm.data.resolve_model_data_config(found)["input_size"][-1]
+
+
+def network(architecture: str, classes: int, options: Mapping[str, Any]):
+    """The network of that name, its weights random."""
+    return _created(architecture, num_classes=classes, **options)
+
+
+def _resolved(architecture: str) -> tuple[str, dict[str, Any]]:
+    """The name in timm's registry, and the keywords that a hub's config adds to it."""
+    import timm
+
+    if ":" not in architecture:
+        return architecture, {}
+    scheme, place = architecture.split(":", 1)
+    try:
+        if scheme == "hf-hub":
+            _, name, arguments = timm.models.load_model_config_from_hf(place)
+        elif scheme == "local-dir":
+            _, name, arguments = timm.models._hub.load_model_config_from_path(place)
+        else:
+            raise ModelkinError(
+                f"timm knows no '{scheme}:'; write a name, hf-hub:owner/name or local-dir:path."
+            )
+    except (OSError, ValueError, KeyError) as error:
+        raise _unavailable(architecture, error) from None
+    return name, dict(arguments or {})
+
+
+def _pretrained(architecture: str, options: Mapping[str, Any]):
+    try:
+        return _created(architecture, pretrained=True, **options)
+    except (OSError, RuntimeError) as error:
+        raise _unavailable(architecture, error) from None
+
+
+def _created(architecture: str, **keywords):
+    import timm
+
+    name = architecture.split(".")[0]
+    if ":" not in architecture and not timm.models.is_model(name):
+        raise unknown_name("architecture of timm", name, timm.list_models())
+    try:
+        return timm.create_model(architecture, **keywords)
+    except (TypeError, ValueError) as error:
+        raise ModelkinError(f"timm cannot build '{architecture}': {error}.") from None
+
+
+def _unavailable(architecture: str, error: Exception) -> ModelkinError:
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return ModelkinError(
+        f"timm's weights of '{architecture}' cannot be had ({reason}); without a network, download them "
+        "elsewhere and name the file as `weights`."
+    )

@@ -1,0 +1,76 @@
+"""Models on disk: weights, training history and what rebuilds the network."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+
+import safetensors
+import torch
+from safetensors.torch import load_file, save_file
+
+from modelkin.errors import ModelkinError
+from modelkin.networks.building import rebuilt_model
+from modelkin.networks.card import model_card
+from modelkin.networks.classifier import Classifier, frozen, on_device
+from modelkin.store import manifests
+
+WEIGHTS, HISTORY = "weights.safetensors", "history.json"
+
+
+def write_model(manifest: str | Path, model: Classifier, history: list[dict], **about) -> None:
+    """Write a model's weights and training history; ``about`` as in ``manifests.write``."""
+
+    def save(folder: Path) -> None:
+        folder.mkdir()
+        weights = {name: value.contiguous().cpu() for name, value in model.state_dict().items()}
+        _save_weights(weights, folder / WEIGHTS)
+        (folder / HISTORY).write_text(json.dumps(history, indent=1) + "\n")
+
+    facts = {"build": model.build, **model_card(model), **about.pop("facts", {})}
+    manifests.write(manifest, save, suffix="", facts=facts, **about)
+
+
+def _save_weights(weights: dict[str, torch.Tensor], path: Path) -> None:
+    try:
+        save_file(weights, path)
+    except safetensors.SafetensorError as error:
+        # The library tells the system's error in its text alone.
+        number = re.search(r"os error (\d+)", str(error))
+        if number is None:
+            raise
+        raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from error
+
+
+def training_history(manifest: str | Path) -> list[dict]:
+    """Epoch, loss and accuracies of a trained model, one row per epoch."""
+    return json.loads((manifests.store_of(manifest, "") / HISTORY).read_text())
+
+
+def load_model(
+    manifest: str | Path, device: torch.device | str = "cpu", resize: str | None = None
+) -> Classifier:
+    """The model of a manifest (``results/<study>/models/<model>.json``), frozen, in eval mode.
+
+    resize: how images of other sizes are scaled to its own, if not as the manifest says. Raises
+    ModelkinError if the weights are damaged, do not fit or hold NaN.
+    """
+    path = manifests.store_of(manifest, "") / WEIGHTS
+    model = rebuilt_model(manifests.read(manifest)["facts"]["build"])
+    if resize not in (None, "own"):
+        model.resize = resize
+    try:
+        weights = load_file(path)
+        model.load_state_dict(weights)
+    except (OSError, safetensors.SafetensorError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise ModelkinError(
+            f"the weights {path} cannot be used ({reason}); delete {manifest} and run again."
+        ) from None
+    broken = [name for name, value in weights.items() if not torch.isfinite(value).all()]
+    if broken:
+        raise ModelkinError(f"the weights {path} hold NaN or infinite values, first in '{broken[0]}'.")
+    manifests.verified_store_of(manifest, "")  # numbers that changed are numbers still
+    return on_device(frozen(model), device)

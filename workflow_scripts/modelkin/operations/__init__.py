@@ -1,0 +1,1 @@
+"""What a study costs and whether it is whole: stages, plan, run summary, verification, bundles."""

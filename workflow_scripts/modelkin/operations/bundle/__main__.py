@@ -1,0 +1,48 @@
+"""The command line: python -m modelkin.operations.bundle unpack | merge."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from modelkin.errors import ModelkinError
+from modelkin.operations.bundle import RESULTS, Bundle, unpack
+from modelkin.operations.bundle.merging import merge_studies
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m modelkin.operations.bundle", description="Studies as files."
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    unpacking = commands.add_parser("unpack", help="check a bundle and put its study into this folder")
+    unpacking.add_argument("file")
+    merging = commands.add_parser(
+        "merge", help="make one study of two, each a bundle or a config of this folder"
+    )
+    merging.add_argument("first")
+    merging.add_argument("second")
+    merging.add_argument("--study", required=True, help="name of the new study")
+    given = parser.parse_args(arguments)
+    try:
+        if given.command == "unpack":
+            print(_unpacked(unpack(given.file)))
+        else:
+            print(merge_studies(given.first, given.second, given.study))
+    except ModelkinError as error:
+        sys.exit(str(error))
+
+
+def _unpacked(bundle: Bundle) -> str:
+    out = bundle.left_out
+    lines = [f"{RESULTS}/{bundle.name} and {bundle.name}.yaml: {len(bundle.manifests)} artifacts, all whole."]
+    if out:
+        lines.append(
+            f"{len(out)} of them came without their store; what is made of these needs a bundle with them."
+        )
+    lines.append(f"Go on with: snakemake --cores 2 --configfile {bundle.name}.yaml")
+    return "\n".join(lines)
+
+
+main()

@@ -1,0 +1,127 @@
+"""A study put into its place, from a bundle or made of two, and known to Snakemake from there on."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from modelkin.errors import ModelkinError
+from modelkin.operations import verify
+from modelkin.operations.bundle.opening import RESULTS, Bundle
+from modelkin.store import disk
+
+SNAKEFILE = Path(__file__).parents[3] / "Snakefile"
+
+
+def unpack(path: str | Path, folder: str | Path = ".") -> Bundle:
+    """Check a bundle, and write its study below ``folder/results`` and its config as ``folder/<study>.yaml``.
+
+    Raises ModelkinError before anything is written if the bundle is not sound, or if one of the two is there.
+    """
+    bundle = Bundle(path)
+    folder = Path(folder)
+    check_new(folder, bundle.name)
+    _check_room(folder, sum(said["bytes"] for said in bundle.listed["files"].values()))
+    place(folder, bundle.name, bundle.config, bundle.extract)
+    wrong = [each for each in findings(folder, bundle.name) if each.state != "missing"]
+    if wrong:
+        raise ModelkinError(
+            f"{RESULTS}/{bundle.name} is in place, but {wrong[0].path} is {wrong[0].state} ({wrong[0].why}), "
+            f"one of {len(wrong)} findings; `snakemake verify` names them and says what to do."
+        )
+    record(folder, bundle.name, bundle.manifests)
+    return bundle
+
+
+def check_new(folder: Path, study: str) -> None:
+    """ModelkinError if there is a study or a config of that name already."""
+    for path in (folder / RESULTS / study, folder / f"{study}.yaml"):
+        if path.exists() or path.is_symlink():
+            raise ModelkinError(
+                f"{path} is there already and is not overwritten; move it away or work elsewhere."
+            )
+
+
+def place(folder: Path, study: str, config: Mapping[str, Any], fill: Callable[[Path], None]) -> None:
+    """Fill a new folder and move it to its place among the results, with its config beside.
+
+    A run that is interrupted leaves nothing that looks like a study.
+    """
+    final = folder / RESULTS / study
+    disk.check_writable(final)
+    temporary = final.with_name(f".{study}.partial")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    try:
+        fill(temporary)
+        (folder / f"{study}.yaml").write_text(yaml.safe_dump(dict(config), sort_keys=False))
+        os.replace(temporary, final)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def findings(folder: Path, study: str) -> list[verify.Finding]:
+    """What `snakemake verify` finds in the study of a folder; ModelkinError if it cannot be asked."""
+    told = folder / RESULTS / study / verify.TOLD
+    told.unlink(missing_ok=True)
+    checked = _snakemake(folder, study, "verify")
+    if not told.exists():
+        raise _not_recorded(study, checked.stdout)
+    return [verify.Finding(*json.loads(line)) for line in told.read_text().splitlines()]
+
+
+def record(folder: Path, study: str, manifests: Iterable[str]) -> None:
+    """Let Snakemake know that these artifacts are what the config asks for, which has been verified.
+
+    Without its records it would take them for up to date whatever the config says later.
+    """
+    targets = [f"{RESULTS}/{study}/{name}" for name in manifests if not _is_part(name)]
+    touched = _snakemake(folder, study, "--touch", "--forceall", *targets)
+    if touched.returncode:
+        raise _not_recorded(study, touched.stdout)
+
+
+def _not_recorded(study: str, said: str) -> ModelkinError:
+    return ModelkinError(
+        f"{RESULTS}/{study} is in place, but Snakemake cannot go on with it: {said.strip()[-500:]}"
+    )
+
+
+def _is_part(manifest: str) -> bool:
+    """Whether an artifact is one measure's part of a similarity shell, of which Snakemake does not know."""
+    return manifest.startswith("similarity/") and manifest.count("/") == 2
+
+
+def _snakemake(folder: Path, study: str, *arguments: str) -> subprocess.CompletedProcess:
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "--snakefile",
+        str(SNAKEFILE),
+        "--configfile",
+        f"{study}.yaml",
+    ]
+    return subprocess.run(
+        [*command, "--cores", "1", *arguments],
+        cwd=folder,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+
+
+def _check_room(folder: Path, size: int) -> None:
+    free = shutil.disk_usage(folder).free
+    if size > free:
+        raise ModelkinError(
+            f"the bundle needs {size / 1e9:.1f} GB, but {folder.absolute()} has {free / 1e9:.1f} free."
+        )

@@ -1,0 +1,78 @@
+"""Which run works on a study, for only one may."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TextIO
+
+from modelkin.errors import ModelkinError
+from modelkin.store import disk
+
+
+class StudyLock:
+    """The right to work on a study, which one run has at a time; the system takes it back when a run ends.
+
+    Snakemake's own lock outlives a killed run, and a run of another study in the same folder lifts it.
+    """
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path)
+        self._held = None
+
+    def take(self) -> None:
+        """Raises ModelkinError if another run has it, or if it cannot be written."""
+        with disk.writable_folder(self.path.parent):
+            stream = open(self.path, "a+")  # noqa: SIM115 (it is open as long as the run lives)
+            if not self._free(stream, fcntl.LOCK_EX):
+                stream.close()
+                raise ModelkinError(f"another run {self.holder()} works on this study; wait until it ends.")
+            stream.truncate(0)
+            stream.write(f"{socket.gethostname()}, process {os.getpid()}, since {time.strftime('%F %T')}\n")
+            stream.flush()
+        self._held = stream
+
+    def taken(self) -> bool:
+        """Whether another run has it."""
+        if self._held is not None or not self.path.exists():
+            return False
+        with open(self.path) as stream:
+            return not self._free(stream, fcntl.LOCK_SH)
+
+    @staticmethod
+    def _free(stream: TextIO, lock: int) -> bool:
+        """Lock it unless somebody has; where a file system cannot lock, Snakemake's own lock has to do."""
+        try:
+            fcntl.flock(stream, lock | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            if error.errno not in disk.NO_LOCKS:
+                raise
+        return True
+
+    def holder(self) -> str:
+        """Who has it, or had it last: machine, process and time."""
+        said = self.path.read_text().strip() if self.path.exists() else ""
+        return f"({said})" if said else ""
+
+
+def is_locked(locks: str | Path, results: str | Path) -> bool:
+    """Whether Snakemake's locks in that folder are of a run that makes files below results."""
+    files = Path(locks).glob("*.output.lock")
+    return any(line.startswith(f"{results}/") for file in files for line in file.read_text().splitlines())
+
+
+def refusal(turn: StudyLock, configfiles: Sequence[str]) -> str:
+    """What to do when Snakemake found the folder locked."""
+    if turn.taken():
+        return f"another run {turn.holder()} works on this study; wait until it ends, or end it with Ctrl-C."
+    config = f" --configfile {' '.join(configfiles)}" if configfiles else ""
+    return (
+        f"the last run {turn.holder()} was killed and left its lock; type `snakemake --unlock{config}`, then "
+        "start again: what is finished is kept."
+    )

@@ -1,0 +1,1 @@
+"""How images are changed: one descent behind inversion and attacks."""

@@ -1,0 +1,46 @@
+"""The standard AutoAttack (Croce and Hein 2020), by its authors' library."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING
+
+from modelkin import lazy
+
+if TYPE_CHECKING:
+    import torch
+
+    from modelkin.optimise.attacks.base import Attack
+else:
+    torch = lazy.module("torch")
+
+DEFAULTS: dict[str, float] = {}
+NORMS = ("l2", "linf")
+UNTARGETED = ["apgd-ce", "fab", "square"]
+
+
+def attack(norm: str, radius: float, *, seed: int, device) -> Attack:
+    """AutoAttack of :func:`run_autoattack`."""
+    from modelkin.optimise.attacks.base import fitted_to_memory
+
+    return fitted_to_memory(functools.partial(run_autoattack, norm=norm, radius=radius, seed=seed % 2**32))
+
+
+def run_autoattack(
+    model, images: torch.Tensor, labels: torch.Tensor, *, norm: str, radius: float, seed: int = 0
+) -> torch.Tensor:
+    """The standard AutoAttack of Croce and Hein (2020), by its authors' library.
+
+    With fewer than four classes the targeted members of its ensemble are left out: they need more.
+    """
+    from pyautoattack import AutoAttack
+
+    with torch.no_grad():
+        classes = model(images[:1]).shape[1]
+    chosen = {"version": "standard"} if classes > 3 else {"version": "custom", "attacks": UNTARGETED}
+    names = {"l2": "L2", "linf": "Linf"}
+    attack = AutoAttack(model, norm=names[norm], eps=radius, seed=seed, device=images.device, **chosen)
+    attack.verbose = False
+    attack.apgd_targeted.n_target_classes = attack.fab.n_target_classes = min(9, classes - 1)
+    with torch.enable_grad():
+        return attack.run_standard_evaluation(images, labels, batch_size=len(images))[0]

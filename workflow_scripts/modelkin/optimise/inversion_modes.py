@@ -1,0 +1,22 @@
+"""The modes of inversion and their defaults, the only place where these stand. Imports nothing.
+
+The published step and number of steps are those of jones2022 for images of 224 pixels.
+"""
+
+DEFAULTS: dict[str, dict] = {
+    "published": {
+        "steps": 2000,
+        "step_size": 0.125,
+        "momentum": 0.9,
+        "schedule": "constant",
+        "stop_below": None,
+    },
+    "fast": {
+        "steps": 500,
+        "step_size": 0.125,
+        "momentum": 0.9,
+        "finish_below": 0.05,
+        "memory": 8,
+        "stop_below": 0.005,
+    },
+}

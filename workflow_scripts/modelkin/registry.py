@@ -1,0 +1,26 @@
+"""Folders in which a module is a choice: its file name is the name that the config uses.
+
+Listing the names imports nothing, so a config is validated without importing torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from types import ModuleType
+
+from modelkin.errors import unknown_name
+
+INTERNAL = {"base"}
+
+
+def names(package: ModuleType) -> list[str]:
+    """The sorted names of the choices in a package."""
+    return sorted(m.name for m in pkgutil.iter_modules(package.__path__) if m.name not in INTERNAL)
+
+
+def load_choice(package: ModuleType, name: str, what: str) -> ModuleType:
+    """The module of one choice; ModelkinError with the nearest valid name if there is none."""
+    if name not in names(package):
+        raise unknown_name(what, name, names(package))
+    return importlib.import_module(f"{package.__name__}.{name}")

@@ -1,0 +1,350 @@
+"""The config: checked against the schema, filled with defaults, and asked for what each stage needs.
+
+Every error is one sentence. It imports neither torch nor snakemake, and reads no images.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from modelkin import probe_kinds
+from modelkin.comparison import measures
+from modelkin.comparison.measures import ConfiguredMeasure
+from modelkin.data import datasets
+from modelkin.errors import ModelkinError, unknown_name
+from modelkin.networks import architectures, sources
+from modelkin.optimise import attacks, inversion_modes
+from modelkin.study import checks, schema
+from modelkin.study.component_table import read_component_table
+from modelkin.study.imported import imported_digest, read_imported
+
+SHAPE = ("width", "representation")  # keys of training that change the network itself
+# What a recipe does not look at: changing it must not train the model again.
+UNUSED = {
+    "standard": {"norm", "attack_steps", "attack_step", "trades_beta"},
+    "adversarial": {"trades_beta"},
+    "trades": set(),
+}
+
+# What is asked of a model's boundaries, by what measures need, and the keys that it depends on.
+BOUNDARIES = {"regions": ("triplets", "grid"), "distances": ("samples", "direction", "steps")}
+
+
+class Study:
+    """A valid config. ``names`` are all models in order of arrival, ``active`` those not retired.
+
+    made: gives the manifest at a path below the results (``tiny/dataset.json``), None if there is none. A
+    dataset or checkpoint that the study has taken in need not be where the config found it any more.
+    """
+
+    def __init__(
+        self, config: dict[str, Any], made: Callable[[str], Mapping[str, Any] | None] = lambda _: None
+    ):
+        described = json.loads(schema.SCHEMA.read_text())
+        config = copy.deepcopy(config)
+        schema.validate(config, described)
+        schema.fill(config, described)
+        schema.fill_choice(config["inversion"], "inversion", "mode", inversion_modes.DEFAULTS)
+        if "adversarial" in config:
+            schema.fill_choice(config["adversarial"], "adversarial", "attack", attacks.defaults())
+        for entry in config["models"]:
+            schema.fill(entry, described["$defs"]["model"], deep=False)
+        self._config = config
+        self.name: str = config["study"]
+        self._made = made
+        self.seed: int = config["seed"]
+        self.device: str = config["device"]
+        self.resizing: str = config["resizing"]
+        self.models: dict[str, dict[str, Any]] = {entry["name"]: entry for entry in config["models"]}
+        self.names: list[str] = list(self.models)
+        self.active: list[str] = [name for name in self.names if not self.models[name]["retired"]]
+        main, others = config["dataset"], config["other_datasets"]
+        self.dataset: str = main.get("label") or main.get("dataset") or main["name"]
+        self.others: list[str] = [each["label"] for each in others]
+        self._datasets = dict(zip((self.dataset, *self.others), (main, *others), strict=True))
+        self.kinds: list[str] = probe_kinds.all_kinds(self.others, adversarial="adversarial" in config)
+        self.measures: list[ConfiguredMeasure] = [_measured(item) for item in config["measures"]]
+        self.training_defaults = schema.defaults(described["$defs"]["training"]) | config["training"]
+        self.imported: dict[str, dict[str, Any]] = self._imported(described)
+        self.components: dict[str, Any] | None = self._components()
+        checks.check_study(self, config)
+
+    def section(self, name: str) -> Any:
+        """One section of the config with its defaults, or the value of one of its keys."""
+        return self._config[name]
+
+    def settings(self, dataset: str) -> dict[str, Any]:
+        """What :func:`modelkin.data.datasets.load` takes for the dataset of that label."""
+        return {key: value for key, value in self._datasets[dataset].items() if key != "label"}
+
+    def _counted(self, dataset: str) -> dict[str, Any]:
+        """``datasets.counts`` of the dataset of that label, as it is or as it was stored."""
+        settings = self.settings(dataset)
+        stored = self._stored(f"{self._dataset_artifact(dataset)}.json", dataset=settings)
+        if stored is None:
+            return datasets.counts(**settings)
+        facts = stored["facts"]
+        return {
+            "train": 0,
+            **facts["images"],
+            "classes": len(facts["classes"]),
+            "size": max(facts["shape"][1:]),
+        }
+
+    @cached_property
+    def counts(self) -> dict[str, dict[str, Any]]:
+        """What :func:`modelkin.data.datasets.counts` says of each dataset, by label."""
+        return {label: self._counted(label) for label in (self.dataset, *self.others)}
+
+    @property
+    def labels(self) -> list[str]:
+        """The labels of all measures, those that were imported last."""
+        return [*(measured.label for measured in self.measures), *self.imported]
+
+    def imported_entry(self, name: str) -> dict[str, Any]:
+        """What decides an imported table: its measure's label and its content's sha256, None if not known."""
+        measure, entry = next((m, e) for m, e in self.imported.items() if e["label"] == name)
+        return {"measure": measure, "sha256": entry["sha256"]}
+
+    def _imported(self, described: dict[str, Any]) -> dict[str, dict[str, Any]]:
+        """The imported tables by their measures' labels, each checked if it is there, with its sha256."""
+        found = {}
+        for entry in self._config["imported"]:
+            schema.fill(entry, described["properties"]["imported"]["items"], deep=False)
+            if Path(entry["file"]).exists():
+                read_imported(entry["file"], self.active)
+                sha256 = imported_digest(entry["file"])
+            else:
+                stored = self._stored(f"imported/{entry['label']}.json")
+                sha256 = stored and stored["settings"]["entry"]["sha256"]
+            label = measures.imported_label(entry["direction"], entry["label"])
+            found[label] = {**entry, "sha256": sha256}
+        checks.check_unique("imported table", [entry["label"] for entry in self._config["imported"]])
+        return found
+
+    def _components(self) -> dict[str, Any] | None:
+        """The user's table of components as it is or as it was stored, None without one."""
+        section = self._config.get("components")
+        if section is None:
+            return None
+        if Path(section["file"]).exists():
+            rows = read_component_table(section["file"], self.names, self.active)
+            return {"replace": section["replace"], "rows": rows}
+        stored = self._stored("tables/components.json")
+        return stored and stored["settings"]["components"]
+
+    def _dataset_artifact(self, dataset: str) -> str:
+        return f"dataset.{dataset}" if dataset in self.others else "dataset"
+
+    def taken_in(self, name: str) -> bool:
+        """Whether the study has this model from elsewhere already."""
+        return self._stored(f"models/{name}.json", entry=self.entry(name)) is not None
+
+    def _stored(self, manifest: str, **settings) -> Mapping[str, Any] | None:
+        """The manifest of that name if it was made with these settings."""
+        found = self._made(f"{self.name}/{manifest}")
+        same = found is not None and all(found["settings"].get(key) == v for key, v in settings.items())
+        return found if same else None
+
+    def with_one_more(self, name: str) -> Study:
+        """The same study with one model more at its end, like the last one."""
+        last = {**self.models[self.names[-1]], "name": name}
+        config = {**self._config, "models": [*self._config["models"], last]}
+        return Study(config, self._made)
+
+    @property
+    def distillation(self) -> dict[str, Any] | None:
+        """The section of that name, or None for a study without distillation."""
+        return self._config.get("distillation")
+
+    @property
+    def adversarial(self) -> dict[str, Any] | None:
+        """The section of that name, or None for a study without adversarial probes."""
+        return self._config.get("adversarial")
+
+    @property
+    def boundaries(self) -> dict[str, dict[str, Any]]:
+        """What is asked of each model's boundaries, as the study's measures need it; empty if none does."""
+        section = self.section("boundaries")
+        needed = {measures.get(m.name).takes for m in self.measures}
+        return {
+            what: {key: section[key] for key in keys} for what, keys in BOUNDARIES.items() if what in needed
+        }
+
+    @property
+    def resampling_draws(self) -> int | None:
+        """Into how many draws images are dealt out to see how measures vary, None for a study without."""
+        return self._config.get("draws", {}).get("repeats")
+
+    @property
+    def resampled_kinds(self) -> list[str]:
+        """The kinds of probe on which draws are compared: those of one value for each pair."""
+        return [kind for kind in self.kinds if kind in probe_kinds.ONE_VALUE_PER_PAIR]
+
+    @property
+    def teachers(self) -> list[str]:
+        """The active models that teach, in order; empty without distillation."""
+        wanted = self.distillation and self.distillation["teachers"]
+        if not wanted:
+            return []
+        return [
+            name
+            for name in self.active
+            if name != self.distillation["student"] and (wanted == "all" or name in wanted)
+        ]
+
+    def earlier(self, name: str) -> list[str]:
+        """The models that arrived before this one."""
+        return self.names[: self.names.index(name)]
+
+    def through(self, name: str) -> list[str]:
+        """The models that arrived before this one, and this one."""
+        return [*self.earlier(name), name]
+
+    def of_source(self, source: str) -> list[str]:
+        """The models of this source, in order."""
+        return [name for name in self.names if self.models[name]["source"] == source]
+
+    @property
+    def taken(self) -> list[str]:
+        """The models that were not trained here, in order."""
+        return [name for name in self.names if self.models[name]["source"] != "train"]
+
+    def entry(self, name: str) -> dict[str, Any]:
+        """What ``networks.building.from_source`` takes, for a model that was not trained here."""
+        return {key: value for key, value in self.models[name].items() if key not in checks.WHO - {"source"}}
+
+    def weights_file(self, name: str) -> list[str]:
+        """The local checkpoint of a model; none if its weights are downloaded by name or not there yet."""
+        return [path for path in self._files(name) if Path(path).is_file()]
+
+    def missing(self) -> dict[str, str]:
+        """What a run needs, is not there and is not downloaded by it, in sentences.
+
+        The keys name the artifact that is made of it: ``dataset``, ``dataset.<label>``, ``models/<name>``,
+        ``imported/<label>`` or ``tables/components``.
+        """
+        found = {}
+        for label in (self.dataset, *self.others):
+            if said := datasets.missing(**self.settings(label)):
+                found[self._dataset_artifact(label)] = " ".join(said)
+        for name in self.taken:
+            for path in self._files(name):
+                if not Path(path).exists():
+                    what = checks.checkpoint(name)
+                    found[f"models/{name}"] = f"{what}, {path}, does not exist; put it there."
+        for entry in self.imported.values():
+            if entry["sha256"] is None:
+                name, path = entry["label"], entry["file"]
+                found[f"imported/{name}"] = (
+                    f"the imported table '{name}', {path}, does not exist; put it there."
+                )
+        if "components" in self._config and self.components is None:
+            path = self._config["components"]["file"]
+            found["tables/components"] = f"the table of components, {path}, does not exist; put it there."
+        return found
+
+    def _files(self, name: str) -> list[str]:
+        """The local files that the entry of a model from elsewhere names."""
+        return sources.get(self.models[name]["source"]).files(self.models[name])
+
+    def recipe(self, name: str) -> str:
+        """The recipe of a model of source 'train'; if it names none, eps decides."""
+        entry = self.models[name]
+        return entry.get("recipe") or ("adversarial" if entry["eps"] else "standard")
+
+    def training(self, name: str) -> dict[str, Any]:
+        """Everything that decides how a model is trained, its seed aside, and nothing else."""
+        entry, recipe = self.models[name], self.recipe(name)
+        settings = {
+            **self.training_defaults,
+            **entry.get("training", {}),
+            "architecture": entry["architecture"],
+            "recipe": recipe,
+            "eps": entry["eps"],
+            "norm": entry["norm"],
+        }
+        return {key: value for key, value in settings.items() if key not in UNUSED[recipe]}
+
+    def describe(self) -> list[dict[str, Any]]:
+        """One row for each active model: name, architecture, robustness level and norm, and what
+        :func:`modelkin.analysis.relations.pair_relations` asks for, in order.
+        """
+        keys = ("name", "eps", "norm")
+        return [
+            {key: self.models[name][key] for key in keys}
+            | {"architecture": architectures.short(self.models[name]["architecture"])}
+            | self._lineage(name)
+            for name in self.active
+        ]
+
+    def _lineage(self, name: str) -> dict[str, str]:
+        """structure, regime and hyper_parameters: what the config says, else what follows from it."""
+        entry = self.models[name]
+        own = entry.get("training", {})
+        shaped = {key: own[key] for key in SHAPE if key in own} | entry.get("options", {})
+        tuned = {key: value for key, value in own.items() if key not in SHAPE}
+        if entry["source"] == "train":
+            recipe = self.recipe(name)
+            regime = recipe if recipe == "standard" else f"{recipe} {entry['norm']} {entry['eps']:g}"
+        else:
+            # Another checkpoint of an architecture is of another training, as far as anybody knows.
+            regime = str(entry.get("weights") or entry["architecture"])
+        return {
+            "structure": _written(architectures.short(entry["architecture"]), shaped),
+            "regime": entry.get("regime", regime),
+            "hyper_parameters": entry.get("hyper_parameters", _written("", tuned)),
+        }
+
+
+def _written(first: str, settings: Mapping[str, Any]) -> str:
+    said = ", ".join(f"{key} {value}" for key, value in sorted(settings.items()))
+    return f"{first} ({said})" if first and said else first or said
+
+
+def read_study(path: str | Path) -> Study:
+    """The study of a YAML file; ModelkinError if it cannot be read or is wrong."""
+    return Study(load_config(path))
+
+
+def load_config(path: str | Path) -> dict[str, Any]:
+    """The keys and values of a YAML file, unchecked; ModelkinError if it cannot be read."""
+    try:
+        found = yaml.safe_load(Path(path).read_text())
+    except OSError as error:
+        raise ModelkinError(f"the config {path} cannot be read: {error.strerror}.") from None
+    except yaml.YAMLError as error:
+        raise ModelkinError(f"the config {path} is not valid YAML: {' '.join(str(error).split())}.") from None
+    if not isinstance(found, dict):
+        raise ModelkinError(f"the config {path} must hold keys and values.")
+    return found
+
+
+def _measured(item: str | dict[str, Any]) -> ConfiguredMeasure:
+    item = {"name": item} if isinstance(item, str) else dict(item)
+    name = item.pop("name")
+    measure = measures.get(name)
+    for key in item:
+        if key not in measure.settings:
+            raise unknown_name(f"setting of measure {name}", key, measure.settings)
+    for key, value in item.items():
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise ModelkinError(
+                f"measures: {key} of {name} must be a whole number of at least 1, not {value}."
+            )
+    return ConfiguredMeasure(name, {**measure.settings, **item})
+
+
+def summarise_missing(sentences: Iterable[str]) -> str:
+    """Sentences about what is missing as one; empty if there are none."""
+    first, *more = [*sentences] or [""]
+    if not more:
+        return first
+    return f"{first.removesuffix('.')} (and {len(more)} more are missing; `snakemake plan` lists them all)."

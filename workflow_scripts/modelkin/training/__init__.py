@@ -1,0 +1,1 @@
+"""How weights are changed: training, evaluation and distillation."""

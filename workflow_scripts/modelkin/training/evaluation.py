@@ -1,0 +1,87 @@
+"""How good a model is: accuracy on clean and on attacked images, agreement with another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+from modelkin.data.images import Images
+from modelkin.networks import classifier
+from modelkin.networks.classifier import Classifier
+from modelkin.optimise.attacks.autoattack import run_autoattack
+from modelkin.optimise.attacks.base import untargeted
+from modelkin.optimise.attacks.pgd import pgd_descent
+
+
+def evaluate_model(
+    model: Classifier,
+    images: Images,
+    *,
+    norm: str,
+    radius: float,
+    steps: int,
+    step_size: float,
+    samples: int | None = None,
+    autoattack: int = 0,
+    seed: int = 0,
+    device: torch.device | str = "cpu",
+) -> dict[str, Any]:
+    """Clean accuracy on all of these images, and accuracies under attack at the model's own size.
+
+    samples: so many images are attacked by PGD, at equal distances in their order (None: all); autoattack: so
+    many by AutoAttack (Croce and Hein 2020) at the same radius; None is its accuracy without any.
+    at_chance: clean accuracy is not significantly (one-sided 1 %) above that of always naming the
+    commonest class.
+    """
+    from scipy.stats import binomtest  # slow to import, and seldom needed
+
+    pgd = pgd_descent(norm, radius, steps, step_size)
+    found = {
+        "clean_accuracy": model_accuracy(model, images, device),
+        "adversarial_accuracy": model_accuracy(
+            model,
+            images.spread(samples),
+            device,
+            attack=lambda x, y: untargeted(model, x, y, pgd),
+        ),
+        "autoattack_accuracy": None,
+    }
+    if autoattack:
+        found["autoattack_accuracy"] = model_accuracy(
+            model,
+            images.spread(autoattack),
+            device,
+            attack=lambda x, y: run_autoattack(model, x, y, norm=norm, radius=radius, seed=seed),
+        )
+    commonest = np.bincount(images.labels).max() / len(images)
+    right = round(found["clean_accuracy"] * len(images))
+    chance = binomtest(right, len(images), commonest, alternative="greater").pvalue > 0.01
+    return found | {"at_chance": bool(chance), "evaluated": len(images)}
+
+
+def model_accuracy(
+    model: Classifier,
+    images: Images,
+    device: torch.device | str = "cpu",
+    attack: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] | None = None,
+) -> float:
+    """Share of images whose top-1 class is their label, after an attack (x, y) -> x if one is given."""
+    right = 0
+    for x, y in classifier.model_batches(model, images, device):
+        right += int(classifier.is_right(model, x if attack is None else attack(x, y), y).sum())
+    return right / len(images)
+
+
+@torch.no_grad()
+def model_agreement(
+    a: Classifier, b: Classifier, images: Images, device: torch.device | str = "cpu"
+) -> float:
+    """Share of images to which two models give the same top-1 class."""
+    same = sum(
+        int(classifier.is_right(a, x, b(x).argmax(1)).sum())
+        for x, _ in classifier.model_batches(a, images, device)
+    )
+    return same / len(images)
