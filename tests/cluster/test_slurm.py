@@ -38,7 +38,7 @@ STUDY = {
 # Without the other figures, which run outside Slurm.
 TARGETS = ["results/tiny/tables/clusters.json", "results/tiny/figures/accuracy.json"]
 ON_GPUS = {"train", "evaluate", "invert", "activations_natural", "activations_inverted", "similarity"}
-BOX = ROOT / "tests" / "slurm_onebox.sh"
+BOX = ROOT / "tests" / "cluster" / "slurm_onebox.sh"
 # Enough for the eight threads of the stage dataset.
 GPUS, CPUS = "2", "8"
 COLUMNS = {
