@@ -188,8 +188,8 @@ def combined_components(found: pd.DataFrame, given: Mapping[str, Any] | None) ->
     """The components that were read off the networks, with what a user's table says in their place.
 
     found: a row for each model, with a column ``model``. given: ``rows`` of the user's table for the
-    same models, whose cells count if they are not empty, and whose further columns are further components; with
-    ``replace`` the user's columns are all there are.
+    same models, whose cells count if they are not empty, and whose further columns are further components;
+    with ``replace`` the user's columns are all there are.
     """
     if given is None:
         return found
