@@ -12,9 +12,9 @@ from modelkin.networks.kinds import dependent
 
 
 def cuts(graph: fx.Graph) -> list[fx.Node]:
-    """The operations through whose one output alone the images reach the logits, in order, without the logits'.
+    """The operations through whose output alone the images reach the logits, in order.
 
-    Only those whose output has the images along its first dimension.
+    Without the logits' own, and only those whose output has the images along its first dimension.
     """
     order = [node for node in graph.nodes if node in dependent(graph)]
     at = {node: number for number, node in enumerate(order)}
@@ -30,11 +30,11 @@ def cuts(graph: fx.Graph) -> list[fx.Node]:
 def block_ends(
     graph: fx.Graph, layers: Mapping[fx.Node, str], cuts: Collection[fx.Node]
 ) -> dict[fx.Node, fx.Node | None]:
-    """The cuts at which blocks end, and the cut before the activation with which the block ends, if it does.
+    """The cuts at which blocks end, each with the cut before the activation that ends the block, if one does.
 
-    layers: the kinds of those operations that are layers. A block ends where branches come together, or after the
-    activation that follows at once in the code of the same module; where nothing branches, after the activation
-    that follows a convolution or linear map.
+    A block ends where branches come together, or after the activation that follows at once in the code of the
+    same module; where nothing branches, after the activation that follows a convolution or linear map.
+    layers: the kinds of those operations that are layers.
     """
     image = dependent(graph)
     ends: dict[fx.Node, fx.Node | None] = {}
@@ -83,9 +83,9 @@ def stretch(
         if called(node) in FACTS:
             args, kwargs = (given, *node.args[1:]), {}
         else:
-            args, kwargs = fx.node.map_arg((node.args, dict(node.kwargs)), copies.__getitem__)
+            args, kwargs = fx.node.map_arg((node.args, node.kwargs), copies.__getitem__)
         if node.op == "get_attr":
             names.add(node.target)
         copies[node] = made.create_node(node.op, node.target, args, kwargs, name=node.name)
     made.output(copies[stop])
-    return fx.GraphModule({name: attribute(name, network, constants) for name in names}, made)
+    return fx.GraphModule({name: attribute(name, network, constants) for name in names}, made).eval()

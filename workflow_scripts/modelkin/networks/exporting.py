@@ -2,8 +2,9 @@
 
 The result is an ``fx.Graph`` from ``images`` to the logits: functional (nothing is changed in place), for any
 number of images, with parameters, buffers and constants as ``get_attr`` nodes. Each node's ``meta`` holds
-``sizes``, its value's sizes for one image (None if it is no tensor), ``batch``, the dimension of it along which
-the images lie (None if there is not exactly one), and ``module``, the path of the module in whose code it stands.
+``sizes``, its value's sizes for one image (None if it is no tensor), ``batch``, the dimension along which the
+images lie in it (None if there is not exactly one), and ``module``, the path of the module in whose code it
+stands.
 """
 
 from __future__ import annotations
@@ -67,8 +68,8 @@ def exported(network: nn.Module, images: torch.Tensor) -> tuple[fx.Graph, dict[s
 def lost(reason: str) -> ModelkinError:
     """The error for a network that has no graph: what it cannot have, and what it can."""
     return ModelkinError(
-        f"the network cannot be followed operation by operation ({reason}), so it cannot be compared layer by "
-        "layer or stitched; all that takes it as a whole (activations, similarity, inversion, attacks) still works."
+        f"the network cannot be followed operation by operation ({reason}), so it cannot be compared layer "
+        "by layer or stitched; what takes it as a whole (similarity, inversion, attacks, ...) still works."
     )
 
 
@@ -126,10 +127,10 @@ def _copied(made: fx.Graph, node: fx.Node, copies: Mapping[fx.Node, fx.Node], de
     """The same operation in another graph, as the network itself calls it, for images on any device."""
     if called(node) == "getitem" and called(node.args[0]) == BATCH_NORM:
         return copies[node.args[0]]
-    args, kwargs = fx.node.map_arg((node.args, dict(node.kwargs)), copies.__getitem__)
+    args, kwargs = fx.node.map_arg((node.args, node.kwargs), copies.__getitem__)
     target = node.target
     if kwargs.get("device") is not None:
-        kwargs["device"] = device
+        kwargs = {**kwargs, "device": device}
     if called(node) == BATCH_NORM:  # the network's own call may choose cuDNN's
         *most, momentum, epsilon = args
         target, args = torch.ops.aten.batch_norm.default, (*most, False, momentum, epsilon, True)

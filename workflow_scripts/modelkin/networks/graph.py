@@ -31,8 +31,8 @@ class Layer:
         The path of its module; where a module's code calls several operations, that path and what is called
         (``layer1.0.add``). ``:2`` marks the second of a name, and so on.
     kind : str
-        One of :data:`~modelkin.networks.kinds.KINDS`; of a cut point that is none of these 'view', if it holds
-        the values of an earlier one in another shape, or 'other'.
+        One of :data:`~modelkin.networks.kinds.KINDS`; of a cut point that is no layer 'view', if it holds the
+        values of an earlier one in another shape, or 'other'.
     shape : tuple of int
         Of its output for one image.
     index : int
@@ -72,9 +72,9 @@ class Graph:
     Parameters
     ----------
     network : nn.Module
-        Takes normalised images (n, c, h, w) and returns logits (n, C). It is put in eval mode. The graph reads
-        parameters and buffers when it is used, so it stays right when weights are loaded into the network or it
-        is moved; after a change of dtype or of code make another graph.
+        Takes normalised images (n, c, h, w) and returns logits (n, C). It is put in eval mode. Parameters and
+        buffers are read when the graph is used, so it stays right when weights are loaded into the network or
+        it is moved; after a change of its dtype or code make another graph.
     example : Tensor
         Images that it takes, (n, c, h, w); only their size, dtype and device matter.
 
@@ -94,8 +94,8 @@ class Graph:
     Notes
     -----
     Made by ``torch.export``, in .3 seconds for a small network and 30 for one of thousands of operations.
-    Without gradients torch runs ``nn.TransformerEncoderLayer`` and ``nn.MultiheadAttention`` by fused code of its
-    own, which rounds otherwise than the operations that the graph has for them.
+    Without gradients torch runs ``nn.TransformerEncoderLayer`` and ``nn.MultiheadAttention`` by fused code,
+    which rounds otherwise than the operations that the graph has for them; else logits agree to the last bit.
     """
 
     def __init__(self, network: nn.Module, example: torch.Tensor):
@@ -115,8 +115,8 @@ class Graph:
         Parameters
         ----------
         layers : str or iterable of str
-            Any of 'all', 'cuts' (the cut points, but for views of earlier ones), kinds, names, and patterns of
-            names (``layer1.*``), whose points are also those of cut points that are no layers.
+            Any of 'all', 'cuts' (the cut points, but for views of earlier ones), kinds, names, and patterns
+            of names (``layer1.*``). Names may also be those of cut points that are no layers.
 
         Returns
         -------
@@ -137,8 +137,8 @@ class Graph:
                     f"'{name}'" for name in difflib.get_close_matches(item, names, n=3, cutoff=0)
                 )
                 raise ModelkinError(
-                    f"no layer of the network is meant by '{item}'; the nearest names are {near}, and all, cuts "
-                    f"and {', '.join(KINDS)} may be asked for."
+                    f"no layer of the network is meant by '{item}'; the nearest names are {near}, and all, "
+                    f"cuts, {', '.join(KINDS)} may be asked for."
                 )
             chosen.update(found)
         return tuple(point for point in self._nodes if point in chosen)
@@ -163,8 +163,8 @@ class Graph:
         images : Tensor
             Normalised images (n, c, h, w), n as you like.
         function : callable
-            Called with a layer and its output (n, *layer.shape), in order. Nothing else keeps the output longer
-            than the pass needs it; it may be a view of another layer's, so it is not to be changed.
+            Called with a layer and its output (n, *layer.shape), in order. Nothing else keeps the output
+            longer than the pass needs it; it may be a view of another layer's, so it is not to be changed.
         layers : str or iterable of str
             As in :meth:`select`.
 
@@ -191,10 +191,10 @@ class Graph:
         Returns
         -------
         fx.GraphModule
-            Images (n, c, h, w) -> the cut point's output (n, *shape), by the network's operations that lead there
-            and no others. It has its parameters and buffers (the same tensors, under the same names), and
-            behaves as the network in eval mode. Move or convert it as any module, but the parameters of the
-            network go with it; after the network itself has been moved, ask again.
+            Images (n, c, h, w) -> the cut point's output (n, *shape), by the network's operations that lead
+            there and no others. It has the network's parameters and buffers (the same tensors, under the same
+            names) and always behaves as in eval mode. It can be moved as any module, but the network's
+            parameters go with it; after the network itself has been moved, ask again.
         """
         return cutting.stretch(self._images, self._cut(cut), self._network, self._constants)
 
@@ -247,7 +247,7 @@ class Graph:
 
     @torch.no_grad()
     def _check(self, images: torch.Tensor) -> None:
-        """Compare the graph with the network, and find in which order a batch holds further items of an image."""
+        """Compare the graph with the network, and find in which order batches hold the items of an image."""
         several = [self._nodes[layer] for layer in self.layers if _items(self._nodes[layer]) > 1]
         both, alone = {}, {}
         logits, wanted = self._run(images, several, both.__setitem__), self._network(images)

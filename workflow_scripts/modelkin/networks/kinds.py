@@ -91,9 +91,9 @@ def dependent(graph: fx.Graph) -> set[fx.Node]:
 def kinds(graph: fx.Graph) -> dict[fx.Node, str]:
     """The kind of each operation of a network that is a layer, in order.
 
-    Convolutions, norms, activations, pooling (averages and maxima over positions too), linear maps (products of
-    which one factor depends on the images), additions of two values that depend on them, and attention: all of
-    its products, softmax, scale and bias are one layer, where they come together.
+    Convolutions, norms, activations, pooling (averages and maxima over positions too), linear maps (also
+    products of which one factor depends on the images), additions of two values that depend on them, and
+    attention: its products, softmax, scale and bias are one layer, where they come together.
     """
     image = dependent(graph)
     found = {_value(node): kind for node in graph.nodes if node in image and (kind := _kind(node, image))}
@@ -115,7 +115,7 @@ def _value(node: fx.Node) -> fx.Node:
 
 
 def _kind(node: fx.Node, image: Collection[fx.Node]) -> str | None:
-    """The kind of an operation by itself; that of a product of two values that depend on images is 'product'."""
+    """The kind of an operation by itself, 'product' for one of two values that depend on the images."""
     call, reads = called(node), [each for each in node.all_input_nodes if each in image]
     if "attention" in call or "transformer" in call:
         return "attention"
@@ -146,7 +146,7 @@ def _over_positions(node: fx.Node) -> bool:
     kept = len(node.args) > 2 and node.args[2]
     if rank == 4:
         return over in ([1, 2], [2, 3])
-    # Of (n, channels, positions) only if it is lost, for it may as well be the channels of (n, positions, channels).
+    # The last of three may be positions or channels; a norm that is written out keeps it.
     return rank == 3 and (over == [1] or (over == [2] and not kept))
 
 
@@ -176,12 +176,14 @@ def _on_the_way(
     passes: Callable[[fx.Node], bool],
     goals: Collection[fx.Node],
 ) -> set[fx.Node]:
-    """The nodes on the ways from a node to the first goals, these included, through nodes that may be passed."""
+    """The nodes on the ways from a node to the first goals, with these, through nodes that may be passed."""
     leads: dict[fx.Node, bool] = {}
 
     def search(node: fx.Node) -> bool:
         if node not in leads:
-            leads[node] = node in goals or (passes(node) and any([search(each) for each in step(node)]))
+            # All the ways, not only the first that leads there.
+            beyond = [search(each) for each in step(node)] if passes(node) and node not in goals else []
+            leads[node] = node in goals or any(beyond)
         return leads[node]
 
     for each in step(start):
