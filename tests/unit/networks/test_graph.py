@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 import torchvision
+from agreement import agree, made, split_points_are_cut_points
 from scipy.ndimage import gaussian_filter
 from torch import nn
 from torch.nn import functional
 
-from modelkin import tracing
 from modelkin.architectures import build, custom, names
 from modelkin.errors import ModelkinError
 from modelkin.networks.exporting import called
@@ -128,40 +128,10 @@ class Windows(nn.Module):
         return self.fc(x.flatten(1).relu())
 
 
-def made(network, size=8, channels=3):
-    """A network with statistics that are not those it began with, its graph, and images."""
-    torch.manual_seed(0)
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d | nn.BatchNorm1d):
-            nn.init.normal_(module.running_mean), nn.init.uniform_(module.running_var, 0.5, 2)
-            nn.init.normal_(module.weight), nn.init.normal_(module.bias)
-    images = torch.randn(5, channels, size, size)
-    return network.eval(), Graph(network, images[:1]), images
-
-
 @pytest.fixture(scope="module")
 def small():
     torch.manual_seed(0)
     return made(Small())
-
-
-def agree(network, graph, images, cuts=None):
-    """Graph and halves give what the network gives, to the last bit, for other numbers of images too."""
-    batches = images[:1], images
-    with torch.no_grad():
-        wanted = [network(x) for x in batches]
-        for x, logits in zip(batches, wanted, strict=True):
-
-            def has_its_shape(layer, output, number=len(x)):
-                assert output.shape == (number, *layer.shape), layer
-
-            assert torch.equal(graph.observe(x, has_its_shape), logits)
-        for cut in graph.cut_points[:: max(1, len(graph.cut_points) // cuts) if cuts else 1]:
-            front, end = graph.front(cut), graph.end(cut)
-            for x, logits in zip(batches, wanted, strict=True):
-                between = front(x)
-                assert between.shape == (len(x), *cut.shape)
-                assert torch.equal(end(between), logits), cut
 
 
 # layers
@@ -296,33 +266,6 @@ def test_split_points_of_our_architectures_are_cut_points(name):
     network, graph, images = made(nn.Sequential(features, nn.Linear(16, 10)), 16)
     agree(network, graph, images)
     split_points_are_cut_points(network, graph, images[:2])
-
-
-def split_points_are_cut_points(network, graph, images):
-    """What modules at split points give is, to the last bit, what is handed over at some cut point."""
-    points, given = tracing.split_points(network, images), {}
-    handles = [
-        network.get_submodule(point.name).register_forward_hook(
-            lambda module, inputs, output, name=point.name: given.setdefault(name, output.clone())
-        )
-        for point in points
-    ]
-    with torch.no_grad():
-        network(images)
-    for handle in handles:
-        handle.remove()
-    found = set()
-
-    def compare(layer, output):
-        found.update(
-            name
-            for name, value in given.items()
-            if value.shape == output.shape and torch.equal(value, output)
-        )
-
-    with torch.no_grad():
-        graph.observe(images, compare, [cut.name for cut in graph.cut_points])
-    assert found == {point.name for point in points}
 
 
 # halves

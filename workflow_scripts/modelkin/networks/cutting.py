@@ -16,7 +16,8 @@ def cuts(graph: fx.Graph) -> list[fx.Node]:
 
     Without the logits' own, and only those whose output has the images along its first dimension.
     """
-    order = [node for node in graph.nodes if node in dependent(graph)]
+    image = dependent(graph)
+    order = [node for node in graph.nodes if node in image]
     at = {node: number for number, node in enumerate(order)}
     reach, found = 0, []
     for number, node in enumerate(order[:-1]):
