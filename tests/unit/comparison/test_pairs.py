@@ -43,7 +43,7 @@ def test_activations_of_different_samples_are_never_compared(ids):
     with pytest.raises(ModelkinError, match="'m' and 'o' on the natural probe of 'digits' are of different"):
         similarity.similarity_rows(
             [Pair("natural", "digits", "m", "o")],
-            lambda kind, source, observer, what: held[observer][what],
+            lambda run, what: held[run.observer][what],
             [measures.ConfiguredMeasure("linear_cka")],
             permutations=1,
             seed=0,
