@@ -63,6 +63,13 @@ AFTER_TABLES = OF_TABLES | {"sat_shortcut", "draws"}
 NEW_MODEL = {"name": "mixer-0", "source": "train", "architecture": "mixer"}
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Mark each test with the folder that it stands in: unit, workflow or cluster."""
+    for item in items:
+        item.add_marker(item.path.relative_to(ROOT / "tests").parts[0])
+
+
 class StudyFolder:
     """A folder with a config and its results, on which Snakemake is run as a user would."""
 

@@ -146,6 +146,7 @@ def test_a_real_checkpoint_scores_what_it_scored(given):
     assert torch.allclose(model.network.get_submodule(model.head)(representation), logits, atol=1e-4)
 
 
+@pytest.mark.slow
 @needs_data
 def test_the_imagenet_models_score_what_they_scored(monkeypatch):
     """By timm, torchvision and an own file, at 224 and 160 pixels, from a folder of JPEGs."""

@@ -6,26 +6,8 @@ from safetensors.torch import load_file, save_file
 
 from modelkin.data.images import Images
 from modelkin.errors import ModelkinError
-from modelkin.networks import architectures, building
+from modelkin.networks import building
 from modelkin.networks.weights import WEIGHTS, load_model, training_history, write_model
-
-
-@pytest.mark.parametrize("name", architectures.names())
-@pytest.mark.parametrize(("channels", "size"), [(1, 8), (3, 16)])
-def test_architectures(name, channels, size):
-    model = building.new_model(
-        name, channels=channels, size=size, classes=5, width=4, representation=12
-    ).eval()
-    x = torch.rand(3, channels, size, size)
-    assert model.representation(x).shape == (3, 12)
-    assert torch.equal(model(x), model.network[1](model.representation(x)))
-    assert all(map(torch.equal, model.both(x), (model.representation(x), model(x))))
-    # Each image's answer is its own, and depends on its pixels.
-    assert torch.allclose(model(x)[:1], model(x[:1]), atol=1e-5)
-    assert not torch.allclose(model(x)[0], model(x)[1])
-
-
-# what comes from disk
 
 
 @pytest.fixture
