@@ -1,8 +1,8 @@
 """What each job asks a scheduler for, memory and minutes, from the records of the stages.
 
-Estimates with room to spare, because too little kills a job: what a pass of a model costs is that of a network like
-ResNet-50. A job that is started again asks for as much again (rules/common.smk). Imports neither torch nor
-snakemake, and reads no images.
+Estimates with room to spare, because too little kills a job: what a pass of a model costs is that of a
+network like ResNet-50. A job that is started again asks for as much again (rules/common.smk). Imports neither
+torch nor snakemake, and reads no images.
 """
 
 from __future__ import annotations

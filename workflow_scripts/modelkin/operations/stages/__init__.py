@@ -1,7 +1,7 @@
 """The stages of the workflow: everything that is said of one outside its own code, in one record.
 
-The rules' resources and versions, the plan, the run's summary, the data dictionary and docs/stages.md are read
-from it. Imports neither torch nor snakemake.
+The rules' resources and versions, the plan, the run's summary, the data dictionary and docs/stages.md are
+read from it. Imports neither torch nor snakemake.
 """
 
 from __future__ import annotations

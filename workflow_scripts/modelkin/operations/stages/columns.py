@@ -1,4 +1,4 @@
-"""What the columns of each table hold: (unit, meaning); the unit is empty for names, "1" for plain numbers."""
+"""What the columns of each table hold: (unit, meaning); the unit is empty for names, "1" for numbers."""
 
 from __future__ import annotations
 

@@ -59,8 +59,8 @@ class Passes:
 
 
 class Comparisons(NamedTuple):
-    """So many pairs of models compared by one measure on one kind of probe, each on so many samples, and as often
-    again as there are permutations of them.
+    """So many pairs of models, compared by one measure on so many samples of one kind of probe, and as often
+    again as there are permutations of the samples.
     """
 
     kind: str
@@ -126,9 +126,9 @@ class Stage:
     name : str
         Unique; also the name of its rule, unless ``rule`` says otherwise.
     version : int or None
-        Raise it when results change for the same settings: Snakemake then makes them again. A golden test fails
-        when results change and the version does not. Measures carry their own. None for a command that makes no
-        part of the study.
+        Raise it when results change for the same settings: Snakemake then makes them again. A golden test
+        fails when results change and the version does not. Measures carry their own. None for a command that
+        makes no part of the study.
     description : str
         One sentence.
     jobs : Jobs
@@ -139,13 +139,13 @@ class Stage:
     condition : Condition or None
         Which studies have it; None for all.
     uses_gpu, uses_torch : bool
-        Whether its jobs take a GPU where there is one, and whether they import torch, which they do in any case
-        if they take a GPU.
+        Whether its jobs take a GPU where there is one, and whether they import torch, which all do that take
+        a GPU.
     tables : sequence of Table
         That it writes.
     passes, expected_passes : callable
-        (study, subject) -> passes through each model's network: at the most, and as many as are to be expected
-        (by default the same). Pictures that only check a network are not counted.
+        (study, subject) -> passes through each model's network: at the most, and as many as are to be
+        expected (by default the same). The few images that only check a network are not counted.
     comparisons : callable
         (study, subject) -> comparisons of pairs of models.
     seconds : callable

@@ -190,7 +190,7 @@ register(
     Stage(
         name="clusters",
         version=4,
-        description="Clusters the models by each measure's spectrum, and measures how stable the clusters are.",
+        description="Clusters the models by each measure's spectrum, and measures how stable clusters are.",
         jobs=counts.ONE,
         tables=described("clusters", "cluster_stability", "spectra", "spectral_features"),
         extra_minutes=DRAWING,

@@ -146,7 +146,7 @@ def boundaries_stored(study: Study, subject: Subject, costs: Costs) -> float:
 
 
 def natural_activations_stored(study: Study, subject: Subject, costs: Costs) -> float:
-    """A model's representations and logits of a natural probe, and saliency maps of the study's own dataset."""
+    """A model's representations and logits of a natural probe, and its saliency maps of the study's own."""
     probes, maps = study.section("probes"), 0
     if subject.dataset == study.dataset:
         pixels = math.prod(datasets.shape(**study.settings(subject.dataset)))
@@ -175,7 +175,7 @@ def decoding_seconds(study: Study, subject: Subject) -> float:
 
 
 def reading_seconds(comparisons: ComparisonsOf) -> NumberOf:
-    """In which, for each pair, what one of its models computed is read, once for all measures that take it."""
+    """In which what one model of each pair computed is read, once for all measures that take it."""
 
     def seconds(study: Study, subject: Subject) -> float:
         width, taken = representation_width(study), {}
