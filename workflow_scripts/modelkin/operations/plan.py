@@ -33,9 +33,9 @@ def study_plan(
 ) -> pd.DataFrame:
     """A row for each stage that the study has, in the order of the workflow.
 
-    Columns jobs; passes, of images through models, as many as are to be expected, and passes_at_most, a gradient
-    being one; hours of work, of one core or device; gigabytes on disk, before compression; longest, the hours of
-    the longest job.
+    Columns jobs; passes, of images through models, as many as are to be expected, and passes_at_most, a
+    gradient being one; hours of work, of one core or device; gigabytes on disk, before compression; longest,
+    the hours of the longest job.
 
     costs: of :func:`~modelkin.operations.network_costs.network_costs`. start: seconds that a job takes to
     begin.

@@ -86,8 +86,8 @@ def _training(study: Study, settings: dict, recipe: str) -> Passes:
 
 
 def distillation_passes(study: Study, subject: Subject) -> dict[str, Passes]:
-    """Of a teacher, who labels each batch, and of its students, who learn from it whatever their own recipe, and
-    are asked for their accuracy and for their agreement with the teacher.
+    """Of a teacher, who labels each batch, and of its students, who learn from it whatever their own recipe,
+    and are asked for their accuracy and for their agreement with the teacher.
     """
     student, repeats = study.distillation["student"], study.distillation["repeats"]
     settings, counts = study.training(student), study.counts[study.dataset]
