@@ -19,7 +19,7 @@ from modelkin.operations import stages
 from modelkin.operations.stages import Passes, Stage, Subject, record
 from modelkin.operations.stages.columns import COLUMNS
 from modelkin.optimise import attacks, inversion
-from modelkin.optimise.adversarial_probe import attack_in_parts
+from modelkin.optimise.adversarial_probe import attack_parts
 from modelkin.study.config import Study
 from modelkin.training import distillation, evaluation, fit
 
@@ -139,7 +139,9 @@ def test_inversion_makes_the_passes_of_its_record(mode, stop):
     for key in ("batch_size", "mode", "failed_above"):
         settings.pop(key)
     pairs = probes.seed_target_pairs(parts.test, 40, seeds.generator(0))
-    list(inversion.invert_in_parts(parts.model(), parts.test, pairs, inversion.MODES[mode](**settings)))
+    descent = inversion.MODES[mode](**settings)
+    for invert in inversion.inversion_parts(parts.model(), parts.test, pairs, descent):
+        invert()
     made, counted = parts.counter.passes["mlp-0.5"], parts.counted("invert")["mlp-0.5"]
     assert made.forwards == counted.forwards
     if stop is None:
@@ -169,14 +171,15 @@ def test_an_attack_makes_the_passes_of_its_record(section):
     parts = Parts(tiny(adversarial=section))
     settings = dict(parts.study.adversarial)
     form = settings.pop("stored")
-    made = attack_in_parts(
+    made = attack_parts(
         parts.model(),
         parts.natural,
         lambda part: attacks.from_settings(**settings),
         norm=settings["norm"],
         stored=form,
     )
-    list(made)
+    for part in made:
+        part()
     assert parts.counter.passes == parts.counted("attack")
 
 
