@@ -15,12 +15,12 @@ from modelkin.comparison import activations, boundaries
 from modelkin.data import datasets, probes
 from modelkin.errors import ModelkinError
 from modelkin.networks import building
-from modelkin.operations import stages
+from modelkin.operations import stage_page, stages
 from modelkin.operations.stages import Passes, Stage, Subject, record
 from modelkin.operations.stages.columns import COLUMNS
 from modelkin.optimise import attacks, inversion
 from modelkin.optimise.adversarial_probe import attack_parts
-from modelkin.study.config import Study
+from modelkin.study.config import Study, read_study
 from modelkin.training import distillation, evaluation, fit
 
 
@@ -287,3 +287,8 @@ def test_manifests_call_a_stage_as_its_record_says():
 def test_a_stage_is_a_stage():
     assert all(isinstance(stage, Stage) and stage.description.endswith(".") for stage in stages.STAGES)
     assert list(stages.VERSIONS) == list(dict.fromkeys(stage.recorded for stage in stages.STAGES))
+
+
+def test_the_page_of_the_stages_is_current():
+    page = stage_page.stage_page(read_study(ROOT / "config.yaml"))
+    assert (ROOT / "docs" / "stages.md").read_text() == page, f"write it anew: {page.splitlines()[2]}"
