@@ -9,11 +9,11 @@ import pytest
 import torch
 import torchvision
 from agreement import agree, made, split_points_are_cut_points
+from modelkin.architectures import build, custom, names
 from scipy.ndimage import gaussian_filter
 from torch import nn
 from torch.nn import functional
 
-from modelkin.architectures import build, custom, names
 from modelkin.errors import ModelkinError
 from modelkin.networks.exporting import called
 from modelkin.networks.graph import CutPoint, Graph
