@@ -28,11 +28,13 @@ SHORTCUT = (
     if "sat" in [measured.name for measured in study.measures]
     else []
 )
+EPOCHS = ["training_epochs"] if set(study.active) & set(study.with_snapshots) else []
 DRAWS = ["draws"] if study.resampling_draws else []
 RECOMMENDATIONS = ["recommendations"]
 DESCRIPTION = ["dictionary", "measures"]
 MADE = [
     *TABLES,
+    *EPOCHS,
     *CLUSTERS,
     *COMPONENTS,
     *ENSEMBLES,
@@ -179,6 +181,33 @@ if DRAWS:
             version=VERSIONS["draws"],
         script:
             "../workflow_scripts/draws.py"
+
+
+if EPOCHS:
+
+    rule training_epochs:
+        input:
+            expand(
+                f"{RESULTS}/snapshot_evaluations/{{model}}.json",
+                model=[name for name in study.active if name in study.with_snapshots],
+            ),
+        output:
+            tables(EPOCHS),
+        log:
+            f"{RESULTS}/logs/training_epochs.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/training_epochs.tsv"
+        localrule: True
+        conda:
+            "../envs/modelkin.yaml"
+        resources:
+            gpu=0,
+            mem_mb=memory("training_epochs"),
+            runtime=runtime("training_epochs"),
+        params:
+            version=VERSIONS["training_epochs"],
+        script:
+            "../workflow_scripts/training_epochs.py"
 
 
 rule clusters:

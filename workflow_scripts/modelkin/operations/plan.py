@@ -84,6 +84,8 @@ def _stages(study: Study, costs: Mapping[str, Cost], device) -> list[Stage]:
         _summed("activations, natural", [_natural(study, cost, label) for label in every for cost in each]),
         _shells("activations, inverted", study, each, inverted, len(every)),
     ]
+    if study.with_snapshots:
+        stages.append(_summed("snapshots", [_snapshots(study, n, costs[n]) for n in study.with_snapshots]))
     if study.adversarial:
         stages.append(_summed("attack", [_attack(study, cost) for cost in each]))
         stages.append(_shells("activations, adversarial", study, each, natural))
@@ -129,6 +131,15 @@ def _training(study: Study, name: str, cost: Cost) -> Stage:
     attack = training.get("attack_steps", 0) if training["recipe"] != "standard" else 0
     seconds = images * (cost.update + attack * cost.gradient)
     return _job("train", images * (1 + attack), seconds, 4 * cost.parameters)
+
+
+def _snapshots(study: Study, name: str, cost: Cost) -> Stage:
+    """Keeping them, for which the model's own training leaves them, and judging them."""
+    passes = resources.snapshot_passes(study, name, study.dataset)
+    forward = 2 / (2 + study.section("evaluation")["steps"])
+    seconds = passes * (forward * cost.forward + (1 - forward) * cost.gradient)
+    size = 4 * cost.parameters * len(study.snapshots(name))
+    return _job("snapshots", passes, seconds, size, jobs=2)
 
 
 def _distillation(study: Study, costs: Mapping[str, Cost]) -> Stage:

@@ -79,6 +79,13 @@ def _training(study: Study, model: str, label: str) -> float:
     return study.counts[label]["train"] * settings["epochs"] * (1 + attack)
 
 
+def snapshot_passes(study: Study, model: str, label: str) -> float:
+    """Of judging a model's snapshots on training and test images, clean and attacked."""
+    settings, counts = study.section("evaluation"), study.counts[label]
+    images = sum(min(study.snapshot_images, counts[split]) for split in ("train", "test"))
+    return len(study.snapshots(model)) * images * (2 + settings["steps"])
+
+
 def _distillation(study: Study, model: str, label: str) -> float:
     student = study.distillation["student"]
     images = study.counts[label]["train"] * study.training(student)["epochs"]
@@ -215,6 +222,7 @@ HELD: Mapping[str, Size] = {
     "dataset": _both_splits,
     "probes": _natural_images,
     "train": _training_split,
+    "snapshots": _training_split,
     "distill": _training_split,
     "similarity": _compared,
     "draws": _compared,
@@ -222,6 +230,8 @@ HELD: Mapping[str, Size] = {
 }
 PASSES: Mapping[str, Size] = {
     "train": _training,
+    "snapshots": _training,  # where the model's own training has not left them
+    "evaluate_snapshots": snapshot_passes,
     "distill": _distillation,
     "evaluate": _evaluation,
     "invert": _inversion,
@@ -235,6 +245,8 @@ SECONDS: Mapping[str, Size] = {
         sum(study.counts[label][split] for split in ("train", "test")) / DECODED
     ),
     "train": _seconds(_training),
+    "snapshots": _seconds(_training),
+    "evaluate_snapshots": _seconds(snapshot_passes),
     "distill": _seconds(_distillation),
     "evaluate": _seconds(_evaluation),
     "invert": _seconds(_inversion),
@@ -256,7 +268,16 @@ EXTRA = {
     "verify": READING,
     "bundle": READING,
     **dict.fromkeys(
-        ("tables", "clusters", "components", "ensembles", "distillation", "recommendations", "figures"),
+        (
+            "tables",
+            "clusters",
+            "components",
+            "ensembles",
+            "distillation",
+            "recommendations",
+            "figures",
+            "training_epochs",
+        ),
         DRAWING,
     ),
 }

@@ -116,9 +116,7 @@ def make_optimiser(parameters: Iterable[nn.Parameter], schedule: Schedule) -> to
     """The optimiser of a schedule, for these parameters."""
     about = {"lr": schedule.learning_rate, "weight_decay": schedule.weight_decay}
     if schedule.optimiser == "sgd":
-        return torch.optim.SGD(
-            parameters, **about, momentum=schedule.momentum, nesterov=schedule.nesterov
-        )
+        return torch.optim.SGD(parameters, **about, momentum=schedule.momentum, nesterov=schedule.nesterov)
     return {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}[schedule.optimiser](parameters, **about)
 
 

@@ -14,6 +14,7 @@ from modelkin.errors import ModelkinError
 from modelkin.networks.classifier import Classifier
 from modelkin.optimise.attacks.base import untargeted
 from modelkin.optimise.attacks.pgd import pgd_descent
+from modelkin.training.schedule import EPS_RAMP
 
 RECIPES = ("standard", "adversarial", "trades")
 
@@ -32,7 +33,7 @@ class Robustness:
     attack_steps: int = 3
     attack_step: float = 2 / 3
     trades_beta: float = 6.0
-    eps_ramp: float = 0.5
+    eps_ramp: float = EPS_RAMP
 
     def __post_init__(self):
         if self.recipe not in RECIPES:
@@ -77,7 +78,7 @@ class Robustness:
 
 @contextlib.contextmanager
 def in_eval_mode(model: nn.Module) -> Iterator[None]:
-    """Put a model into eval mode for a while; afterwards each of its modules is in the mode that it was in."""
+    """Put a model into eval mode for a while; then each of its modules is in the mode that it was in."""
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:

@@ -14,6 +14,7 @@ from modelkin.errors import ModelkinError, unknown_name
 # The choices, and the settings that each of them alone takes.
 OPTIMISERS = {"adamw": (), "adam": (), "sgd": ("momentum", "nesterov")}
 SCHEDULES = {"one_cycle": (), "step": ("decay", "decay_at"), "constant": ()}
+EPS_RAMP = 0.5  # share of an adversarial training in which its radius grows, if none is asked for
 CHOICES = {"optimiser": OPTIMISERS, "schedule": SCHEDULES}
 
 

@@ -98,7 +98,7 @@ def _left_out(sizes: Mapping[str, int], without: set[str], activations_above: fl
     for name, size in sizes.items():
         folder = name.split("/")[0]
         if (
-            ("checkpoints" in without and folder == "models")
+            ("checkpoints" in without and folder in ("models", "snapshots"))
             or ("dataset" in without and folder.startswith("dataset."))
             or ("activations" in without and folder == "activations" and size > activations_above * 1e6)
         ):
