@@ -23,7 +23,7 @@ from modelkin.store.digests import digest_of
 from modelkin.store.disk import remove_path, writable_folder, write_text
 from modelkin.training.evaluation import losses_and_accuracies
 
-LIST = "snapshots.json"
+LIST = "digests"  # no .json, which verifying would take for a manifest while it lies beside the model
 
 
 class SnapshotRecorder:
