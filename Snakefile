@@ -89,6 +89,7 @@ include: "rules/common.smk"
 include: "rules/runs.smk"
 include: "rules/data.smk"
 include: "rules/models.smk"
+include: "rules/snapshots.smk"
 include: "rules/activations.smk"
 include: "rules/similarity.smk"
 include: "rules/analyses.smk"
@@ -115,6 +116,7 @@ rule all:
     input:
         DATA,
         MODELS,
+        SNAPSHOTS,
         ACTIVATIONS,
         BOUNDARIES,
         SIMILARITY,

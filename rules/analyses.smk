@@ -129,6 +129,33 @@ if stages.get("draws").is_made(study):
             "../workflow_scripts/draws.py"
 
 
+if stages.get("training_epochs").is_made(study):
+
+    rule training_epochs:
+        input:
+            expand(
+                f"{RESULTS}/snapshot_evaluations/{{model}}.json",
+                model=[name for name in study.active if name in study.with_snapshots],
+            ),
+        output:
+            tables(stages.get("training_epochs").table_names(study)),
+        log:
+            f"{RESULTS}/logs/training_epochs.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/training_epochs.tsv"
+        localrule: True
+        conda:
+            "../envs/modelkin.yaml"
+        resources:
+            gpu=0,
+            mem_mb=memory("training_epochs"),
+            runtime=runtime("training_epochs"),
+        params:
+            version=VERSIONS["training_epochs"],
+        script:
+            "../workflow_scripts/training_epochs.py"
+
+
 rule clusters:
     input:
         models=f"{RESULTS}/tables/models.json",

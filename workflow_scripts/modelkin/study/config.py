@@ -25,14 +25,21 @@ from modelkin.store import paths
 from modelkin.study import checks, schema
 from modelkin.study.component_table import read_component_table
 from modelkin.study.imported import imported_digest, read_imported
+from modelkin.training import schedule
 
 SHAPE = ("width", "representation")  # keys of training that change the network itself
 # What a recipe does not look at: changing it must not train the model again.
 UNUSED = {
-    "standard": {"norm", "attack_steps", "attack_step", "trades_beta"},
+    "standard": {"norm", "attack_steps", "attack_step", "trades_beta", "eps_ramp"},
     "adversarial": {"trades_beta"},
     "trades": set(),
 }
+
+# What holds for keys of training that a config need not name; naming them so must not train a model again.
+TRAINING_DEFAULTS = {**schedule.DEFAULTS, "decay_at": list(schedule.DEFAULTS["decay_at"])}
+TRAINING_DEFAULTS |= {"augment": {}, "eps_ramp": schedule.EPS_RAMP, "snapshots": "none"}
+
+SNAPSHOT_IMAGES = 2000  # of each split, on which snapshots are judged where evaluation says nothing
 
 # What is asked of a model's boundaries, by what measures need, and the keys that it depends on.
 BOUNDARIES = {"regions": ("triplets", "grid"), "distances": ("samples", "direction", "steps")}
@@ -259,18 +266,36 @@ class Study:
         entry = self.models[name]
         return entry.get("recipe") or ("adversarial" if entry["eps"] else "standard")
 
+    def training_keys(self, name: str) -> dict[str, Any]:
+        """The keys of training that hold for a model: the study's with their defaults, then its own."""
+        return {**self.training_defaults, **self.models[name].get("training", {})}
+
     def training(self, name: str) -> dict[str, Any]:
         """Everything that decides how a model is trained, its seed aside, and nothing else."""
-        entry, recipe = self.models[name], self.recipe(name)
+        entry, recipe, keys = self.models[name], self.recipe(name), self.training_keys(name)
+        without = UNUSED[recipe] | schedule.unused_settings(keys).keys() | {"snapshots"}
         settings = {
-            **self.training_defaults,
-            **entry.get("training", {}),
+            **{key: value for key, value in keys.items() if value != TRAINING_DEFAULTS.get(key)},
             "architecture": entry["architecture"],
             "recipe": recipe,
             "eps": entry["eps"],
             "norm": entry["norm"],
         }
-        return {key: value for key, value in settings.items() if key not in UNUSED[recipe]}
+        return {key: value for key, value in settings.items() if key not in without}
+
+    def snapshots(self, name: str) -> list[int]:
+        """The epochs after which a model's weights are kept, 0 being the untrained one; often none."""
+        return snapshot_epochs(self.training_keys(name)) if name in self.of_source("train") else []
+
+    @property
+    def with_snapshots(self) -> list[str]:
+        """The models whose weights along the training are kept, in order."""
+        return [name for name in self.names if self.snapshots(name)]
+
+    @property
+    def snapshot_images(self) -> int:
+        """How many images of each split snapshots are judged on, at the most."""
+        return self.section("evaluation")["samples"] or SNAPSHOT_IMAGES
 
     def describe(self) -> list[dict[str, Any]]:
         """One row for each active model: name, architecture, robustness level and norm, and what
@@ -289,7 +314,7 @@ class Study:
         entry = self.models[name]
         own = entry.get("training", {})
         shaped = {key: own[key] for key in SHAPE if key in own} | entry.get("options", {})
-        tuned = {key: value for key, value in own.items() if key not in SHAPE}
+        tuned = {key: value for key, value in own.items() if key not in {*SHAPE, "snapshots"}}
         if entry["source"] == "train":
             recipe = self.recipe(name)
             regime = recipe if recipe == "standard" else f"{recipe} {entry['norm']} {entry['eps']:g}"
@@ -306,6 +331,27 @@ class Study:
 def _written(first: str, settings: Mapping[str, Any]) -> str:
     said = ", ".join(f"{key} {value}" for key, value in sorted(settings.items()))
     return f"{first} ({said})" if first and said else first or said
+
+
+def snapshot_epochs(training: Mapping[str, Any]) -> list[int]:
+    """The epochs that the key ``snapshots`` of these settings of a training asks for, in order."""
+    asked, last = training.get("snapshots", "none"), training["epochs"]
+    if isinstance(asked, list):
+        return asked
+    if isinstance(asked, str):
+        return list(range(last + 1)) if asked == "all" else []
+    return [*range(0, last, asked["every"]), last]
+
+
+def configured_snapshots(config: Mapping[str, Any], name: str) -> list[int]:
+    """What :meth:`Study.snapshots` says of a trained model, from a config that is known to be valid.
+
+    It looks at nothing else, so a job can ask when the dataset is where it was found no more.
+    """
+    described = json.loads(schema.SCHEMA.read_text())["$defs"]["training"]
+    (entry,) = (entry for entry in config["models"] if entry["name"] == name)
+    keys = {**schema.defaults(described), **config.get("training", {}), **entry.get("training", {})}
+    return snapshot_epochs(keys)
 
 
 def read_study(path: str | Path) -> Study:

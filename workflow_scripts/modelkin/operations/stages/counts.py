@@ -39,6 +39,9 @@ ONE = Jobs("one", lambda study: [Subject("", study.dataset)])
 EACH_DATASET = Jobs("one for each dataset", lambda study: [Subject("", label) for label in _datasets(study)])
 EACH_MODEL = Jobs("one for each model", _each(lambda study: study.names))
 EACH_TRAINED = Jobs("one for each model that is trained here", _each(lambda study: study.of_source("train")))
+EACH_WITH_SNAPSHOTS = Jobs(
+    "one for each model whose snapshots are kept", _each(lambda study: study.with_snapshots)
+)
 EACH_TAKEN = Jobs("one for each model from elsewhere", _each(lambda study: study.taken))
 EACH_TEACHER = Jobs("one for each teacher", _each(lambda study: study.teachers))
 EACH_MODEL_AND_DATASET = Jobs(
@@ -106,6 +109,19 @@ def evaluation_passes(study: Study, subject: Subject) -> dict[str, Passes]:
             forwards=images + attacked + more, gradients=attacked * settings["steps"] + more * strong
         )
     }
+
+
+def snapshot_passes(study: Study, subject: Subject) -> dict[str, Passes]:
+    """Of judging a model's snapshots, on training and on test images, clean and attacked by PGD."""
+    settings, counts = study.section("evaluation"), study.counts[study.dataset]
+    images = sum(min(study.snapshot_images, counts[split]) for split in ("train", "test"))
+    one = Passes(forwards=2, gradients=settings["steps"])
+    return {subject.model: one * (images * len(study.snapshots(subject.model)))}
+
+
+def no_passes(study: Study, subject: Subject) -> dict[str, Passes]:
+    """Of a stage that runs no model if all is as it should be."""
+    return {}
 
 
 def inversion_passes(study: Study, subject: Subject, share: float = 1.0) -> dict[str, Passes]:

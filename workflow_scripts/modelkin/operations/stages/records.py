@@ -73,6 +73,32 @@ register(
         stored=sizes.weights_stored,
     )
 )
+SNAPSHOTS = Condition("`training` asks for `snapshots`", lambda study: bool(study.with_snapshots))
+register(
+    Stage(
+        name="snapshots",
+        version=1,
+        description="Keeps a model's weights along its training, trained once more where that left none.",
+        jobs=counts.EACH_WITH_SNAPSHOTS,
+        condition=SNAPSHOTS,
+        uses_gpu=True,
+        passes=counts.training_passes,
+        expected_passes=counts.no_passes,
+        held=sizes.training_split_held,
+        stored=sizes.snapshots_stored,
+    )
+)
+register(
+    Stage(
+        name="evaluate_snapshots",
+        version=1,
+        description="Measures losses and accuracies of a model along its training.",
+        jobs=counts.EACH_WITH_SNAPSHOTS,
+        condition=SNAPSHOTS,
+        uses_gpu=True,
+        passes=counts.snapshot_passes,
+    )
+)
 register(
     Stage(
         name="evaluate",
@@ -183,6 +209,20 @@ register(
             *described("summary", "asymmetry", "relations"),
             Table("training", COLUMNS["training"], TRAINED),
         ],
+        extra_minutes=DRAWING,
+    )
+)
+register(
+    Stage(
+        name="training_epochs",
+        version=1,
+        description="Joins what is known of models along their training.",
+        jobs=counts.ONE,
+        condition=Condition(
+            "`training` asks for `snapshots` of a model that is not retired",
+            lambda study: bool({*study.active} & {*study.with_snapshots}),
+        ),
+        tables=described("training_epochs"),
         extra_minutes=DRAWING,
     )
 )

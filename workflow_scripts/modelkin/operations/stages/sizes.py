@@ -124,6 +124,11 @@ def weights_stored(study: Study, subject: Subject, costs: Costs) -> float:
     return FLOAT * costs[subject.model].parameters
 
 
+def snapshots_stored(study: Study, subject: Subject, costs: Costs) -> float:
+    """A model's weights at each epoch that is kept."""
+    return len(study.snapshots(subject.model)) * weights_stored(study, subject, costs)
+
+
 def inverted_probe_stored(study: Study, subject: Subject, costs: Costs) -> float:
     """The images that were made for a model, at its own size."""
     return FLOAT * study.section("probes")["inverted"] * costs[subject.model].pixels
