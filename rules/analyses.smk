@@ -138,7 +138,7 @@ if stages.get("training_epochs").is_made(study):
                 model=[name for name in study.active if name in study.with_snapshots],
             ),
         output:
-            tables(stages.get("training_epochs").table_names(study)),
+            tables_of("training_epochs"),
         log:
             f"{RESULTS}/logs/training_epochs.log",
         benchmark:
@@ -147,11 +147,9 @@ if stages.get("training_epochs").is_made(study):
         conda:
             "../envs/modelkin.yaml"
         resources:
-            gpu=0,
-            mem_mb=memory("training_epochs"),
-            runtime=runtime("training_epochs"),
+            **needs("training_epochs"),
         params:
-            version=VERSIONS["training_epochs"],
+            version=version("training_epochs"),
         script:
             "../workflow_scripts/training_epochs.py"
 

@@ -23,14 +23,12 @@ rule snapshots:
     conda:
         "../envs/modelkin.yaml"
     resources:
-        gpu=GPU,
-        mem_mb=memory("snapshots"),
-        runtime=runtime("snapshots"),
+        **needs("snapshots"),
     params:
         training=lambda wildcards: study.training(wildcards.model),
         epochs=lambda wildcards: study.snapshots(wildcards.model),
         seed=study.seed,
-        version=VERSIONS["snapshots"],
+        version=version("snapshots"),
     script:
         "../workflow_scripts/snapshots.py"
 
@@ -50,15 +48,13 @@ rule evaluate_snapshots:
     conda:
         "../envs/modelkin.yaml"
     resources:
-        gpu=GPU,
-        mem_mb=memory("evaluate_snapshots"),
-        runtime=runtime("evaluate_snapshots"),
+        **needs("evaluate_snapshots"),
     params:
         attack={
             key: study.section("evaluation")[key]
             for key in ("norm", "radius", "steps", "step_size")
         },
         images=study.snapshot_images,
-        version=VERSIONS["evaluate_snapshots"],
+        version=version("evaluate_snapshots"),
     script:
         "../workflow_scripts/evaluate_snapshots.py"
