@@ -28,6 +28,12 @@ SHORTCUT = (
     if "sat" in [measured.name for measured in study.measures]
     else []
 )
+# Named only where attacks have labels: a study of one attack knows nothing of them.
+LABELLED_ATTACKS = (
+    {"attacks": labels}
+    if (labels := [label for label in map(probe_kinds.attack_of, study.attacks) if label])
+    else {}
+)
 DRAWS = ["draws"] if study.resampling_draws else []
 RECOMMENDATIONS = ["recommendations"]
 DESCRIPTION = ["dictionary", "measures"]
@@ -105,6 +111,7 @@ rule dictionary:
         study=study.name,
         tables=MADE + DESCRIPTION,
         measures=study.labels,
+        **LABELLED_ATTACKS,
         version=VERSIONS["dictionary"],
     script:
         "../workflow_scripts/dictionary.py"
@@ -118,10 +125,12 @@ if SHORTCUT:
                 f"{RESULTS}/activations/natural/{{model}}.json", model=study.names
             ),
             adversarial=expand(
-                f"{RESULTS}/activations/adversarial/{{model}}.json", model=study.names
+                f"{RESULTS}/activations/{{kind}}/{{model}}.json",
+                kind=map(probe_kinds.folder_of, study.attacks),
+                model=study.names,
             ),
             attacks=expand(
-                f"{RESULTS}/probes/adversarial/{{model}}.json", model=study.active
+                f"{RESULTS}/{{what}}/{{model}}.json", what=ATTACKED, model=study.active
             ),
         output:
             tables(SHORTCUT),
@@ -149,7 +158,7 @@ if DRAWS:
         input:
             activations=expand(
                 f"{RESULTS}/activations/{{kind}}/{{model}}.json",
-                kind=study.resampled_kinds,
+                kind=map(probe_kinds.folder_of, study.resampled_kinds),
                 model=study.names,
             ),
             boundaries=BOUNDARIES,

@@ -25,6 +25,16 @@ def other(wildcards):
     return wildcards.on.removeprefix(".")
 
 
+def attack_label(wildcards):
+    """The label of the attack that is meant, empty for a study's only one."""
+    return wildcards.attack.removeprefix(".")
+
+
+def attacked_kind(wildcards):
+    """The kind of probe that the attack makes that is meant."""
+    return probe_kinds.kind_of("adversarial", attack_label(wildcards))
+
+
 def read_from(wildcards):
     """The settings of the dataset that is meant; what is expected of it is for the plan."""
     settings = study.settings(other(wildcards) or study.dataset)

@@ -8,8 +8,11 @@ from modelkin.optimise.attacks import from_settings
 from modelkin.store import arrays, manifests
 from modelkin.store.resumable import ResumableParts
 
-with jobs.running_job(snakemake.log[0], f"attack {snakemake.wildcards.model}", snakemake.input) as log:
+name = f"{snakemake.wildcards.model}{snakemake.wildcards.attack}"
+with jobs.running_job(snakemake.log[0], f"attack {name}", snakemake.input) as log:
     settings, seed = dict(snakemake.params.adversarial), snakemake.params.seed
+    # A label is among the names from which an attack's seed derives; a study's only attack has none.
+    label = [snakemake.wildcards.attack.removeprefix(".")] if snakemake.wildcards.attack else []
     device = jobs.job_device(snakemake.config)
     model = load_model(snakemake.input.model, device, snakemake.params.resize).folded()
     probe = load_images(snakemake.input.probe)
@@ -25,7 +28,7 @@ with jobs.running_job(snakemake.log[0], f"attack {snakemake.wildcards.model}", s
     telling = jobs.Progress(len(probe), "images")
 
     def attack(part):
-        drawn = seeds.derive_seed(seed, "attack", snakemake.wildcards.model, str(part))
+        drawn = seeds.derive_seed(seed, "attack", *label, snakemake.wildcards.model, str(part))
         return from_settings(**settings, seed=drawn, device=device)
 
     parts = attack_in_parts(

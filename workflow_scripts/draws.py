@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from modelkin import jobs
+from modelkin import jobs, probe_kinds
 from modelkin.analysis import tables
 from modelkin.comparison.measures import ConfiguredMeasure
 from modelkin.comparison.pairs import completed_pairs
@@ -27,7 +27,8 @@ with jobs.running_job(snakemake.log[0], "draws", snakemake.input):
         seed=params.seed,
         device=jobs.job_device(snakemake.config),
     )
-    attacks = manifests.facts(snakemake.input.attacks)
+    probes_by_kind = probe_kinds.by_kind(snakemake.input.attacks)
+    attacks = {kind: manifests.facts(made) for kind, made in probes_by_kind.items()}
     made = {"draws": resampling_variance(rows)}
     frames.write_all(
         snakemake.output,

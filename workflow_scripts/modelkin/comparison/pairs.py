@@ -42,7 +42,7 @@ def completed_pairs(
 def runs_of(pair: Pair) -> list[tuple[str, str, str]]:
     """(kind, source, observer) of what model_a and model_b computed for this pair."""
     a, b = pair.model_a, pair.model_b
-    if probe_kinds.origin_of(pair.kind) == "adversarial":
+    if probe_kinds.is_adversarial(pair.kind):
         return [(pair.kind, b, a), (pair.kind, a, b)]
     return [(pair.kind, pair.source, a), (pair.kind, pair.source, b)]
 

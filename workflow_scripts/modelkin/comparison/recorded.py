@@ -37,17 +37,17 @@ def reader(results: Path, order: list[str]) -> Callable[[str, str, str, str], xr
 
 
 def transfer(
-    read: Callable[[str, str, str, str], xr.DataArray], names: list[str]
+    read: Callable[[str, str, str, str], xr.DataArray], names: list[str], kind: str
 ) -> tuple[dict[str, np.ndarray], dict[tuple[str, str], np.ndarray]]:
     """right (n,) of each model on the natural probe; fooled (n,) for each (source, observer): whether the
     observer is wrong on the source's adversarial images.
 
-    read: of :func:`reader`.
+    read: of :func:`reader`. kind: of adversarial probe, for a study may have several attacks.
     """
     right, fooled = {}, {}
     for observer in names:
         for source in names:
-            values = read("adversarial", source, observer, "outcomes").to_numpy().astype(bool)
+            values = read(kind, source, observer, "outcomes").to_numpy().astype(bool)
             right[observer], fooled[source, observer] = values.T
     return right, fooled
 

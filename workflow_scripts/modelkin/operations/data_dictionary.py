@@ -5,7 +5,7 @@ A table without its columns here, or the other way round, fails a test.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
@@ -17,6 +17,9 @@ KIND = (
     "",
     "kind of probe: natural, inverted or adversarial; of another dataset with its label after a colon",
 )
+KIND_OF_ATTACKS = (KIND[0], f"{KIND[1]}; adversarial with the attack's label after a colon")
+OF_ATTACK = ("attack_success", "attack_median_distance")  # columns of models, one for each label of an attack
+OF_ATTACKED_IMAGES = ("sat_shortcut", "sat_shortcut_models")  # tables with a kind if attacks have labels
 MEASURE = ("", "label of the measure: its name and its settings; see the table measures")
 PROBE = {"kind": KIND, "measure": MEASURE}
 PAIR = {"model_a": ("", "first model of the pair"), "model_b": ("", "second model of the pair")}
@@ -352,15 +355,34 @@ COLUMNS: dict[str, dict[str, tuple[str, str]]] = {
 }
 
 
-def dictionary_columns(tables: Iterable[str]) -> pd.DataFrame:
-    """A row for each column of these tables: table, column, unit, meaning."""
+def dictionary_columns(tables: Iterable[str], attacks: Sequence[str] = ()) -> pd.DataFrame:
+    """A row for each column of these tables: table, column, unit, meaning.
+
+    attacks: labels of the study's attacks, empty if its only one has none.
+    """
     return pd.DataFrame(
         [
             {"table": table, "column": column, "unit": unit, "meaning": meaning}
             for table in tables
-            for column, (unit, meaning) in COLUMNS[table].items()
+            for column, (unit, meaning) in _columns(table, attacks).items()
         ]
     )
+
+
+def _columns(table: str, attacks: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """The columns of a table of a study whose attacks have these labels."""
+    columns = COLUMNS[table]
+    if not attacks:
+        return columns
+    if table == "models":
+        columns = {
+            labelled: (unit, meaning)
+            for name, (unit, meaning) in columns.items()
+            for labelled in ([f"{name}:{attack}" for attack in attacks] if name in OF_ATTACK else [name])
+        }
+    if table in OF_ATTACKED_IMAGES:
+        columns = {"kind": KIND, **columns}
+    return columns | ({"kind": KIND_OF_ATTACKS} if "kind" in columns else {})
 
 
 def dictionary_measures(labels: Iterable[str]) -> pd.DataFrame:

@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 import torch
@@ -84,9 +84,10 @@ def _stages(study: Study, costs: Mapping[str, Cost], device) -> list[Stage]:
         _summed("activations, natural", [_natural(study, cost, label) for label in every for cost in each]),
         _shells("activations, inverted", study, each, inverted, len(every)),
     ]
-    if study.adversarial:
-        stages.append(_summed("attack", [_attack(study, cost) for cost in each]))
-        stages.append(_shells("activations, adversarial", study, each, natural))
+    if study.attacks:
+        attacks = study.attacks.values()
+        stages.append(_summed("attack", [_attack(study, cost, one) for one in attacks for cost in each]))
+        stages.append(_shells("activations, adversarial", study, each, natural, len(attacks)))
     if study.boundaries:
         stages.append(_summed("boundaries", [_boundaries(study, cost) for cost in each]))
     stages.append(_similarity(study, costs, device))
@@ -161,8 +162,8 @@ def _natural(study: Study, cost: Cost, label: str) -> Stage:
     return _job("activations, natural", images + maps, seconds, size)
 
 
-def _attack(study: Study, cost: Cost) -> Stage:
-    images, settings = study.section("probes")["natural"], study.adversarial
+def _attack(study: Study, cost: Cost, settings: Mapping[str, Any]) -> Stage:
+    images = study.section("probes")["natural"]
     passes = images * resources.gradients(settings)
     seconds = passes * cost.gradient + 3 * images * cost.forward
     size = {"uint16": 2, "uint8": 1}[settings["stored"]]

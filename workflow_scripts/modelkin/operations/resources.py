@@ -103,7 +103,8 @@ def gradients(attack: Mapping) -> int:
 
 
 def _attack(study: Study, model: str, label: str) -> float:
-    return study.section("probes")["natural"] * gradients(study.adversarial)
+    """Of one attack; of several, of that which takes the most."""
+    return study.section("probes")["natural"] * max(map(gradients, study.attacks.values()))
 
 
 def boundary_points(study: Study) -> int:
@@ -131,7 +132,7 @@ def _drawing_anew(study: Study, model: str, label: str) -> float:
 def _transferred(study: Study, model: str, label: str) -> float:
     """Seconds in which the logits of every model on every model's images are read, twice."""
     size = 8 * study.section("probes")["natural"] * study.counts[label]["classes"]
-    return len(study.names) ** 2 * size / READ
+    return len(study.attacks) * len(study.names) ** 2 * size / READ
 
 
 def _natural(study: Study, model: str, label: str) -> float:

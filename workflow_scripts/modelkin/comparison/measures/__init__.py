@@ -83,8 +83,15 @@ def settings_by_measure(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]
 
 
 def takes_artifact(name: str, manifest: str) -> bool:
-    """Whether a measure is taken of this artifact of a study: of boundaries or else of activations."""
-    return (manifest.split("/")[-2] == "boundaries") == (get(name).takes in BOUNDARIES)
+    """Whether a measure is taken of this artifact of a study: of boundaries or else of activations.
+
+    Of the activations on the images of an attack with a label only if it is measured there, so that another
+    attack leaves all other measures as they are.
+    """
+    measure, kind = get(name), probe_kinds.kind_of_path(manifest)
+    if probe_kinds.attack_of(kind):
+        return measure.measurable(kind)
+    return (kind == "boundaries") == (measure.takes in BOUNDARIES)
 
 
 def compare(name: str, a, b, **settings) -> Estimate:

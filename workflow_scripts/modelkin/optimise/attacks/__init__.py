@@ -1,9 +1,9 @@
 """The attacks: a module here is an attack, its name what the config calls it.
 
-Each has ``DEFAULTS``, the keys that the config's section may give it and their defaults; ``NORMS``, the norms
-under which it is an attack; and ``attack(norm, radius, *, seed, device, **settings)``, which returns an
-:data:`~modelkin.optimise.attacks.base.Attack`. The modules import torch when an attack is made, so that a
-config is read without it.
+Each has ``DEFAULTS``, the keys that the config's section may give it and their defaults; ``THREATS``, the
+names of the threats (:mod:`modelkin.optimise.threats`) under which it is an attack; and ``attack(threat,
+radius, *, seed, device, **settings)``, which returns an :data:`~modelkin.optimise.attacks.base.Attack`.
+The modules import torch when an attack is made, so that a config is read without it.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ def defaults() -> dict[str, dict[str, float]]:
     return {name: dict(get(name).DEFAULTS) for name in names()}
 
 
-def check_norm(name: str, norm: str) -> None:
-    """Raise ModelkinError unless an attack is one under this norm."""
-    norms = get(name).NORMS
-    if norm not in norms:
+def check_threat(name: str, threat: str, where: str = "adversarial") -> None:
+    """Raise ModelkinError unless an attack is one under this threat; where: what the sentence begins with."""
+    own = get(name).THREATS
+    if threat not in own:
+        choices = [f"norm: {own[0]}", *(f"attack: {a}" for a in names() if threat in get(a).THREATS)]
         raise ModelkinError(
-            f"adversarial: {name} is an attack under {' or '.join(norms)}; use norm: {norms[0]} or "
-            "attack: pgd."
+            f"{where}: {name} is an attack under {' or '.join(own)}; use {' or '.join(choices)}."
         )
 
 
@@ -60,10 +60,10 @@ def from_settings(
     ----------
     attack : str
         One of :func:`names`.
-    norm : {"l2", "linf"}
-        Of the ball in which images stay.
+    norm : str
+        The threat: one of the attack's ``THREATS``, as 'l2' or 'linf', the norms of balls of pixels.
     radius : float
-        Of that ball, in units of pixels in [0, 1].
+        How large changes may be, in the threat's units: of 'l2' and 'linf', pixels in [0, 1].
     seed : int
         Of whatever the attack draws.
     device : torch.device or str
@@ -74,7 +74,7 @@ def from_settings(
     Raises
     ------
     ModelkinError
-        If there is no such attack, or it is none under this norm.
+        If there is no such attack, or it is none under this threat.
     """
-    check_norm(attack, norm)
+    check_threat(attack, norm)
     return get(attack).attack(norm, radius, seed=seed, device=device, **settings)
