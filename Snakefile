@@ -74,7 +74,9 @@ GPU = 0 if study.device == "cpu" else 1
 # What stands in paths for the study's own dataset, and for its others.
 ON = ["", *(f".{label}" for label in study.others)]
 # What stands in paths for an attack: nothing for a study's only one, else its label.
-ATTACKS = [f".{label}" if label else "" for label in map(probe_kinds.attack_of, study.attacks)]
+ATTACKS = [
+    f".{label}" if label else "" for label in map(probe_kinds.attack_of, study.attacks)
+]
 
 
 wildcard_constraints:

@@ -29,11 +29,8 @@ SHORTCUT = (
     else []
 )
 # Named only where attacks have labels: a study of one attack knows nothing of them.
-LABELLED_ATTACKS = (
-    {"attacks": labels}
-    if (labels := [label for label in map(probe_kinds.attack_of, study.attacks) if label])
-    else {}
-)
+LABELS = [label for label in map(probe_kinds.attack_of, study.attacks) if label]
+LABELLED_ATTACKS = {"attacks": LABELS} if LABELS else {}
 DRAWS = ["draws"] if study.resampling_draws else []
 RECOMMENDATIONS = ["recommendations"]
 DESCRIPTION = ["dictionary", "measures"]
@@ -108,10 +105,10 @@ rule dictionary:
         mem_mb=memory("dictionary"),
         runtime=runtime("dictionary"),
     params:
+        **LABELLED_ATTACKS,
         study=study.name,
         tables=MADE + DESCRIPTION,
         measures=study.labels,
-        **LABELLED_ATTACKS,
         version=VERSIONS["dictionary"],
     script:
         "../workflow_scripts/dictionary.py"
