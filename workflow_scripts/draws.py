@@ -1,18 +1,16 @@
 """Take every measure anew on parts of its images, to see how much its values change."""
 
-from pathlib import Path
-
-from modelkin import jobs, probe_kinds
+from modelkin import jobs
 from modelkin.analysis import tables
 from modelkin.comparison.measures import ConfiguredMeasure
 from modelkin.comparison.pairs import completed_pairs
-from modelkin.comparison.recorded import reader
+from modelkin.comparison.recorded import Recorded
 from modelkin.comparison.resampling import resampled_rows, resampling_variance
-from modelkin.store import frames, manifests
+from modelkin.store import frames, manifests, paths
 
 with jobs.running_job(snakemake.log[0], "draws", snakemake.input):
     params = snakemake.params
-    read = reader(Path(snakemake.input.activations[0]).parents[2], params.order)
+    read = Recorded(paths.study_folder(snakemake.config["study"]), params.order)
     names = params.models
     wanted = [
         pair
@@ -27,8 +25,8 @@ with jobs.running_job(snakemake.log[0], "draws", snakemake.input):
         seed=params.seed,
         device=jobs.job_device(snakemake.config),
     )
-    probes_by_kind = probe_kinds.by_kind(snakemake.input.attacks)
-    attacks = {kind: manifests.facts(made) for kind, made in probes_by_kind.items()}
+    attacked = paths.by_kind(snakemake.input.attacks)
+    attacks = {kind: manifests.facts(made) for kind, made in attacked.items()}
     made = {"draws": resampling_variance(rows)}
     frames.write_all(
         snakemake.output,

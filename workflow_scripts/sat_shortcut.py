@@ -1,21 +1,17 @@
 """What a new model's own adversarial images say of its similarity to the others, and how wrong that is."""
 
-from pathlib import Path
-
-from modelkin import jobs, probe_kinds
+from modelkin import jobs
 from modelkin.analysis.sat_shortcut import joined_attacks, shortcut_models, shortcut_pairs
-from modelkin.comparison.recorded import reader, transfer
-from modelkin.store import frames, manifests
+from modelkin.comparison.recorded import Recorded, transfer
+from modelkin.store import frames, manifests, paths
 
 with jobs.running_job(snakemake.log[0], "sat_shortcut", snakemake.input) as log:
     params = snakemake.params
-    read = reader(Path(snakemake.input.natural[0]).parents[2], params.order)
-    probes_by_kind = probe_kinds.by_kind(snakemake.input.attacks)
-    attacks = {kind: manifests.facts(made) for kind, made in probes_by_kind.items()}
+    read = Recorded(paths.study_folder(snakemake.config["study"]), params.order)
     rows, models = {}, {}
-    for kind, probes in attacks.items():
+    for kind, probes in paths.by_kind(snakemake.input.attacks).items():
         rows[kind] = shortcut_pairs(*transfer(read, params.models, kind))
-        success = {name: found["success"] for name, found in probes.items()}
+        success = {name: found["success"] for name, found in manifests.facts(probes).items()}
         models[kind] = shortcut_models(rows[kind], success)
         log.info("%s: mean absolute error %.3f", kind, models[kind]["mean_absolute_error"].mean())
     frames.write_all(

@@ -67,14 +67,6 @@ def folder_of(kind: str) -> str:
     return kind.replace(":", ".")
 
 
-def kind_of_path(manifest: str) -> str:
-    """The kind of the probe or activations of this manifest; labels may hold dots themselves."""
-    return kind_of(*manifest.split("/")[-2].split(".", 1))
-
-
-def by_kind(manifests: Iterable[str]) -> dict[str, list[str]]:
-    """Manifests of probes or activations by their kind, in order."""
-    found: dict[str, list[str]] = {}
-    for manifest in manifests:
-        found.setdefault(kind_of_path(manifest), []).append(manifest)
-    return found
+def kind_of_folder(folder: str) -> str:
+    """The inverse of :func:`folder_of`; labels may hold dots themselves."""
+    return kind_of(*folder.split(".", 1))

@@ -20,6 +20,7 @@ from modelkin.comparison.measures.base import (
     Measure,
     of_one_type,
 )
+from modelkin.store import paths
 
 __all__ = [
     "BOUNDARIES",
@@ -88,10 +89,11 @@ def takes_artifact(name: str, manifest: str) -> bool:
     Of the activations on the images of an attack with a label only if it is measured there, so that another
     attack leaves all other measures as they are.
     """
-    measure, kind = get(name), probe_kinds.kind_of_path(manifest)
-    if probe_kinds.attack_of(kind):
-        return measure.measurable(kind)
-    return (kind == "boundaries") == (measure.takes in BOUNDARIES)
+    measure = get(name)
+    if paths.is_boundaries(manifest) or measure.takes in BOUNDARIES:
+        return paths.is_boundaries(manifest) and measure.takes in BOUNDARIES
+    kind = paths.kind_of(manifest)
+    return probe_kinds.attack_of(kind) is None or measure.measurable(kind)
 
 
 def compare(name: str, a, b, **settings) -> Estimate:
