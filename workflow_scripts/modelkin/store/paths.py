@@ -102,7 +102,7 @@ def is_boundaries(manifest: str) -> bool:
 
 
 def kind_of(manifest: str) -> str:
-    """The kind of probe of an artifact in a folder of one; the path may be that below the working directory."""
+    """The kind of probe in whose folder an artifact is; the path may be that below the working directory."""
     return probe_kinds.kind_of_folder(PurePosixPath(manifest).parent.name)
 
 
