@@ -10,6 +10,7 @@ from scipy import stats
 from modelkin.analysis import clusters, tables
 from modelkin.analysis.ensemble_tables import ensemble_tables
 from modelkin.analysis.recommendations import recommendations_table
+from modelkin.analysis.sat_shortcut import joined_attacks
 from modelkin.analysis.teachers import distillation_tables
 from modelkin.errors import ModelkinError
 from modelkin.figures import base
@@ -210,7 +211,26 @@ def test_the_worst_attack_stands_beside_all_that_rests_on_it():
     assert list(made["other"]) == ["x"]
 
 
+def test_a_table_of_several_attacks_says_of_which_each_row_is():
+    one, other = pd.DataFrame({"x": [1, 2]}), pd.DataFrame({"x": [3]})
+    assert joined_attacks({"adversarial": one}) is one
+    both = joined_attacks({"adversarial:l2": one, "adversarial:linf": other})
+    assert both.to_dict("list") == {"kind": ["adversarial:l2"] * 2 + ["adversarial:linf"], "x": [1, 2, 3]}
+
+
 # figures
+
+
+def test_attacks_that_the_first_panel_lacks_are_told_apart_where_they_are():
+    figure, (first, second, third) = base.facets(3)
+    for axis, kinds in ((first, ["natural"]), (second, ["adversarial:l2", "adversarial:0.1"]), (third, [])):
+        for kind in kinds:
+            axis.plot([0, 1], [1, 0], label=kind)
+    base.kind_legend(figure, first, second, third)
+    assert [text.get_text() for text in first.get_legend().get_texts()] == ["natural"]
+    words = ["adversarial (l2)", "adversarial (0.1)"]
+    assert [text.get_text() for text in second.get_legend().get_texts()] == words
+    assert third.get_legend() is None
 
 
 def test_titles_of_measures():

@@ -23,8 +23,8 @@ from modelkin.networks.weights import load_model
 from modelkin.optimise import attacks
 from modelkin.optimise.adversarial_probe import attack_parts
 from modelkin.optimise.attacks import from_settings
+from modelkin.store import paths
 from modelkin.study.config import Study
-
 
 LABELLED = {"adversarial:l2": 0.9, "adversarial:linf": 0.3}  # success of two attacks
 
@@ -193,6 +193,26 @@ def test_published_settings_are_the_default():
         from_settings("mi_fgsm", "l2", 1.0, **attacks.defaults()["mi_fgsm"])
     study = Study({**TINY, "adversarial": {"norm": "l2", "radius": 3}})
     assert study.attacks["adversarial"]["radius"] == 3
+
+
+def test_another_attack_is_of_those_measures_alone_that_are_taken_on_its_images():
+    """Of a study's only attack every measure's part names the activations, as it always did."""
+    taken = {
+        kind: [
+            name
+            for name in ("linear_cka", "sat", "boundary_distance")
+            if measures.takes_artifact(name, f"results/tiny/{paths.activations(kind, 'vgg-0')}")
+        ]
+        for kind in ("natural", "inverted:big", "adversarial", "adversarial:l2")
+    }
+    assert taken == {
+        "natural": ["linear_cka", "sat"],
+        "inverted:big": ["linear_cka", "sat"],
+        "adversarial": ["linear_cka", "sat"],
+        "adversarial:l2": ["sat"],
+    }
+    assert measures.takes_artifact("boundary_distance", paths.boundaries("vgg-0"))
+    assert not measures.takes_artifact("sat", paths.boundaries("vgg-0"))
 
 
 @pytest.fixture(scope="module")

@@ -119,7 +119,10 @@ BAD = {
     "an unknown mode": (wrong(inversion={"mode": "quick"}), "inversion.mode 'quick'"),
     "no attack": (wrong(adversarial=[]), "adversarial needs at least 1 entry"),
     "attacks by name alone": (wrong(adversarial="pgd"), "adversarial must be of type object"),
-    "an attack of a list by name alone": (wrong(adversarial=["pgd"]), r"adversarial\[0\] must be of type obj"),
+    "an attack of a list by name alone": (
+        wrong(adversarial=["pgd"]),
+        r"adversarial\[0\] must be of type obj",
+    ),
     "an attack without label": (
         wrong(adversarial=[{"label": "linf"}, {"norm": "l2"}]),
         r"adversarial\[1\] lacks the key 'label'",
@@ -141,7 +144,9 @@ BAD = {
         "an attack and a dataset are both labelled 'digits'",
     ),
     "an attack with another dataset's label": (
-        wrong(adversarial=[{"label": "big"}], other_datasets=[{"label": "big", "name": "digits", "size": 10}]),
+        wrong(
+            adversarial=[{"label": "big"}], other_datasets=[{"label": "big", "name": "digits", "size": 10}]
+        ),
         "an attack and a dataset are both labelled 'big'",
     ),
     "an unknown key of an attack of a list": (
