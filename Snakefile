@@ -75,11 +75,16 @@ onerror:
 
 # What stands in paths for the study's own dataset, and for its others.
 ON = ["", *(f".{label}" for label in study.others)]
+# What stands in paths for an attack: nothing for a study's only one, else its label.
+ATTACKS = [
+    f".{label}" if label else "" for label in map(probe_kinds.attack_of, study.attacks)
+]
 
 
 wildcard_constraints:
     model="[^/]+",
     on=f"({'|'.join(map(re.escape, ON))})",
+    attack=f"({'|'.join(map(re.escape, ATTACKS))})",
 
 
 report: "report/workflow.rst"

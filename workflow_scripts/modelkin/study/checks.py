@@ -12,7 +12,7 @@ from modelkin import probe_kinds
 from modelkin.comparison import measures
 from modelkin.errors import ModelkinError, unknown_name
 from modelkin.networks import architectures, sources
-from modelkin.optimise import attacks
+from modelkin.optimise import attacks, threats
 from modelkin.store import disk
 from modelkin.training.schedule import Schedule, unused_settings
 
@@ -120,15 +120,41 @@ def _snapshots(keys: dict[str, Any], name: str) -> None:
         )
 
 
+def attack_section(kind: str) -> str:
+    """How the settings of the attack that makes a kind of probe are called in sentences."""
+    label = probe_kinds.attack_of(kind)
+    return f"adversarial '{label}'" if label else "adversarial"
+
+
 def _attacks(study, config: dict[str, Any]) -> None:
-    for where, section in (("evaluation", config["evaluation"]), ("adversarial", study.adversarial or {})):
-        if section.get("norm") == "linf" and section["radius"] > 1:
+    _attack_labels(study, config.get("adversarial"))
+    own = {attack_section(kind): settings for kind, settings in study.attacks.items()}
+    for where, settings in {"evaluation": config["evaluation"], **own}.items():
+        largest = threats.get(settings["norm"]).largest_radius
+        if largest is not None and settings["radius"] > largest:
             raise ModelkinError(
-                f"{where}: a radius of {section['radius']:g} under linf is more than pixels in [0, 1] can "
-                "change; 8/255 is 0.031372549."
+                f"{where}: a radius of {settings['radius']:g} under {settings['norm']} is more than pixels "
+                "in [0, 1] can change; 8/255 is 0.031372549."
             )
-    if study.adversarial:
-        attacks.check_norm(study.adversarial["attack"], study.adversarial["norm"])
+    for where, settings in own.items():
+        attacks.check_threat(settings["attack"], settings["norm"], where)
+
+
+def _attack_labels(study, section: dict[str, Any] | list[dict[str, Any]] | None) -> None:
+    """ModelkinError unless the attacks of a list have labels that tell them from all others."""
+    if isinstance(section, dict) and "label" in section:
+        raise ModelkinError(
+            "adversarial: a label tells the attacks of a list apart; write `adversarial: [{label: "
+            f"{section['label']}, ...}}]`, or leave the label out."
+        )
+    labels = [entry["label"] for entry in section] if isinstance(section, list) else []
+    check_unique("attack", labels)
+    for label in labels:
+        if label in (study.dataset, *study.others):
+            raise ModelkinError(
+                f"adversarial: an attack and a dataset are both labelled '{label}'; give the attack another "
+                "label, for both stand in the kinds of probe."
+            )
 
 
 def _samples(study, config: dict[str, Any]) -> None:
@@ -136,7 +162,7 @@ def _samples(study, config: dict[str, Any]) -> None:
     for label, counts in study.counts.items():
         _counts(study, config, label, counts)
     for measure in study.measures:
-        if measures.get(measure.name).takes == "outcomes" and not study.adversarial:
+        if measures.get(measure.name).takes == "outcomes" and not study.attacks:
             raise ModelkinError(f"measure {measure.label} needs adversarial probes; add `adversarial: {{}}`.")
     for made in SIZED:
         for measure in study.measures:

@@ -46,7 +46,8 @@ BOUNDARIES = {"regions": ("triplets", "grid"), "distances": ("samples", "directi
 
 
 class Study:
-    """A valid config. ``names`` are all models in order of arrival, ``active`` those not retired.
+    """A valid config. ``names`` are all models in order of arrival, ``active`` those not retired;
+    ``attacks`` the settings of each attack by the kind of probe that it makes.
 
     made: gives the manifest at a path below the results (``tiny/dataset.json``), None if there is none. A
     dataset or checkpoint that the study has taken in need not be where the config found it any more.
@@ -60,8 +61,7 @@ class Study:
         schema.validate(config, described)
         schema.fill(config, described)
         schema.fill_choice(config["inversion"], "inversion", "mode", inversion_modes.DEFAULTS)
-        if "adversarial" in config:
-            schema.fill_choice(config["adversarial"], "adversarial", "attack", attacks.defaults())
+        self.attacks: dict[str, dict[str, Any]] = _attacks(config.get("adversarial"), described)
         for entry in config["models"]:
             schema.fill(entry, described["$defs"]["model"], deep=False)
         self._config = config
@@ -77,7 +77,7 @@ class Study:
         self.dataset: str = main.get("label") or main.get("dataset") or main["name"]
         self.others: list[str] = [each["label"] for each in others]
         self._datasets = dict(zip((self.dataset, *self.others), (main, *others), strict=True))
-        self.kinds: list[str] = probe_kinds.all_kinds(self.others, adversarial="adversarial" in config)
+        self.kinds: list[str] = probe_kinds.all_kinds(self.others, self.attacks)
         self.measures: list[ConfiguredMeasure] = [_measured(item) for item in config["measures"]]
         self.training_defaults = schema.defaults(described["$defs"]["training"]) | config["training"]
         self.imported: dict[str, dict[str, Any]] = self._imported(described)
@@ -170,11 +170,6 @@ class Study:
         return self._config.get("distillation")
 
     @property
-    def adversarial(self) -> dict[str, Any] | None:
-        """The section of that name, or None for a study without adversarial probes."""
-        return self._config.get("adversarial")
-
-    @property
     def boundaries(self) -> dict[str, dict[str, Any]]:
         """What is asked of each model's boundaries, as the study's measures need it; empty if none does."""
         section = self.section("boundaries")
@@ -190,8 +185,13 @@ class Study:
 
     @property
     def resampled_kinds(self) -> list[str]:
-        """The kinds of probe on which draws are compared: those of one value for each pair."""
-        return [kind for kind in self.kinds if kind in probe_kinds.ONE_VALUE_PER_PAIR]
+        """The kinds of probe on which draws are compared: the study's own with one value for each pair."""
+        return [
+            kind
+            for kind in self.kinds
+            if probe_kinds.origin_of(kind) in probe_kinds.ONE_VALUE_PER_PAIR
+            and not probe_kinds.other_dataset_of(kind)
+        ]
 
     @property
     def teachers(self) -> list[str]:
@@ -369,6 +369,19 @@ def load_config(path: str | Path) -> dict[str, Any]:
         raise ModelkinError(f"the config {path} is not valid YAML: {' '.join(str(error).split())}.") from None
     if not isinstance(found, dict):
         raise ModelkinError(f"the config {path} must hold keys and values.")
+    return found
+
+
+def _attacks(section: dict[str, Any] | list | None, described: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The settings of each attack of the section ``adversarial``, filled, by the kind of probe it makes."""
+    listed = section if isinstance(section, list) else [section] if section is not None else []
+    found = {}
+    for entry in listed:
+        label = entry.get("label")
+        kind = probe_kinds.kind_of("adversarial", label)
+        schema.fill(entry, described["$defs"]["attack"])
+        schema.fill_choice(entry, checks.attack_section(kind), "attack", attacks.defaults())
+        found[kind] = {key: value for key, value in entry.items() if key != "label"}
     return found
 
 

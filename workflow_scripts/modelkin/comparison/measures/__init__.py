@@ -84,8 +84,16 @@ def settings_by_measure(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]
 
 
 def takes_artifact(name: str, manifest: str) -> bool:
-    """Whether a measure is taken of this artifact of a study: of boundaries or else of activations."""
-    return paths.is_boundaries(manifest) == (get(name).takes in BOUNDARIES)
+    """Whether a measure is taken of this artifact of a study: of boundaries or else of activations.
+
+    Of the activations on the images of an attack with a label only if it is measured there, so that another
+    attack leaves all other measures as they are.
+    """
+    measure = get(name)
+    if paths.is_boundaries(manifest) or measure.takes in BOUNDARIES:
+        return paths.is_boundaries(manifest) and measure.takes in BOUNDARIES
+    kind = paths.kind_of(manifest)
+    return probe_kinds.attack_of(kind) is None or measure.measurable(kind)
 
 
 def compare(name: str, a, b, **settings) -> Estimate:

@@ -48,6 +48,10 @@ EACH_MODEL_AND_DATASET = Jobs(
     "one for each model and dataset",
     lambda study: [Subject(name, label) for label in _datasets(study) for name in study.names],
 )
+EACH_MODEL_AND_ATTACK = Jobs(
+    "one for each model and attack",
+    lambda study: [Subject(name, study.dataset, kind) for kind in study.attacks for name in study.names],
+)
 EACH_IMPORTED = Jobs(
     "one for each imported table", lambda study: [Subject("", study.dataset) for _ in study.imported]
 )
@@ -138,7 +142,7 @@ def expected_inversion_passes(study: Study, subject: Subject) -> dict[str, Passe
 def attack_passes(study: Study, subject: Subject) -> dict[str, Passes]:
     """Of the attack; and what the model says of each image before, after, and after rounding."""
     images = study.section("probes")["natural"]
-    forwards, gradients = attacks.passes_per_image(**study.adversarial)
+    forwards, gradients = attacks.passes_per_image(**study.attacks[subject.adversarial])
     return {subject.model: Passes(forwards=forwards + 3, gradients=gradients) * images}
 
 

@@ -13,7 +13,7 @@ READING = 50  # minutes more for reading the whole study
 TRAINED = Condition(
     "models are trained here", lambda study: bool({*study.active} & {*study.of_source("train")})
 )
-ADVERSARIAL = Condition("the config has `adversarial`", lambda study: bool(study.adversarial))
+ADVERSARIAL = Condition("the config has `adversarial`", lambda study: bool(study.attacks))
 BOUNDARIES = Condition("a measure of boundaries is asked for", lambda study: bool(study.boundaries))
 SAT = Condition(
     "the measure `sat` is asked for", lambda study: "sat" in [chosen.name for chosen in study.measures]
@@ -126,7 +126,7 @@ register(
         name="attack",
         version=2,
         description="Changes the natural probe until a model errs.",
-        jobs=counts.EACH_MODEL,
+        jobs=counts.EACH_MODEL_AND_ATTACK,
         condition=ADVERSARIAL,
         uses_gpu=True,
         passes=counts.attack_passes,
@@ -170,7 +170,7 @@ register(
     Stage(
         name="activations_adversarial",
         description="Runs all models up to one on its adversarial probe, and that one on theirs.",
-        jobs=counts.EACH_MODEL,
+        jobs=counts.EACH_MODEL_AND_ATTACK,
         condition=ADVERSARIAL,
         passes=counts.shell_passes("natural"),
         stored=sizes.shell_stored("natural"),
