@@ -136,7 +136,10 @@ def inverted_probe_stored(study: Study, subject: Subject, costs: Costs) -> float
 
 def adversarial_probe_stored(study: Study, subject: Subject, costs: Costs) -> float:
     """The attacked images of a model, at its own size, in the type that the config chooses."""
-    images, each = study.section("probes")["natural"], PIXEL_BYTES[study.attacks[subject.adversarial]["stored"]]
+    images, each = (
+        study.section("probes")["natural"],
+        PIXEL_BYTES[study.attacks[subject.adversarial]["stored"]],
+    )
     return each * images * costs[subject.model].pixels
 
 
