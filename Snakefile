@@ -71,13 +71,14 @@ onerror:
 
 
 GPU = 0 if study.device == "cpu" else 1
-# What stands in paths for the study's own dataset, and for its others.
+# What stands in paths for the study's own dataset, and for its others that there are probes of.
 ON = ["", *(f".{label}" for label in study.others)]
+DATASETS = [f"{RESULTS}/{study.dataset_artifact(label)}.json" for label in study.datasets]
 
 
 wildcard_constraints:
     model="[^/]+",
-    on=f"({'|'.join(map(re.escape, ON))})",
+    on=f"(|{'|'.join(re.escape(f'.{label}') for label in study.datasets)})",
 
 
 report: "report/workflow.rst"

@@ -3,14 +3,14 @@
 ACTIVATIONS = expand(
     f"{RESULTS}/activations/{{kind}}/{{model}}.json",
     kind=map(probe_kinds.folder_of, study.kinds),
-    model=study.names,
+    model=study.compared,
 )
 
 
 # Where every model decides, if a measure asks.
 BOUNDARIES = expand(
     f"{RESULTS}/boundaries/{{model}}.json",
-    model=study.names if study.boundaries else [],
+    model=study.compared if study.boundaries else [],
 )
 
 

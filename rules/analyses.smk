@@ -1,25 +1,34 @@
 # What follows from the similarity table: summaries, clusters, ensembles, distillation.
+# A study whose models are known from imported tables alone has those that need no more.
 TABLES = [
     "models",
-    "components",
-    "inversions",
+    *(["components"] if study.compared or study.components_asked else []),
+    *(["inversions"] if study.compared else []),
     "similarity",
     "summary",
-    "asymmetry",
+    *(["asymmetry"] if study.compared else []),
     "relations",
 ]
 if set(study.active) & set(study.of_source("train")):
     TABLES.append("training")
 CLUSTERS = ["clusters", "cluster_stability", "spectra", "spectral_features"]
-COMPONENTS = ["component_importance", "component_scores", "component_keywords"]
-ENSEMBLES = [
-    "ensemble_pairs",
-    "ensemble_correlations",
-    "ensemble_clusters",
-    "ensemble_choices",
-    "ensemble_relations",
-    "ensemble_best",
-]
+COMPONENTS = (
+    ["component_importance", "component_scores", "component_keywords"]
+    if "components" in TABLES
+    else []
+)
+ENSEMBLES = (
+    [
+        "ensemble_pairs",
+        "ensemble_correlations",
+        "ensemble_clusters",
+        "ensemble_choices",
+        "ensemble_relations",
+        "ensemble_best",
+    ]
+    if study.compared
+    else []
+)
 DISTILLATION = (
     ["distillation", "distillation_correlations"] if study.distillation else []
 )
@@ -29,7 +38,8 @@ SHORTCUT = (
     else []
 )
 DRAWS = ["draws"] if study.resampling_draws else []
-RECOMMENDATIONS = ["recommendations"]
+RECOMMENDATIONS = ["recommendations"] if ENSEMBLES else []
+OTHER_MODELS = ["other_models"] if study.active_of_other_tasks else []
 DESCRIPTION = ["dictionary", "measures"]
 MADE = [
     *TABLES,
@@ -40,6 +50,7 @@ MADE = [
     *RECOMMENDATIONS,
     *SHORTCUT,
     *DRAWS,
+    *OTHER_MODELS,
 ]
 
 
@@ -52,17 +63,17 @@ DIRECTIONS = {label: measures.describe_label(label).direction for label in study
 
 rule tables:
     input:
-        models=expand(f"{RESULTS}/models/{{model}}.json", model=study.active),
-        cards=expand(f"{RESULTS}/cards/{{model}}.json", model=study.active),
+        models=expand(f"{RESULTS}/models/{{model}}.json", model=study.active_compared),
+        cards=expand(f"{RESULTS}/cards/{{model}}.json", model=study.active_compared),
         probes=expand(
             f"{RESULTS}/probes/inverted{{on}}/{{model}}.json",
             on=ON,
-            model=study.active,
+            model=study.active_compared,
         ),
         attacks=expand(
-            f"{RESULTS}/{{what}}/{{model}}.json", what=ATTACKED, model=study.active
+            f"{RESULTS}/{{what}}/{{model}}.json", what=ATTACKED, model=study.active_compared
         ),
-        similarity=expand(f"{RESULTS}/similarity/{{model}}.json", model=study.active),
+        similarity=expand(f"{RESULTS}/similarity/{{model}}.json", model=study.active_compared),
         imported=IMPORTED,
     output:
         tables(TABLES),
@@ -77,13 +88,40 @@ rule tables:
         mem_mb=memory("tables"),
         runtime=runtime("tables"),
     params:
-        models=study.describe(),
+        models=study.describe(study.active),
         components=study.components,
         others=study.others,
         failed_above=study.section("inversion")["failed_above"],
         version=VERSIONS["tables"],
     script:
         "../workflow_scripts/tables.py"
+
+
+if OTHER_MODELS:
+
+    rule other_models:
+        input:
+            cards=expand(
+                f"{RESULTS}/cards/{{model}}.json", model=study.active_of_other_tasks
+            ),
+        output:
+            tables(OTHER_MODELS),
+        log:
+            f"{RESULTS}/logs/other_models.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/other_models.tsv"
+        localrule: True
+        conda:
+            "../envs/modelkin.yaml"
+        resources:
+            gpu=0,
+            mem_mb=memory("other_models"),
+            runtime=runtime("other_models"),
+        params:
+            models=study.describe(study.active_of_other_tasks),
+            version=VERSIONS["tables"],
+        script:
+            "../workflow_scripts/other_models.py"
 
 
 rule dictionary:
@@ -115,13 +153,13 @@ if SHORTCUT:
     rule sat_shortcut:
         input:
             natural=expand(
-                f"{RESULTS}/activations/natural/{{model}}.json", model=study.names
+                f"{RESULTS}/activations/natural/{{model}}.json", model=study.compared
             ),
             adversarial=expand(
-                f"{RESULTS}/activations/adversarial/{{model}}.json", model=study.names
+                f"{RESULTS}/activations/adversarial/{{model}}.json", model=study.compared
             ),
             attacks=expand(
-                f"{RESULTS}/probes/adversarial/{{model}}.json", model=study.active
+                f"{RESULTS}/probes/adversarial/{{model}}.json", model=study.active_compared
             ),
         output:
             tables(SHORTCUT),
@@ -136,8 +174,8 @@ if SHORTCUT:
             mem_mb=memory("sat_shortcut"),
             runtime=runtime("sat_shortcut"),
         params:
-            models=study.active,
-            order=study.names,
+            models=study.active_compared,
+            order=study.compared,
             version=VERSIONS["sat_shortcut"],
         script:
             "../workflow_scripts/sat_shortcut.py"
@@ -150,11 +188,11 @@ if DRAWS:
             activations=expand(
                 f"{RESULTS}/activations/{{kind}}/{{model}}.json",
                 kind=study.resampled_kinds,
-                model=study.names,
+                model=study.compared,
             ),
             boundaries=BOUNDARIES,
             attacks=expand(
-                f"{RESULTS}/{{what}}/{{model}}.json", what=ATTACKED, model=study.active
+                f"{RESULTS}/{{what}}/{{model}}.json", what=ATTACKED, model=study.active_compared
             ),
         output:
             tables(DRAWS),
@@ -170,8 +208,8 @@ if DRAWS:
             runtime=runtime("draws"),
         params:
             repeats=study.resampling_draws,
-            models=study.active,
-            order=study.names,
+            models=study.active_compared,
+            order=study.compared,
             dataset=study.dataset,
             kinds=study.resampled_kinds,
             measures=measure_params,
@@ -236,7 +274,7 @@ rule ensembles:
         similarity=f"{RESULTS}/tables/similarity.json",
         probe=NATURAL,
         activations=expand(
-            f"{RESULTS}/activations/natural/{{model}}.json", model=study.active
+            f"{RESULTS}/activations/natural/{{model}}.json", model=study.active_compared
         ),
     output:
         tables(ENSEMBLES),

@@ -12,7 +12,8 @@ def runtime(stage):
 def about(stage, wildcards):
     """Study, stage, the model and the other dataset that a job is about, empty where there is none."""
     model = wildcards.get("model") or wildcards.get("teacher") or ""
-    return study, stage, model, wildcards.get("on", "").removeprefix(".")
+    of_model = study.models.get(model, {}).get("dataset", "")
+    return study, stage, model, wildcards.get("on", "").removeprefix(".") or of_model
 
 
 def only(names):
@@ -23,6 +24,12 @@ def only(names):
 def other(wildcards):
     """The label of the dataset that is meant, empty for the study's own."""
     return wildcards.on.removeprefix(".")
+
+
+def dataset_of(wildcards):
+    """The manifest of the dataset that a model was made for."""
+    artifact = study.dataset_artifact(study.dataset_of(wildcards.model))
+    return f"{RESULTS}/{artifact}.json"
 
 
 def read_from(wildcards):
@@ -60,10 +67,12 @@ def tables(names):
 
 def possible(figure):
     """Whether the study has what the figure shows."""
-    return set(figure.tables) - {"images"} <= set(MADE) and figure.measure in {
-        None,
-        *study.labels,
-    }
+    made = {*MADE, "images"} if study.compared else set(MADE)
+    return (
+        set(figure.tables) <= made
+        and figure.measure in {None, *study.labels}
+        and (study.compared or not figure.of_weights)
+    )
 
 
 def made_of(manifest):

@@ -17,12 +17,15 @@ COLUMNS = {
     "autoattack_accuracy": "under\nAutoAttack",
     "attack_success": "adversarial\nprobe fools",
 }
+WHOLE = ("parameters", "multiply_adds", "size", "width", "evaluated")
 LEFT = {"model", "architecture", "source", "head"}
 
 
 def draw(data, settings):
-    """A table with a row for each model; AutoAttack has a column only where it was run."""
-    models = data["models"].assign(model=list(names_of(data["models"]).values()))
+    """A table with a row for each model with weights; AutoAttack has a column only where it was run."""
+    models = data["models"].assign(model=list(names_of(data["models"]).values())).query("source != 'none'")
+    # Where some had none, pandas made their whole numbers floating ones.
+    models = models.astype(dict.fromkeys(WHOLE, int))
     columns = [name for name in COLUMNS if models[name].notna().any()]
     text = models[columns].map(_written)
     figure, _ = grid_of_text(text, [COLUMNS[name] for name in columns], left=LEFT)
@@ -47,4 +50,6 @@ def _written(value) -> str:
 
 UNITS = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 
-FIGURE = Figure(title="Model cards", section="models", tables=("models",), draw=draw, settings=())
+FIGURE = Figure(
+    title="Model cards", section="models", tables=("models",), draw=draw, settings=(), of_weights=True
+)

@@ -351,6 +351,19 @@ COLUMNS: dict[str, dict[str, tuple[str, str]]] = {
     },
 }
 
+# Those of the models table without what probes tell, and the dataset.
+COLUMNS["other_models"] = {
+    "dataset": (
+        "",
+        "label of the dataset that the model was made for, and on whose test split it was evaluated",
+    ),
+    **{
+        name: meaning
+        for name, meaning in COLUMNS["models"].items()
+        if not name.startswith(("inversion_", "attack_", "same_"))
+    },
+}
+
 
 def dictionary_columns(tables: Iterable[str]) -> pd.DataFrame:
     """A row for each column of these tables: table, column, unit, meaning."""

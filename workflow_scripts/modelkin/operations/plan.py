@@ -70,26 +70,28 @@ def seconds_to_start() -> float:
 
 def _stages(study: Study, costs: Mapping[str, Cost], device) -> list[Stage]:
     """The stages in the order of the workflow."""
-    each = [costs[name] for name in study.names]
-    every = (study.dataset, *study.others)
+    each = [costs[name] for name in study.compared]
+    # The study's own dataset and the others that there are probes of.
+    every = [label for label in study.datasets if label in (study.dataset, *study.others)]
     inverted, natural = (study.section("probes")[made] for made in ("inverted", "natural"))
     trained = [_training(study, name, costs[name]) for name in study.of_source("train")]
     taken = [_job("import", 0, 0.0, 4 * costs[name].parameters) for name in study.taken]
     stages = [
-        _summed("dataset and probes", [_data(study, label) for label in every]),
+        _summed("dataset and probes", [_data(study, label) for label in study.datasets]),
         _summed("train", trained),
         _summed("import", taken),
-        _summed("evaluate", [_evaluation(study, cost) for cost in each]),
+        _summed("evaluate", [_evaluation(study, name, costs[name]) for name in study.with_weights]),
         _summed("invert", [_inversion(study, cost) for cost in each] * len(every)),
         _summed("activations, natural", [_natural(study, cost, label) for label in every for cost in each]),
-        _shells("activations, inverted", study, each, inverted, len(every)),
+        *([_shells("activations, inverted", study, each, inverted, len(every))] if each else []),
     ]
     if study.adversarial:
         stages.append(_summed("attack", [_attack(study, cost) for cost in each]))
         stages.append(_shells("activations, adversarial", study, each, natural))
     if study.boundaries:
         stages.append(_summed("boundaries", [_boundaries(study, cost) for cost in each]))
-    stages.append(_similarity(study, costs, device))
+    if each:
+        stages.append(_similarity(study, costs, device))
     if study.distillation:
         stages.append(_distillation(study, costs))
     if study.resampling_draws:
@@ -125,7 +127,7 @@ def _data(study: Study, label: str) -> Stage:
 
 def _training(study: Study, name: str, cost: Cost) -> Stage:
     training = study.training(name)
-    images = study.counts[study.dataset]["train"] * training["epochs"]
+    images = study.counts[study.dataset_of(name)]["train"] * training["epochs"]
     attack = training.get("attack_steps", 0) if training["recipe"] != "standard" else 0
     seconds = images * (cost.update + attack * cost.gradient)
     return _job("train", images * (1 + attack), seconds, 4 * cost.parameters)
@@ -138,9 +140,9 @@ def _distillation(study: Study, costs: Mapping[str, Cost]) -> Stage:
     return _summed("distill", [job] * len(study.teachers))
 
 
-def _evaluation(study: Study, cost: Cost) -> Stage:
+def _evaluation(study: Study, name: str, cost: Cost) -> Stage:
     evaluation = study.section("evaluation")
-    images = study.counts[study.dataset]["test"]
+    images = study.counts[study.dataset_of(name)]["test"]
     attacked = min(evaluation["samples"] or images, images)
     gradients = attacked * evaluation["steps"] + evaluation["autoattack"] * resources.AUTOATTACK
     return _job("evaluate", images + gradients, images * cost.forward + gradients * cost.gradient, 0)
@@ -187,7 +189,7 @@ def _shells(stage: str, study: Study, each: Sequence[Cost], images: int, ways: i
 
 def _similarity(study: Study, costs: Mapping[str, Cost], device) -> Stage:
     """The last shell completes the most pairs: of M models' M x M, 2 M."""
-    count, seconds, longest = len(study.names), 0.0, 0.0
+    count, seconds, longest = len(study.compared), 0.0, 0.0
     width = sorted(cost.width for cost in costs.values())[count // 2]
     for kind in study.kinds:
         made = probe_kinds.origin_of(kind)
@@ -203,7 +205,7 @@ def _similarity(study: Study, costs: Mapping[str, Cost], device) -> Stage:
 
 def _draws(study: Study, costs: Mapping[str, Cost], device) -> Stage:
     """All pairs on each part of the images; an upper bound, for draws take no chance level."""
-    count, seconds = len(study.active), 0.0
+    count, seconds = len(study.active_compared), 0.0
     width = sorted(cost.width for cost in costs.values())[len(costs) // 2]
     samples = study.section("probes")["natural"] // study.resampling_draws
     for kind in study.resampled_kinds:

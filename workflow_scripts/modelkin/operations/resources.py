@@ -125,13 +125,13 @@ def _boundaries(study: Study, model: str, label: str) -> float:
 
 def _drawing_anew(study: Study, model: str, label: str) -> float:
     """Seconds of all pairs, once for each draw of a part of the images."""
-    return sum(_comparing(study, name, label) for name in study.names)
+    return sum(_comparing(study, name, label) for name in study.compared)
 
 
 def _transferred(study: Study, model: str, label: str) -> float:
     """Seconds in which the logits of every model on every model's images are read, twice."""
     size = 8 * study.section("probes")["natural"] * study.counts[label]["classes"]
-    return len(study.names) ** 2 * size / READ
+    return len(study.compared) ** 2 * size / READ
 
 
 def _natural(study: Study, model: str, label: str) -> float:
@@ -205,7 +205,13 @@ def _compared(study: Study, model: str, label: str) -> float:
 
 def _logits(study: Study, model: str, label: str) -> float:
     """All models' logits on the natural probe, and what ensembles make of them in float64."""
-    return 4 * 4 * len(study.active) * study.section("probes")["natural"] * study.counts[label]["classes"]
+    return (
+        4
+        * 4
+        * len(study.active_compared)
+        * study.section("probes")["natural"]
+        * study.counts[label]["classes"]
+    )
 
 
 Size = Callable[[Study, str, str], float]
