@@ -16,7 +16,8 @@ def tables(finished):
 
 
 def test_every_column_of_every_table_is_described(tables):
-    assert tables.keys() == COLUMNS.keys()
+    # The tiny study has no models of other tasks; tests/workflow/test_other_tasks.py has.
+    assert tables.keys() == COLUMNS.keys() - {"other_models"}
     for name, table in tables.items():
         assert set(table.columns) == set(COLUMNS[name]), name
     described = tables["dictionary"].groupby("table", sort=False)["column"].agg(set)
@@ -61,6 +62,8 @@ def test_every_measure_says_what_it_is(finished, tables):
 def test_the_page_is_whole_and_its_example_runs(finished, monkeypatch, capsys):
     text = (finished.results / "tables" / "README.md").read_text()
     for table, columns in COLUMNS.items():
+        if table == "other_models":
+            continue
         section = text.split(f"\n## {table}\n")[1].split("\n## ")[0]
         assert set(re.findall(r"^\| (\w+) \|", section, re.MULTILINE)) == {"column", *columns}
     monkeypatch.chdir(finished.results / "tables")

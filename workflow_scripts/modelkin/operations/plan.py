@@ -122,7 +122,8 @@ def _data(study: Study, label: str) -> Stage:
     settings = study.settings(label)
     counts, (channels, height, width) = datasets.counts(**settings), datasets.shape(**settings)
     size = (counts["train"] + counts["test"]) * channels * height * width
-    return _job("dataset and probes", 0, 0.0, size, jobs=2)
+    with_probes = label in (study.dataset, *study.others)
+    return _job("dataset and probes", 0, 0.0, size, jobs=2 if with_probes else 1)
 
 
 def _training(study: Study, name: str, cost: Cost) -> Stage:
