@@ -1,17 +1,19 @@
 """A published matrix and a table of components make a study: no dataset, no weights, no image."""
 
 import json
+import re
 import shutil
 import zipfile
 
 import pandas as pd
 import pytest
-from conftest import StudyFolder
+from conftest import ROOT, StudyFolder
 from planted import published
 
 from modelkin import figures
 from modelkin.figures import base
 from modelkin.operations.data_dictionary import COLUMNS
+from modelkin.study.config import read_study
 
 TABLES = {
     *("models", "components", "similarity", "summary", "relations"),
@@ -126,6 +128,17 @@ def test_without_components_there_are_clusters_all_the_same(whole, tmp_path):
         *("components", "component_importance", "component_scores", "component_keywords"),
         *("dictionary", "measures"),
     }
+
+
+def test_the_documentation_writes_such_a_config(tmp_path, monkeypatch):
+    wanted = published(tmp_path, 12)
+    text = (ROOT / "docs" / "alike.md").read_text()
+    (block,) = [found for found in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "yaml" in found]
+    monkeypatch.chdir(tmp_path)
+    exec(compile(block, "alike.md", "exec"), {})
+    study = read_study("published.yaml")
+    assert study.active == [entry["name"] for entry in wanted["models"]]
+    assert study.missing() == {}
 
 
 def test_a_changed_table_is_taken_in_anew(whole, tmp_path):

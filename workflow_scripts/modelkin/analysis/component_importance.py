@@ -131,7 +131,7 @@ def component_tables(
         for which, rows in values.groupby(["measure", "kind"], sort=False)
     }
     values = values.dropna(subset="value")
-    importances, scores, keywords = [], [], []
+    importances, scores, words = [], [], []
     for measure, kind, pairs in each_matrix(values):
         which = {"measure": measure, "kind": kind}
         found, score = importance(known[measure, kind], pairs, seed=seed)
@@ -140,9 +140,9 @@ def component_tables(
         here = clusters.query("measure == @measure and kind == @kind").set_index("model")
         clustered = table[table["model"].isin(here.index)]
         labels = here.loc[clustered["model"], "cluster"].to_numpy()
-        keywords.append(keywords(clustered, labels).assign(**which))
+        words.append(keywords(clustered, labels).assign(**which))
     return {
         "component_importance": pd.concat(importances, ignore_index=True),
         "component_scores": pd.DataFrame(scores),
-        "component_keywords": pd.concat(keywords, ignore_index=True),
+        "component_keywords": pd.concat(words, ignore_index=True),
     }
