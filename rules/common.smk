@@ -68,10 +68,12 @@ def tables(names):
 def possible(figure):
     """Whether the study has what the figure shows."""
     made = {*MADE, "images"} if study.compared else set(MADE)
+    several = len({study.models[name]["eps"] for name in study.active}) > 1
     return (
         set(figure.tables) <= made
         and figure.measure in {None, *study.labels}
         and (study.compared or not figure.of_weights)
+        and (study.compared or several or not figure.of_levels)
     )
 
 

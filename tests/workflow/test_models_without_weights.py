@@ -23,8 +23,9 @@ TABLES = {
 }
 FIGURES = {
     *("components", "embedding", "heatmaps", "importance", "keywords"),
-    *("levels", "relations", "robustness", "spectral_distances", "t_sne"),
+    *("relations", "spectral_distances", "t_sne"),
 }
+OF_LEVELS = {"levels", "robustness"}
 LABEL = "imported_similarity.sat"
 
 
@@ -111,10 +112,16 @@ def test_few_and_many_models(tmp_path, models):
     assert data["clusters"]["cluster"].nunique() == study.config["clusters"]["number"]
     settings = {"order": "cluster", "palette": "colorblind"}
     base.style()
-    for name in FIGURES:
+    for name in FIGURES | OF_LEVELS:
         figure = figures.get(name)
         drawn = figure.draw(data, settings, *([LABEL] if figure.per_measure else []))
         base.save(drawn, tmp_path, name, 50, data["models"])
+
+
+def test_levels_are_compared_where_there_are_several(whole, tmp_path):
+    study = whole.copied(tmp_path / "study")
+    study.config["models"][0]["eps"] = 1
+    assert {f"figure_{name}" for name in FIGURES | OF_LEVELS} <= set(study.planned())
 
 
 def test_without_components_there_are_clusters_all_the_same(whole, tmp_path):

@@ -42,7 +42,8 @@ class Figure:
     settings: the keys of the config's figures section that it uses, so that others do not redraw it.
     draw(data, settings) returns a matplotlib figure; with ``per_measure`` it is called with the
     measure's label too, once for each. measure: the only measure it is about, which it needs.
-    of_weights: whether it shows what only models with weights have.
+    of_weights: whether it shows what only models with weights have. of_levels: whether it is about robustness
+    levels, so that it says nothing of published models that are all of one.
     """
 
     title: str
@@ -53,6 +54,7 @@ class Figure:
     per_measure: bool = False
     measure: str | None = None
     of_weights: bool = False
+    of_levels: bool = False
 
 
 def save(figure, folder: Path, stem: str, dpi: int, models: pd.DataFrame) -> None:

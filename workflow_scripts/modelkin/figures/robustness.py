@@ -43,4 +43,5 @@ FIGURE = Figure(
     section="levels",
     tables=("models", "similarity", "summary"),
     draw=draw,
+    of_levels=True,
 )
