@@ -28,8 +28,7 @@ def other(wildcards):
 
 def dataset_of(wildcards):
     """The manifest of the dataset that a model was made for."""
-    artifact = study.dataset_artifact(study.dataset_of(wildcards.model))
-    return f"{RESULTS}/{artifact}.json"
+    return f"{RESULTS}/{study.dataset_manifest(study.dataset_of(wildcards.model))}"
 
 
 def read_from(wildcards):

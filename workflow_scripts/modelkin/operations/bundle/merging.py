@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from modelkin.errors import ModelkinError
 from modelkin.operations import bundle, verify
+from modelkin.store import paths
 from modelkin.store.manifests import read_intact, remove
 from modelkin.study.config import Study, load_config
 
@@ -119,8 +120,8 @@ def check_same_images(one: Source, two: Source) -> None:
     """ModelkinError unless two studies have the same datasets and natural probes."""
     if (one.study.datasets, one.study.others) != (two.study.datasets, two.study.others):
         raise ModelkinError("the two studies call their datasets otherwise, so they cannot be merged.")
-    names = [f"{one.study.dataset_artifact(label)}.json" for label in one.study.datasets]
-    names += [f"probes/natural{on}.json" for on in ("", *(f".{label}" for label in one.study.others))]
+    names = [one.study.dataset_manifest(label) for label in one.study.datasets]
+    names += [paths.natural_probe(label) for label in ("", *one.study.others)]
     for name in names:
         a, b = (source.manifests.get(name, {}).get("digest") for source in (one, two))
         if a is None or a != b:
