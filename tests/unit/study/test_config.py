@@ -67,7 +67,15 @@ BAD = {
             dataset=TINY["dataset"],
             measures=["agreement"],
         ),
-        "'vgg-0' is the only model with weights",
+        "of the models with weights 1 is left, so there is no pair to measure",
+    ),
+    "all models with weights retired": (
+        published(
+            models=[*({**entry, "retired": True} for entry in TINY["models"]), *published()["models"]],
+            dataset=TINY["dataset"],
+            measures=["agreement"],
+        ),
+        "of the models with weights 0 is left",
     ),
     "no dataset": (without("dataset"), "the config lacks the key 'dataset'"),
     "a teacher without weights": (

@@ -91,10 +91,10 @@ def _sections(study, config: dict[str, Any], asked: Collection[str]) -> None:
             raise ModelkinError(f"the config lacks the key '{key}'.")
     if not study.measures:
         raise ModelkinError("measures needs at least 1 entries.")
-    if len(study.active_compared) == 1:
+    if len(study.active_compared) < 2:
         raise ModelkinError(
-            f"'{study.active_compared[0]}' is the only model with weights, so there is no pair to measure; "
-            "add another, or let its source be 'none' too."
+            f"of the models with weights {len(study.active_compared)} is left, so there is no pair to "
+            "measure; add another, or let the source of all be 'none'."
         )
 
 
