@@ -85,7 +85,7 @@ def test_the_dictionary_lists_what_is_there(whole):
 
 
 def test_it_is_verified_reported_and_bundled(whole, tmp_path):
-    assert whole.run("verify", "--cores", "1").returncode == 0
+    assert whole.run("--cores", "1", "verify").returncode == 0
     done = whole.run("--report", "report.html")
     assert done.returncode == 0, done.stdout[-2000:]
     assert "12\nimage classifiers" in (whole.folder / "report.html").read_text().replace("\\n", "\n")
@@ -97,7 +97,7 @@ def test_it_is_verified_reported_and_bundled(whole, tmp_path):
 
 
 def test_its_cost_can_be_asked_for(whole):
-    done = whole.run("plan", "--cores", "1")
+    done = whole.run("--cores", "1", "plan")
     assert done.returncode == 0, done.stdout[-2000:]
     assert "tables and figures" in done.stdout
     assert "One more model" not in done.stdout

@@ -123,9 +123,9 @@ def test_the_own_models_are_trained_as_without_the_others(mixed, finished):
 
 
 def test_it_is_verified_and_its_cost_is_known(mixed):
-    done = mixed.run("verify", "--cores", "1")
+    done = mixed.run("--cores", "1", "verify")
     assert done.returncode == 0, done.stdout[-2000:]
-    done = mixed.run("plan", "--cores", "1")
+    done = mixed.run("--cores", "1", "plan")
     assert done.returncode == 0, done.stdout[-2000:]
     assert "One more model like the last" in done.stdout
 
