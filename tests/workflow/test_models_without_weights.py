@@ -106,7 +106,7 @@ def test_its_cost_can_be_asked_for(whole):
 @pytest.mark.parametrize("models", [2, 69])
 def test_few_and_many_models(tmp_path, models):
     study = StudyFolder(tmp_path, published(tmp_path, models))
-    study.make("--until", "clusters", "components")
+    study.make("--until", "components")
     data = tables(study)
     assert len(data["clusters"]) == len(data["models"]) == models
     assert data["clusters"]["cluster"].nunique() == study.config["clusters"]["number"]
