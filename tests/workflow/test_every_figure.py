@@ -29,7 +29,8 @@ def of_models(table: pd.DataFrame, names: list[str]) -> pd.DataFrame:
 @pytest.fixture(scope="module")
 def data(finished):
     """What figures are drawn of, in a study of four models and one of two."""
-    stored = {path.stem: frames.read(path) for path in (finished.results / "tables").glob("*.json")}
+    tables = finished.results / "tables"
+    stored = {path.stem: frames.read(path.with_suffix(".json")) for path in tables.glob("*.parquet")}
     test = load_images(finished.results / "dataset.json", "test")
     pairs = frames.read(finished.results / "probes" / "pairs.json")
     found = {}
@@ -38,8 +39,8 @@ def data(finished):
         inverted = {
             name: load_images(finished.results / "probes" / "inverted" / f"{name}.json") for name in names
         }
-        tables = {key: of_models(table, names) for key, table in stored.items()}
-        found[number] = tables | {"images": (test, pairs, inverted)}
+        chosen = {key: of_models(table, names) for key, table in stored.items()}
+        found[number] = chosen | {"images": (test, pairs, inverted)}
     return found
 
 
