@@ -11,18 +11,17 @@ from modelkin.figures import base
 from modelkin.store import frames
 from modelkin.study.config import Study
 
-NAMED = ("name", "model", "model_a", "model_b", "source", "teacher")
-LISTED = ("models", "single", "members_of")
+# Columns with a model's name, or with several of them between commas.
+NAMED = ("name", "model", "model_a", "model_b", "source", "teacher", "models", "single")
 
 
 def of_models(table: pd.DataFrame, names: list[str]) -> pd.DataFrame:
     """The rows that are about these models alone."""
     every = {entry["name"] for entry in TINY["models"]}
     for column in set(NAMED) & set(table.columns):
-        if set(table[column]) <= every:
-            table = table[table[column].isin(names)]
-    for column in set(LISTED) & set(table.columns):
-        table = table[[set(str(row).split(",")) <= set(names) for row in table[column]]]
+        named = table[column].map(lambda cell: set(str(cell).split(",")))
+        if named.map(every.issuperset).all():  # or else it is something else, as a number of models
+            table = table[named.map(set(names).issuperset)]
     return table.reset_index(drop=True)
 
 
