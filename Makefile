@@ -1,7 +1,7 @@
 # make run    environment, installation, the default study and its report
 # make test   environment, installation, tests
 # make bench  speed against peers and limits, in some minutes on an otherwise idle machine
-# make lint   formatting and lint, as the tests of a change begin
+# make lint   formatting, lint, types, docstrings and the floors of the package, as the tests of a change begin
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
@@ -31,6 +31,7 @@ test: install
 lint: install
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/lint-imports
 	$(BIN)/snakefmt --check Snakefile rules
 	$(BIN)/snakemake --lint
 

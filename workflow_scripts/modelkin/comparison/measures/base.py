@@ -5,13 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from modelkin import lazy, probe_kinds
 from modelkin.errors import ModelkinError
 
-np = lazy.module("numpy")
-torch = lazy.module("torch")
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+else:
+    np = lazy.module("numpy")
+    torch = lazy.module("torch")
 
 ROUNDING = 1e-6  # a difference below this share of its terms is float32 noise
 BOUNDARIES = ("regions", "distances")  # what measures need of boundaries; the rest is of activations

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 from modelkin import lazy
 from modelkin.comparison.measures.base import Estimate, Measure, checked, mean_of, same_samples
 from modelkin.errors import Undefined
 
-torch = lazy.module("torch")
+if TYPE_CHECKING:
+    import torch
+else:
+    torch = lazy.module("torch")
 
 
 def prepare(distances) -> dict:

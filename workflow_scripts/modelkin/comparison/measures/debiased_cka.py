@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from modelkin import lazy
 from modelkin.comparison.measures.base import (
     ROUNDING,
@@ -17,7 +19,10 @@ from modelkin.comparison.measures.base import (
 )
 from modelkin.errors import ModelkinError
 
-torch = lazy.module("torch")
+if TYPE_CHECKING:
+    import torch
+else:
+    torch = lazy.module("torch")
 
 
 def prepare(x) -> dict:

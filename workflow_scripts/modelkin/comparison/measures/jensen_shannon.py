@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 from modelkin import lazy
 from modelkin.comparison.measures.base import Estimate, Measure, log_probabilities, mean_of, same_outputs
 
-torch = lazy.module("torch")
+if TYPE_CHECKING:
+    import torch
+else:
+    torch = lazy.module("torch")
 
 
 def prepare(logits) -> dict:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from modelkin import lazy
 from modelkin.comparison.measures.base import (
     ROUNDING,
@@ -14,7 +16,10 @@ from modelkin.comparison.measures.base import (
     same_samples,
 )
 
-torch = lazy.module("torch")
+if TYPE_CHECKING:
+    import torch
+else:
+    torch = lazy.module("torch")
 
 
 def prepare(x) -> dict:

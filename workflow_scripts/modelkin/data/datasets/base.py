@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
@@ -15,7 +16,10 @@ from PIL import Image
 from modelkin import lazy
 from modelkin.errors import ModelkinError, unknown_name
 
-images = lazy.module("modelkin.data.images")
+if TYPE_CHECKING:
+    from modelkin.data import images
+else:
+    images = lazy.module("modelkin.data.images")
 
 LOG = logging.getLogger("modelkin")
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos")

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from modelkin import lazy
 from modelkin.errors import ModelkinError, unknown_name
 
-base = lazy.module("modelkin.data.datasets.base")
+if TYPE_CHECKING:
+    from modelkin.data.datasets import base
+else:
+    base = lazy.module("modelkin.data.datasets.base")
 
 
 class About(NamedTuple):
