@@ -90,12 +90,12 @@ def _converted(pixels: np.ndarray, channels: int | None, size: int | None) -> np
     height, width = pixels.shape[2:]
     if size is None:
         raise ModelkinError(f"dataset npz: images of {height} x {width} pixels are not square; give a size.")
-    return _scaled(images.unit(pixels), size)
+    return _scaled(images.unit_floats(pixels), size)
 
 
 def _grey(pixels: np.ndarray) -> np.ndarray:
     weights = np.array([0.299, 0.587, 0.114], np.float32)
-    return np.einsum("nchw,c->nhw", images.unit(pixels), weights)[:, None].clip(0, 1)
+    return np.einsum("nchw,c->nhw", images.unit_floats(pixels), weights)[:, None].clip(0, 1)
 
 
 def _scaled(pixels: np.ndarray, size: int) -> np.ndarray:
