@@ -253,7 +253,7 @@ def cluster_tables(
     those of the architectures or of the robustness levels (adjusted Rand index); ari_other_laplacian,
     how far those by the other Laplacian.
     """
-    wanted = None if number == "eigengap" else number
+    wanted = None if number == "eigengap" else int(number)
     names_of_tables = ("clusters", "cluster_stability", "spectra", "spectral_features")
     made: dict[str, list] = {table: [] for table in names_of_tables}
     other = {"normalised": "unnormalised", "unnormalised": "normalised"}[laplacian]

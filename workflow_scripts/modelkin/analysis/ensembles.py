@@ -178,7 +178,8 @@ def best_ensembles(
     halves = [rng.permutation(len(labels)) < len(labels) // 2 for _ in range(splits)]
     stack = list(logits.values())
     alone = np.stack([values.argmax(1) != labels for values in stack])
-    sets, wrong = [(i,) for i in range(len(names))], alone
+    sets: list[tuple[int, ...]] = [(i,) for i in range(len(names))]
+    wrong = alone
     rows = []
     for size in range(2, max(sizes) + 1):
         sets = _candidates(len(names), size, sets, wrong)

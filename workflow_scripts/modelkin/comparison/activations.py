@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from torch.nn.functional import cross_entropy
 from modelkin.batching import MemoryFittingBatches, batch_rows
 from modelkin.data.images import Images
 from modelkin.errors import ModelkinError
+from modelkin.networks.classifier import Classifier
 from modelkin.store import arrays
 
 PART_ROWS = 500  # computed before they are written
@@ -24,19 +26,20 @@ DIMENSIONS = {
 }
 
 
-def compute_activations(model, images: Images, **how) -> xr.Dataset:
+def compute_activations(model: Classifier, images: Images, **how: Any) -> xr.Dataset:
     """representation (n, p), logits (n, C) and the images' label (n,), with sample ids.
 
-    how: as in :func:`blocks`.
+    how: as in :func:`activation_chunks`.
     """
     return xr.concat(list(activation_chunks(model, images, **how)), "sample")
 
 
 def activation_chunks(
-    model, images: Images, *, batch_size: int | None = None, device: torch.device | str = "cpu"
+    model: Classifier, images: Images, *, batch_size: int | None = None, device: torch.device | str = "cpu"
 ) -> Iterator[xr.Dataset]:
-    """What :func:`of` returns, some rows at a time: no more is held than has been computed last.
+    """What :func:`compute_activations` returns, some rows at a time.
 
+    No more is held than has been computed last.
     Raises ModelkinError if a value is not finite.
     """
 
@@ -48,7 +51,7 @@ def activation_chunks(
 
 
 def saliency_chunks(
-    model, images: Images, *, batch_size: int | None = None, device: torch.device | str = "cpu"
+    model: Classifier, images: Images, *, batch_size: int | None = None, device: torch.device | str = "cpu"
 ) -> Iterator[xr.Dataset]:
     """saliency (n, c, h, w) in float32, some rows at a time: the gradient of the true label's cross-entropy
     with respect to the image, at the size at which the image is given.
@@ -64,7 +67,13 @@ def saliency_chunks(
     yield from _computed(compute, model, images, batch_size, device)
 
 
-def _computed(compute, model, images: Images, batch_size: int | None, device) -> Iterator[xr.Dataset]:
+def _computed(
+    compute: Callable[[torch.Tensor, torch.Tensor], dict[str, torch.Tensor]],
+    model: Classifier,
+    images: Images,
+    batch_size: int | None,
+    device: torch.device | str,
+) -> Iterator[xr.Dataset]:
     batch_size, fitting = (
         batch_size or batch_rows(max(model.size, images.shape[-1]), device),
         MemoryFittingBatches(),

@@ -22,8 +22,10 @@ def reader(results: Path, order: list[str]) -> Callable[[str, str, str, str], xr
     """
 
     def opened(kind: str, source: str, observer: str, what: str) -> xr.Dataset:
-        manifest, group = f"boundaries/{observer}", what
-        if what not in BOUNDARIES:
+        group: str | None
+        if what in BOUNDARIES:
+            manifest, group = f"boundaries/{observer}", what
+        else:
             manifest, group = where(kind, source, observer, order)
             manifest, group = f"activations/{manifest}", "saliency" if what == "saliency" else group
         return arrays.open_dataset(manifests.store_of(results / f"{manifest}.json"), group)

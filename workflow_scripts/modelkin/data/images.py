@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from modelkin.store import manifests
 from modelkin.store.arrays import CHUNK_ROWS, open_dataset, sample_coordinate
 
 READ_BYTES = 2**28  # of pixels that are read from a store at once
+Rows = slice | Sequence[int] | np.ndarray  # row numbers, in the order in which they are wanted
 WHITE = {"uint8": 255, "uint16": 65535}  # every pixel of 8 bits is one of 16 bits, 257 times as large
 
 
@@ -46,13 +47,14 @@ class Images:
     @property
     def shape(self) -> tuple[int, int, int]:
         """Channels, height and width of each image."""
-        return tuple(self.pixels.shape[1:])
+        channels, height, width = self.pixels.shape[1:]
+        return channels, height, width
 
-    def floats(self, rows: slice | Sequence[int] = slice(None)) -> np.ndarray:
+    def floats(self, rows: Rows = slice(None)) -> np.ndarray:
         """The pixels of these rows as float32 in [0, 1]."""
         return unit_floats(np.asarray(self.pixels[rows]))
 
-    def pick(self, rows: slice | Sequence[int]) -> Images:
+    def pick(self, rows: Rows) -> Images:
         """The images of these rows, in that order."""
         return Images(self.pixels[rows], self.labels[rows], self.ids[rows], self.classes)
 
@@ -76,7 +78,7 @@ class Images:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def rows(self, ids) -> list[int]:
+    def rows(self, ids: Iterable[str]) -> list[int]:
         """Where the images of these ids stand, in that order; ModelkinError if one is not here."""
         where = {name: row for row, name in enumerate(self.ids.tolist())}
         missing = [name for name in ids if name not in where]
@@ -84,7 +86,7 @@ class Images:
             raise ModelkinError(f"sample '{missing[0]}' is not among these images.")
         return [where[name] for name in ids]
 
-    def select(self, ids) -> Images:
+    def select(self, ids: Iterable[str]) -> Images:
         """The images of these ids, each given once, in that order."""
         return self.pick(self.rows(ids))
 

@@ -112,9 +112,8 @@ def rebuilt_model(build: Mapping[str, Any]) -> Classifier:
     if build["source"] == "train":
         return new_model(**{key: value for key, value in build.items() if key != "source"})
     network = sources.get(build["source"]).network(**build["network"])
-    model = Classifier(
-        network, build["head"], *(build[key] for key in ("mean", "std", "size")), build["resize"]
-    )
+    taken = {key: build[key] for key in ("head", "mean", "std", "size", "resize")}
+    model = Classifier(network, **taken)
     model.build = dict(build)
     return model
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -20,6 +21,7 @@ from modelkin.networks.folding import fold_batch_norms
 from modelkin.networks.tracing import Reached, SplitPoint, captured_inputs
 
 RESIZING = ("nearest", "bilinear", "bicubic")
+Network = TypeVar("Network", bound=nn.Module)
 
 
 class Classifier(nn.Module):
@@ -30,6 +32,12 @@ class Classifier(nn.Module):
     units of [0, 1]. size: the pixels of its images; others are scaled to it by ``resize``, a method
     of :data:`RESIZING`.
     """
+
+    # What builds it again, and where it is from: set by who builds it.
+    build: dict[str, Any]
+    origin: dict[str, Any]
+    mean: torch.Tensor
+    std: torch.Tensor
 
     def __init__(
         self,
@@ -122,12 +130,12 @@ def on_device(model: Classifier, device: torch.device | str) -> Classifier:
     return model.to(device)
 
 
-def frozen(model: nn.Module) -> nn.Module:
+def frozen(model: Network) -> Network:
     """The model in eval mode, its parameters without gradients."""
     return model.eval().requires_grad_(False)
 
 
 @torch.no_grad()
-def is_right(model, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+def is_right(model: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """Whether the top-1 class of each image (n, c, h, w) is its label, (n,)."""
     return torch.cat(MemoryFittingBatches()(lambda x, y: model(x).argmax(1) == y, images, labels))

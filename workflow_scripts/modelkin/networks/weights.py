@@ -6,6 +6,7 @@ import json
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 import safetensors
 import torch
@@ -20,7 +21,7 @@ from modelkin.store import manifests
 WEIGHTS, HISTORY = "weights.safetensors", "history.json"
 
 
-def write_model(manifest: str | Path, model: Classifier, history: list[dict], **about) -> None:
+def write_model(manifest: str | Path, model: Classifier, history: list[dict], **about: Any) -> None:
     """Write a model's weights and training history; ``about`` as in ``manifests.write``."""
 
     def save(folder: Path) -> None:

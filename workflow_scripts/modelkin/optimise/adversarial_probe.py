@@ -14,12 +14,12 @@ from modelkin.batching import MemoryFittingBatches
 from modelkin.data.images import WHITE, Images, unit_floats
 from modelkin.errors import ModelkinError
 from modelkin.networks import classifier
-from modelkin.networks.classifier import is_right
+from modelkin.networks.classifier import Classifier, is_right
 from modelkin.optimise.attacks.base import Attack
 
 
 def attack_in_parts(
-    model,
+    model: Classifier,
     images: Images,
     attack: Callable[[int], Attack],
     *,
@@ -78,7 +78,7 @@ def _length(offset: torch.Tensor, norm: str) -> torch.Tensor:
 
 
 @torch.no_grad()
-def _finite_classes(model, images: torch.Tensor) -> torch.Tensor:
+def _finite_classes(model: Classifier, images: torch.Tensor) -> torch.Tensor:
     """The top-1 class of each image, (n,); ModelkinError unless all logits are finite."""
     logits = torch.cat(MemoryFittingBatches()(model, images))
     if not torch.isfinite(logits).all():

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
@@ -140,7 +140,12 @@ def _gradient(
 
 def around(centre: torch.Tensor, ball: Ball, generator: torch.Generator | None = None) -> torch.Tensor:
     """Random starts: a point of each image's ball (n, c, h, w), uniform in it, with pixels in [0, 1]."""
-    shape = {"size": centre.shape, "generator": generator, "dtype": centre.dtype, "device": centre.device}
+    shape: dict[str, Any] = {
+        "size": centre.shape,
+        "generator": generator,
+        "dtype": centre.dtype,
+        "device": centre.device,
+    }
     norm, radius = ball
     if norm == "linf":
         offset = (2 * torch.rand(**shape) - 1) * radius
@@ -176,12 +181,17 @@ class _Batch:
     state: State
 
     def keeping(self, mask: torch.Tensor) -> _Batch:
-        *own, state = vars(self).values()
-        return _Batch(*(value[mask] for value in own), {key: value[mask] for key, value in state.items()})
+        state = {key: value[mask] for key, value in self.state.items()}
+        return _Batch(**{name: value[mask] for name, value in self._own().items()}, state=state)
 
     def joined(self, other: _Batch) -> _Batch:
         if not len(other.index):
             return self
-        (*own, state), (*its, more) = (vars(batch).values() for batch in (self, other))
-        both = (torch.cat(values) for values in zip(own, its, strict=True))
-        return _Batch(*both, {key: torch.cat([value, more[key]]) for key, value in state.items()})
+        its = other._own()
+        own = {name: torch.cat([value, its[name]]) for name, value in self._own().items()}
+        state = {key: torch.cat([value, other.state[key]]) for key, value in self.state.items()}
+        return _Batch(**own, state=state)
+
+    def _own(self) -> dict[str, torch.Tensor]:
+        """All but what the rule remembers."""
+        return {name: value for name, value in vars(self).items() if name != "state"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass, fields
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -13,13 +14,20 @@ import xarray as xr
 from modelkin.batching import batch_rows
 from modelkin.data.images import Images
 from modelkin.errors import ModelkinError
-from modelkin.networks.classifier import resized
+from modelkin.networks.classifier import Classifier, resized
 from modelkin.optimise.descent import Descent
 from modelkin.optimise.inversion_modes import DEFAULTS
 from modelkin.optimise.steps import InTurn, Momentum, QuasiNewton
 
 PUBLISHED, FAST = DEFAULTS["published"], DEFAULTS["fast"]
 PART_BYTES = 2**27  # of images that are inverted before any is written
+
+
+class HasRepresentation(Protocol):
+    """What can be inverted."""
+
+    def representation(self, images: torch.Tensor) -> torch.Tensor:
+        """The representation (n, p) of images (n, c, h, w); differentiable."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +113,7 @@ MODES = {"published": published, "fast": fast}
 
 
 def invert(
-    model,
+    model: HasRepresentation,
     seeds: torch.Tensor,
     targets: torch.Tensor,
     descent: Descent | None = None,
@@ -142,7 +150,7 @@ def invert(
 
 
 def invert_in_parts(
-    model,
+    model: Classifier,
     images: Images,
     pairs: pd.DataFrame,
     descent: Descent,
@@ -160,7 +168,7 @@ def invert_in_parts(
     """
     rows = max(1, PART_BYTES // (4 * images.shape[0] * model.size**2))
     batch_size = batch_size or batch_rows(model.size, device)
-    before = 0
+    before = now = 0
 
     def telling(done: int, evaluations: int, loss: float) -> None:
         nonlocal now

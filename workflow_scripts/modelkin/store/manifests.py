@@ -62,7 +62,7 @@ def parse_intact(text: str) -> dict[str, Any] | None:
 
 def _is_manifest(found: Mapping[str, Any]) -> bool:
     """Whether everything that is relied on is there and of its type: it may be somebody else's."""
-    named = [found.get(key) for key in ("inputs", "manifests")]
+    named = [found.get(key) or {} for key in ("inputs", "manifests")]
     return (
         all(isinstance(found.get(key), kind) for key, kind in HOLDS.items())
         and all(isinstance(value, str) for each in named for value in each.values())
@@ -214,7 +214,13 @@ def remove(manifest: str | Path, suffix: str) -> None:
         remove_path(store_or_mark)
 
 
-def provenance(manifest: Path, stage, version, settings, inputs) -> dict[str, Any]:
+def provenance(
+    manifest: Path,
+    stage: str,
+    version: int,
+    settings: Mapping[str, Any] | None,
+    inputs: Iterable[str | Path],
+) -> dict[str, Any]:
     """The part of a manifest that says what decided the content, in the form JSON gives it back."""
     made = {
         "stage": stage,

@@ -60,7 +60,7 @@ def fit(
     )
     for epoch in range(schedule.epochs):
         model.train()
-        loss_sum = right = seen = 0
+        loss_sum, right, seen = 0.0, 0, 0
         for number, rows in enumerate(torch.randperm(len(x)).to(device).split(schedule.batch_size)):
             share = (epoch + number / batches) / schedule.epochs
             loss, logits = objective(model, _unit(x[rows]), y[rows], share)
@@ -103,7 +103,7 @@ def train(
     """
     torch.manual_seed(seed)
     channels, size, _ = images.shape
-    shape = {"channels": channels, "size": size, "classes": len(images.classes)}
+    shape: dict[str, Any] = {"channels": channels, "size": size, "classes": len(images.classes)}
     model = building.new_model(
         **shape, **{key: settings[key] for key in ("architecture", "width", "representation")}
     )

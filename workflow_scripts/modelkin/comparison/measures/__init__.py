@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from modelkin import probe_kinds, registry
 from modelkin.comparison.measures.base import (
@@ -20,6 +20,10 @@ from modelkin.comparison.measures.base import (
     Measure,
     of_one_type,
 )
+
+if TYPE_CHECKING:
+    import torch
+    from numpy.typing import ArrayLike
 
 __all__ = [
     "BOUNDARIES",
@@ -87,7 +91,7 @@ def takes_artifact(name: str, manifest: str) -> bool:
     return (manifest.split("/")[-2] == "boundaries") == (get(name).takes in BOUNDARIES)
 
 
-def compare(name: str, a, b, **settings) -> Estimate:
+def compare(name: str, a: ArrayLike | torch.Tensor, b: ArrayLike | torch.Tensor, **settings: int) -> Estimate:
     """One measure on two arrays whose rows are the same samples.
 
     a, b: arrays or tensors (n, p) and (n, q); what they hold is the measure's ``takes``:
@@ -99,5 +103,5 @@ def compare(name: str, a, b, **settings) -> Estimate:
     1.0
     """
     measure = get(name)
-    a, b = of_one_type(a, b)
-    return measure.compare(measure.prepare(a, **settings), measure.prepare(b, **settings))
+    first, second = of_one_type(a, b)
+    return measure.compare(measure.prepare(first, **settings), measure.prepare(second, **settings))

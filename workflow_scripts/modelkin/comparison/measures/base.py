@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from modelkin import lazy, probe_kinds
 from modelkin.errors import ModelkinError
@@ -13,6 +13,7 @@ from modelkin.errors import ModelkinError
 if TYPE_CHECKING:
     import numpy as np
     import torch
+    from numpy.typing import ArrayLike
 else:
     np = lazy.module("numpy")
     torch = lazy.module("torch")
@@ -65,13 +66,13 @@ class Measure(Described):
     ``compare(a, b)`` takes two of those and returns an :class:`Estimate`.
     """
 
-    prepare: Callable[..., dict[str, Any]]
-    compare: Callable[[dict, dict], Estimate]
+    prepare: Callable[..., dict[str, torch.Tensor]]
+    compare: Callable[[dict[str, torch.Tensor], dict[str, torch.Tensor]], Estimate]
     version: int
     settings: dict[str, int] = field(default_factory=dict)
-    permute: Callable[[dict, Any], dict] | None = None
+    permute: Callable[[dict[str, torch.Tensor], torch.Tensor], dict[str, torch.Tensor]] | None = None
 
-    def permuted(self, prepared: dict, order) -> dict:
+    def permuted(self, prepared: dict[str, torch.Tensor], order: torch.Tensor) -> dict[str, torch.Tensor]:
         """The prepared part of the same model with its samples in another order.
 
         order: integer tensor (n,); new sample i is old sample order[i].
@@ -96,10 +97,13 @@ class ConfiguredMeasure:
     def of(cls, label: str) -> ConfiguredMeasure:
         """The inverse of :attr:`label`."""
         name, *settings = label.split("-")
-        return cls(name, {key: int(number) for key, number in (LABELLED.match(s).groups() for s in settings)})
+        found = [LABELLED.match(setting) for setting in settings]
+        if None in found:
+            raise ModelkinError(f"'{label}' is not the label of a measure with its settings.")
+        return cls(name, {each[1]: int(each[2]) for each in found if each})
 
 
-def checked(x, what: str = "activations"):
+def checked(x: ArrayLike | torch.Tensor, what: str = "activations") -> torch.Tensor:
     """x as a float tensor (n, p): finite, two-dimensional, at least two samples and one feature.
 
     Raises ModelkinError otherwise. Integers and half precision are promoted to float32.
@@ -119,7 +123,9 @@ def checked(x, what: str = "activations"):
     return x
 
 
-def of_one_type(a, b):
+def of_one_type(
+    a: ArrayLike | torch.Tensor, b: ArrayLike | torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
     """a and b as tensors of the wider of their types, float32 at least."""
     a, b = _tensor(a), _tensor(b)
     # Half precision and integers would meet in half precision, where 70,000 is infinite.
@@ -127,19 +133,19 @@ def of_one_type(a, b):
     return a.to(wider), b.to(wider)
 
 
-def _tensor(x):
+def _tensor(x: ArrayLike | torch.Tensor) -> torch.Tensor:
     # torch takes no reversed views of numpy arrays.
-    return x if torch.is_tensor(x) else torch.as_tensor(np.ascontiguousarray(x))
+    return x if isinstance(x, torch.Tensor) else torch.as_tensor(np.ascontiguousarray(x))
 
 
-def same_samples(a, b) -> int:
+def same_samples(a: torch.Tensor, b: torch.Tensor) -> int:
     """The common number of samples of two tensors; ModelkinError if they differ."""
     if a.shape[0] != b.shape[0]:
         raise ModelkinError(f"the two models were given {a.shape[0]} and {b.shape[0]} samples.")
     return a.shape[0]
 
 
-def centred(x):
+def centred(x: torch.Tensor) -> torch.Tensor:
     """x (n, p) less its column means, taken in float64 and returned in x's own precision."""
     x = checked(x, "representations")
     wide = x.double()
@@ -151,7 +157,7 @@ def centred(x):
     return (wide / scale).to(x.dtype)
 
 
-def narrowed(x):
+def narrowed(x: torch.Tensor) -> torch.Tensor:
     """Centred x (n, p) rotated into the n - 1 dimensions that its samples span, if p is larger: (n, n - 1).
 
     Nothing that rotations of the features leave alone changes but by rounding.
@@ -162,40 +168,40 @@ def narrowed(x):
     return torch.linalg.qr(x.double().T, mode="r").R.T[:, : n - 1].to(x.dtype)
 
 
-def same_outputs(a, b) -> int:
+def same_outputs(a: torch.Tensor, b: torch.Tensor) -> int:
     """The common number of samples of two models' logits; ModelkinError if these or the classes differ."""
     if a.shape[1] != b.shape[1]:
         raise ModelkinError(f"the two models have {a.shape[1]} and {b.shape[1]} classes.")
     return same_samples(a, b)
 
 
-def log_probabilities(logits):
+def log_probabilities(logits: torch.Tensor) -> torch.Tensor:
     """Log of the softmax of logits (n, C), in float64, so that far-off classes keep their weight."""
     return torch.log_softmax(checked(logits, "logits").double(), dim=1)
 
 
-def frobenius2(matrix, dim=None):
+def frobenius2(matrix: torch.Tensor, dim: int | None = None) -> torch.Tensor:
     """The sum of squares, of all entries or along a dimension, accumulated in float64."""
     return torch.linalg.vector_norm(matrix, dim=dim, dtype=torch.float64) ** 2
 
 
-def quadratic(x, y, cross):
+def quadratic(x: torch.Tensor, y: torch.Tensor, cross: torch.Tensor) -> torch.Tensor:
     """x_i' C y_i for each sample, (n,), in float64."""
     return ((x @ cross).double() * y.double()).sum(1)
 
 
-def repeated(value, x):
+def repeated(value: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
     """One number for all samples, as an entry of what a measure prepares."""
     return value.expand(x.shape[0])
 
 
-def mean_of(values) -> Estimate:
+def mean_of(values: torch.Tensor) -> Estimate:
     """The mean of per-sample values and its delete-one jackknife standard error, s / sqrt(n)."""
     values = values.double()
     return Estimate(float(values.mean()), float(values.std(correction=1)) / values.numel() ** 0.5)
 
 
-def jackknife(value: float, left_out) -> Estimate:
+def jackknife(value: float | torch.Tensor, left_out: torch.Tensor) -> Estimate:
     """value with the delete-one jackknife standard error of the n leave-one-out values."""
     left_out = left_out.double()
     n = left_out.numel()

@@ -24,7 +24,7 @@ def counts(
     classes: list[str] | None = None,
     size: int | None = None,
     **more,
-) -> dict[str, int]:
+) -> dict[str, int | None]:
     """What :func:`load` will return; reads the labels only, and how large the images are."""
     labels = {split: _arrays(path, ["y"])["y"] for split, path in _paths(train, test).items()}
     found = len(np.unique(np.concatenate(list(labels.values()))))
