@@ -21,7 +21,7 @@ from modelkin.comparison import measures
 from modelkin.errors import ModelkinError
 from modelkin.operations import resources, run_summary, study_lock
 from modelkin.operations.stages import VERSIONS
-from modelkin.store import disk
+from modelkin.store import disk, paths
 from modelkin.store.manifests import read_intact
 from modelkin.store.modification_times import restore_order
 from modelkin.study.config import Study, summarise_missing
@@ -37,14 +37,14 @@ if not workflow.overwrite_configfiles:
 
 try:
     study = Study(config, made=lambda path: read_intact(f"results/{path}"))
-    RESULTS = f"results/{study.name}"
+    RESULTS = paths.study_folder(study.name).as_posix()
     disk.check_writable(RESULTS)
 except ModelkinError as error:
     sys.exit(f"config: {error}")
 
 
 # What is not there yet and what is made of it. A study can be looked at and planned without its data.
-MISSING = {f"{RESULTS}/{name}.json": said for name, said in study.missing().items()}
+MISSING = {f"{RESULTS}/{path}": said for path, said in study.missing().items()}
 if said := summarise_missing(said for path, said in MISSING.items() if not os.path.exists(path)):
     print(f"config: before it can run: {said}", file=sys.stderr)
 
@@ -105,7 +105,7 @@ rule plan:
         mem_mb=memory("plan"),
         runtime=runtime("plan"),
     params:
-        kept="results/calibration.json",
+        kept=paths.CALIBRATION,
     script:
         "workflow_scripts/plan.py"
 

@@ -184,7 +184,7 @@ def test_the_plan_needs_neither_data_nor_weights_nor_network(offline, tmp_path):
 def test_every_study_can_be_planned(name, monkeypatch):
     """Its tables with every network's cost the same, so that none is built."""
     cost = network_costs.Cost(1.0, 2.0, 3.0, 10**7, 512, 224, 3, 10**9)
-    monkeypatch.setattr(plan, "_examined", lambda *_, **__: cost)
+    monkeypatch.setattr(network_costs, "_examined", lambda *_, **__: cost)
     monkeypatch.setattr(plan, "_paired", lambda *_: 1.0)
     study = read_study(ROOT / "studies" / f"{name}.yaml")
     costs = network_costs.network_costs(study)

@@ -240,8 +240,8 @@ def test_the_shortcut_of_a_model_right_on_nothing_is_unknown():
 def test_draws_share_no_sample_and_are_the_same_for_all_models():
     x = {name: np.random.default_rng(i).normal(size=(31, 4)) for i, name in enumerate("abc")}
 
-    def read(kind, source, observer, what):
-        return xr.DataArray(x[observer], dims=("sample", "class"), coords={"sample": np.arange(31)})
+    def read(run, what):
+        return xr.DataArray(x[run.observer], dims=("sample", "class"), coords={"sample": np.arange(31)})
 
     wanted = [Pair("natural", "d", a, b) for a, b in itertools.combinations_with_replacement("abc", 2)]
     rows = resampled_rows(wanted, read, [measures.ConfiguredMeasure("agreement")], repeats=3, seed=0)

@@ -21,7 +21,7 @@ from modelkin.errors import ModelkinError, Undefined
 from modelkin.networks import classifier
 from modelkin.networks.weights import load_model
 from modelkin.optimise import attacks
-from modelkin.optimise.adversarial_probe import attack_in_parts
+from modelkin.optimise.adversarial_probe import attack_parts
 from modelkin.optimise.attacks import from_settings
 from modelkin.study.config import Study
 
@@ -95,9 +95,9 @@ def test_one_pair_without_a_common_image_leaves_the_others_alone():
     for name, rows in right.items():
         values[name][rows, 0] = 1
 
-    def read(kind, source, observer, what):
+    def read(run, what):
         ids = [f"{i}" for i in range(60)]
-        return xr.DataArray(values[observer], dims=("sample", "outcome"), coords={"sample": ids})
+        return xr.DataArray(values[run.observer], dims=("sample", "outcome"), coords={"sample": ids})
 
     names = list(values)
     wanted = [pair for i, name in enumerate(names) for pair in completed_pairs(name, names[:i], "digits")]
@@ -132,8 +132,8 @@ def test_attacked_images_are_scaled_for_a_model_of_another_size():
     pixels = np.random.default_rng(0).random((20, 1, 4, 4)).astype(np.float32)
     natural = Images(pixels, np.zeros(20, int), np.array([f"{i}" for i in range(20)]), list("abc"))
     attack = from_settings("pgd", "linf", 0.2, **attacks.defaults()["pgd"])
-    parts = attack_in_parts(source, natural, lambda part: attack, norm="linf")
-    probe = xr.concat(list(parts), "sample")
+    parts = attack_parts(source, natural, lambda part: attack, norm="linf")
+    probe = xr.concat([attacked() for attacked in parts], "sample")
     probe.attrs["classes"] = list("abc")
     assert probe["image"].shape == (20, 1, 6, 6)
     attacked = Images.from_dataset(probe)

@@ -143,22 +143,19 @@ def test_inversions_in_parts_are_those_of_each_part(digits, trained, monkeypatch
     descent = inversion.published(5, 0.4)
     told = []
     monkeypatch.setattr(inversion, "PART_BYTES", 4 * 64 * 4)
-    parts = list(
-        inversion.invert_in_parts(model, test, drawn, descent, progress=lambda *said: told.append(said))
-    )
-    assert [len(part) for part, _ in parts] == [4, 4, 2]
-    assert parts[1][0]["sample"].tolist() == drawn["sample"].tolist()[4:8]
+    parts = inversion.inversion_parts(model, test, drawn, descent, progress=lambda *said: told.append(said))
+    said = [compute() for compute in parts]
+    assert [part.sizes["sample"] for part in said] == [4, 4, 2]
+    assert said[1]["sample"].values.tolist() == drawn["sample"].tolist()[4:8]
     x = [torch.from_numpy(test.floats(test.rows(drawn[role]))) for role in ("seed", "target")]
     alone = inversion.invert(model, *(images[4:8] for images in x), descent)
-    assert torch.equal(parts[1][1].images, alone.images)
-    said = [found.to_dataset(part, test.classes) for part, found in parts]
+    assert np.array_equal(said[1]["image"].values, alone.images.numpy())
     whole = inversion.Inverted.joined([inversion.Inverted.told(stored) for stored in said])
     assert len(whole.loss) == whole.facts()["images"] == 10
     assert told[-1][0] == 10
     assert told[-1][1] == 10 * 6, "five steps and a last look for each image"
-    rest = list(inversion.invert_in_parts(model, test, drawn, descent, finished={0, 1}))
-    assert [found is None for _, found in rest] == [True, True, False]
-    assert torch.equal(rest[2][1].images, parts[2][1].images)
+    *_, last = inversion.inversion_parts(model, test, drawn, descent)
+    assert last().identical(said[2]), "a part does not depend on those before it"
 
 
 def test_activations_by_hand(digits, trained):

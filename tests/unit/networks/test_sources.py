@@ -585,7 +585,7 @@ def test_a_checkpoint_that_is_not_there_keeps_a_run_from_starting_but_is_no_wron
         entry["architecture"] = "timm:resnet18"
     study = Study(dict(TINY, models=[*TINY["models"], entry]))
     said = f"the checkpoint of model 'mine', {tmp_path / 'x.pt'}, does not exist; put it there."
-    assert study.missing() == {"models/mine": said}
+    assert study.missing() == {"models/mine.json": said}
     assert study.weights_file("mine") == []
     (tmp_path / "x.pt").touch()
     with pytest.raises(ModelkinError, match="x.pt, is empty"):

@@ -84,7 +84,7 @@ def test_another_dataset_is_counted():
 
 
 def test_networks_are_timed_once_for_each_kind(monkeypatch):
-    monkeypatch.setattr(plan, "SECONDS", 0.001)
+    monkeypatch.setattr(network_costs, "TIMED_SECONDS", 0.001)
     study = Study(TINY)
     costs = network_costs.network_costs(study)
     assert costs["vgg-0"] is costs["vgg-0.5"]
@@ -128,7 +128,7 @@ def test_times_are_written_in_a_unit_that_fits():
 
 
 def test_what_was_timed_is_kept_for_the_same_device_and_network(monkeypatch, tmp_path):
-    monkeypatch.setattr(plan, "SECONDS", 0.001)
+    monkeypatch.setattr(network_costs, "TIMED_SECONDS", 0.001)
     study, kept, done = Study(TINY), tmp_path / "new" / "calibration.json", []
     first = network_costs.network_costs(study, kept=kept, progress=lambda *counts: done.append(counts))
     assert done == [(1, 2), (2, 2)], "vgg and mlp, each once"
@@ -139,7 +139,7 @@ def test_what_was_timed_is_kept_for_the_same_device_and_network(monkeypatch, tmp
     wider = Study(TINY | {"training": {**TINY["training"], "width": 6}})
     network_costs.network_costs(wider, kept=kept, progress=lambda *counts: done.append(counts))
     assert len(done) == 4, "networks of another width are others"
-    monkeypatch.setattr(plan.platform, "node", lambda: "another machine")
+    monkeypatch.setattr(network_costs.platform, "node", lambda: "another machine")
     network_costs.network_costs(study, kept=kept, progress=lambda *counts: done.append(counts))
     assert len(done) == 6
     assert network_costs.network_costs(study, kept=kept) != first
@@ -154,10 +154,10 @@ def test_an_interrupted_plan_goes_on(monkeypatch, tmp_path):
         examined.append(made)
         return COST
 
-    monkeypatch.setattr(plan, "_examined", interrupted)
+    monkeypatch.setattr(network_costs, "_examined", interrupted)
     with pytest.raises(KeyboardInterrupt):
         network_costs.network_costs(Study(TINY), kept=tmp_path / "c.json")
-    monkeypatch.setattr(plan, "_examined", lambda *made, **_: examined.append(made) or COST)
+    monkeypatch.setattr(network_costs, "_examined", lambda *made, **_: examined.append(made) or COST)
     network_costs.network_costs(Study(TINY), kept=tmp_path / "c.json")
     assert len(examined) == 2
     assert not list(tmp_path.glob(".*"))
@@ -180,7 +180,7 @@ def test_an_own_network_is_timed_again_when_its_code_changes(tmp_path):
 
 
 def test_a_device_that_is_not_here_is_reckoned_by_hand(monkeypatch):
-    monkeypatch.setattr(plan, "_times", lambda *_: pytest.fail("a network was timed"))
+    monkeypatch.setattr(network_costs, "_times", lambda *_: pytest.fail("a network was timed"))
     study = Study(TINY)
     cost = network_costs.network_costs(study, teraflops=2.0)["mlp-0"]
     model = building.new_model("mlp", channels=1, size=8, classes=10, width=4, representation=16)

@@ -14,7 +14,7 @@ from conftest import ROOT
 from modelkin import jobs, probe_kinds, seeds
 from modelkin.comparison import measures, similarity
 from modelkin.comparison.pairs import Pair, completed_pairs
-from modelkin.comparison.recorded import shell_runs, where
+from modelkin.comparison.recorded import shell_runs, stored_at
 from modelkin.data import datasets
 from modelkin.data.images import Images
 from modelkin.data.probes import natural_probe, seed_target_pairs
@@ -236,13 +236,13 @@ def test_digits_split_is_a_partition():
 
 def test_shells_hold_every_run_once():
     order = list("abcd")
-    runs = [run for i in range(1, 5) for run in shell_runs(order[:i])]
-    assert sorted(runs) == sorted((source, observer) for source in order for observer in order)
+    runs = [run for i in range(1, 5) for run in shell_runs("inverted", order[:i])]
+    assert sorted(runs) == sorted(("inverted", source, observer) for source in order for observer in order)
     # What a shell writes is where a later shell looks.
     for i, newest in enumerate(order):
-        for source, observer in shell_runs(order[: i + 1]):
-            manifest, _ = where("inverted", source, observer, order)
-            assert manifest == f"inverted/{newest}"
+        for run in shell_runs("inverted", order[: i + 1]):
+            manifest, _ = stored_at(run, order)
+            assert manifest == f"activations/inverted/{newest}.json"
 
 
 def test_pairs_of_all_shells_are_all_pairs():

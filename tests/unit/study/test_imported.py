@@ -81,7 +81,7 @@ def test_the_config_knows_its_content(tmp_path):
     path = tmp_path / "given.csv"
     given = TINY | {"imported": [{"label": "paper", "file": str(path)}]}
     study = Study(given)
-    assert "put it there" in study.missing()["imported/paper"]
+    assert "put it there" in study.missing()["imported/paper.json"]
     pd.DataFrame(np.eye(4), names, names).to_csv(path)
     study = Study(given)
     assert study.labels[-1] == "imported_similarity.paper"

@@ -17,15 +17,15 @@ import xarray as xr
 from modelkin import seeds
 from modelkin.comparison import measures
 from modelkin.comparison.measures import ConfiguredMeasure
-from modelkin.comparison.pairs import Pair, check_same_samples, runs_of
+from modelkin.comparison.pairs import Pair, Run, check_same_samples, runs_of
 from modelkin.errors import ModelkinError, Undefined
 
 NORMAL_95 = 1.959964
 FEW = 30  # samples below which normal intervals say little
 
 
-# (kind, source, observer, what): the named activations, with a sample coordinate.
-Read = Callable[[str, str, str, str], xr.DataArray]
+# What a run computed, by name, with a sample coordinate: as of modelkin.comparison.recorded.Recorded.
+Read = Callable[[Run, str], xr.DataArray]
 
 
 def similarity_rows(
@@ -40,21 +40,21 @@ def similarity_rows(
 ) -> pd.DataFrame:
     """One row for each pair and measure.
 
-    read(kind, source, observer, what): what a model computed on a probe, 'representation', 'logits',
-    'saliency' or 'outcomes'. Columns: kind, source, model_a, model_b, measure, value, stderr, ci_low,
+    read(run, what): what a model computed on a probe (see :class:`modelkin.comparison.recorded.Recorded`).
+    Columns: kind, source, model_a, model_b, measure, value, stderr, ci_low,
     ci_high (95 %), chance (mean over seeded permutations of b's samples, NaN where that says nothing),
     n (samples). A pair for which a measure is undefined has NaN and n = 0.
     """
 
     @functools.lru_cache(maxsize=3)
-    def observed(kind: str, source: str, observer: str) -> _Observed:
-        return _Observed(functools.partial(read, kind, source, observer), device)
+    def observed(run: Run) -> _Observed:
+        return _Observed(functools.partial(read, run), device)
 
     table = []
     for done, pair in enumerate(wanted):
         if progress is not None:
             progress(done)
-        a, b = (observed(*run) for run in runs_of(pair))
+        a, b = map(observed, runs_of(pair))
         for measured in chosen:
             measure = measures.get(measured.name)
             if not measure.measurable(pair.kind):

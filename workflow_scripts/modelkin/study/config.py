@@ -21,6 +21,7 @@ from modelkin.data import datasets
 from modelkin.errors import ModelkinError, unknown_name
 from modelkin.networks import architectures, sources
 from modelkin.optimise import attacks, inversion_modes
+from modelkin.store import paths
 from modelkin.study import checks, schema
 from modelkin.study.component_table import read_component_table
 from modelkin.study.imported import imported_digest, read_imported
@@ -87,7 +88,7 @@ class Study:
     def _counted(self, dataset: str) -> dict[str, Any]:
         """``datasets.counts`` of the dataset of that label, as it is or as it was stored."""
         settings = self.settings(dataset)
-        stored = self._stored(f"{self._dataset_artifact(dataset)}.json", dataset=settings)
+        stored = self._stored(paths.dataset(dataset if dataset in self.others else ""), dataset=settings)
         if stored is None:
             return datasets.counts(**settings)
         facts = stored["facts"]
@@ -122,7 +123,7 @@ class Study:
                 read_imported(entry["file"], self.active)
                 sha256 = imported_digest(entry["file"])
             else:
-                stored = self._stored(f"imported/{entry['label']}.json")
+                stored = self._stored(paths.imported(entry["label"]))
                 sha256 = stored and stored["settings"]["entry"]["sha256"]
             label = measures.imported_label(entry["direction"], entry["label"])
             found[label] = {**entry, "sha256": sha256}
@@ -137,15 +138,12 @@ class Study:
         if Path(section["file"]).exists():
             rows = read_component_table(section["file"], self.names, self.active)
             return {"replace": section["replace"], "rows": rows}
-        stored = self._stored("tables/components.json")
+        stored = self._stored(paths.table("components"))
         return stored and stored["settings"]["components"]
-
-    def _dataset_artifact(self, dataset: str) -> str:
-        return f"dataset.{dataset}" if dataset in self.others else "dataset"
 
     def taken_in(self, name: str) -> bool:
         """Whether the study has this model from elsewhere already."""
-        return self._stored(f"models/{name}.json", entry=self.entry(name)) is not None
+        return self._stored(paths.model(name), entry=self.entry(name)) is not None
 
     def _stored(self, manifest: str, **settings) -> Mapping[str, Any] | None:
         """The manifest of that name if it was made with these settings."""
@@ -228,27 +226,28 @@ class Study:
     def missing(self) -> dict[str, str]:
         """What a run needs, is not there and is not downloaded by it, in sentences.
 
-        The keys name the artifact that is made of it: ``dataset``, ``dataset.<label>``, ``models/<name>``,
-        ``imported/<label>`` or ``tables/components``.
+        The keys are the paths of the manifests of what is made of it (:mod:`modelkin.store.paths`).
         """
         found = {}
         for label in (self.dataset, *self.others):
             if said := datasets.missing(**self.settings(label)):
-                found[self._dataset_artifact(label)] = " ".join(said)
+                found[paths.dataset(label if label in self.others else "")] = " ".join(said)
         for name in self.taken:
             for path in self._files(name):
                 if not Path(path).exists():
                     what = checks.checkpoint(name)
-                    found[f"models/{name}"] = f"{what}, {path}, does not exist; put it there."
+                    found[paths.model(name)] = f"{what}, {path}, does not exist; put it there."
         for entry in self.imported.values():
             if entry["sha256"] is None:
                 name, path = entry["label"], entry["file"]
-                found[f"imported/{name}"] = (
+                found[paths.imported(name)] = (
                     f"the imported table '{name}', {path}, does not exist; put it there."
                 )
         if "components" in self._config and self.components is None:
             path = self._config["components"]["file"]
-            found["tables/components"] = f"the table of components, {path}, does not exist; put it there."
+            found[paths.table("components")] = (
+                f"the table of components, {path}, does not exist; put it there."
+            )
         return found
 
     def _files(self, name: str) -> list[str]:
