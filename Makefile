@@ -20,9 +20,10 @@ run: install
 install: $(STAMP)
 
 # The stamp is written last, so an interrupted installation is done again.
-$(STAMP): pyproject.toml
+$(STAMP): pyproject.toml envs/constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		--constraint envs/constraints.txt --editable '.[dev]'
 	touch $(STAMP)
 
 test: install
