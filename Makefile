@@ -2,6 +2,7 @@
 # make test   environment, installation, tests
 # make bench  speed against peers and limits, in some minutes on an otherwise idle machine
 # make lint   formatting, lint, types, docstrings and the floors of the package, as the tests of a change begin
+# make docs   the picture of the package, drawn from its imports
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
@@ -10,7 +11,7 @@ CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 GPUS ?= $(shell nvidia-smi --list-gpus 2>/dev/null | wc -l)
 REPORT := results/digits/report.html
 
-.PHONY: run install test lint bench clean-env
+.PHONY: run install test lint docs bench clean-env
 
 run: install
 	$(BIN)/snakemake --cores $(CORES) $(if $(filter-out 0,$(GPUS)),--resources gpu=$(GPUS))
@@ -36,6 +37,10 @@ lint: install
 	$(BIN)/lint-imports
 	$(BIN)/snakefmt --check Snakefile rules
 	$(BIN)/snakemake --lint
+
+# The picture in docs/architecture.md.
+docs: install
+	$(BIN)/python docs/draw_architecture.py
 
 # torchattacks pins an old requests, which the attacks do not need.
 bench: install

@@ -3,6 +3,7 @@ also those in functions and those that wait until they are needed."""
 
 import ast
 import graphlib
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -65,6 +66,14 @@ def test_no_file_imports_itself_by_way_of_others():
     imports = {file: graph.find_modules_directly_imported_by(file) for file in graph.modules}
     order = list(graphlib.TopologicalSorter(imports).static_order())
     assert len(order) > 100
+
+
+def test_the_picture_is_that_of_the_code():
+    spec = importlib.util.spec_from_file_location("draw_architecture", ROOT / "docs" / "draw_architecture.py")
+    drawing = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(drawing)
+    assert drawing.drawn_page() == drawing.PAGE.read_text(), "out of date: run make docs"
+    assert {"store", "comparison", "figures"} <= set(drawing.rooms())
 
 
 def imported_by_type_checkers(tree: ast.Module) -> set[tuple[str, str]]:

@@ -30,7 +30,7 @@ def workflow_file() -> Path:
     path = Path(os.environ.get(VARIABLE) or "Snakefile").absolute()
     if not path.is_file():
         raise ModelkinError(
-            f"there is no {path}; give the command in the folder of modelkin's Snakefile, or set {VARIABLE} to "
-            "its path."
+            f"there is no {path}; give the command in the folder of modelkin's Snakefile, or set {VARIABLE} "
+            "to its path."
         )
     return path
