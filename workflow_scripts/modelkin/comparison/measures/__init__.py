@@ -46,22 +46,60 @@ IMPORTED = "imported_"  # how labels of what others measured begin
 
 
 def names() -> list[str]:
-    """The names of all measures, sorted."""
+    """List the names of all measures, sorted."""
     return registry.names(sys.modules[__name__])
 
 
 def get(name: str) -> Measure:
-    """The measure of that name; ModelkinError with the nearest valid name if there is none."""
+    """Look up a measure by its name.
+
+    Parameters
+    ----------
+    name : str
+        One of :func:`names`.
+
+    Returns
+    -------
+    Measure
+        Its two halves, ``prepare`` and ``compare``, and what is known of it (bounds, direction, source).
+
+    Raises
+    ------
+    ModelkinError
+        If there is none of that name; the sentence has the nearest one.
+    """
     return registry.load_choice(sys.modules[__name__], name, "measure").MEASURE
 
 
 def imported_label(direction: str, name: str) -> str:
-    """The label of a table of similarities or distances that somebody else made."""
+    """Make the label of a table of similarities or distances that somebody else measured.
+
+    Parameters
+    ----------
+    direction : {"similarity", "distance"}
+    name : str
+        As the config calls the table.
+
+    Returns
+    -------
+    str
+    """
     return f"{IMPORTED}{direction}.{name}"
 
 
 def describe_label(label: str) -> Described:
-    """What is to be said of the measure of a label, be it one of the registry's or an imported table."""
+    """Describe the measure that a label in a table stands for.
+
+    Parameters
+    ----------
+    label : str
+        Of a measure with its settings (``knn_jaccard-k20``), or of an imported table.
+
+    Returns
+    -------
+    Described
+        Title, source, bounds, direction and unit.
+    """
     if not label.startswith(IMPORTED):
         return get(ConfiguredMeasure.of(label).name)
     direction, _, name = label.removeprefix(IMPORTED).partition(".")
@@ -78,10 +116,17 @@ def describe_label(label: str) -> Described:
 
 
 def settings_by_measure(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """The settings of each measure's part of a shell, by the measure's label.
+    """Split the settings of a similarity shell by measure, so that adding a measure leaves the others as they are.
 
-    settings: of the shell, with ``measures`` a list of label, name, settings and version. A part knows of no
-    other measure, so that adding one leaves it as it is.
+    Parameters
+    ----------
+    settings : mapping
+        Of the shell, with ``measures`` a list of label, name, settings and version.
+
+    Returns
+    -------
+    dict
+        The settings of each measure's part, by the measure's label.
     """
     shared = {key: settings[key] for key in ("permutations", "seed", "dataset")}
     return {item["label"]: {**shared, "measure": item} for item in settings["measures"]}
@@ -93,11 +138,30 @@ def takes_artifact(name: str, manifest: str) -> bool:
 
 
 def compare(name: str, a: ArrayLike | torch.Tensor, b: ArrayLike | torch.Tensor, **settings: int) -> Estimate:
-    """One measure on two arrays whose rows are the same samples.
+    """Compare two models' arrays by one measure.
 
-    a, b: arrays or tensors (n, p) and (n, q); what they hold is the measure's ``takes``:
-    representations, logits or saliency maps. Returns the value and its standard error.
+    Parameters
+    ----------
+    name : str
+        One of :func:`names`.
+    a, b : array_like or Tensor of shape (n, p) and (n, q)
+        Rows are the same samples in the same order; what they hold is the measure's ``takes``: representations,
+        logits, saliency maps (n, c, h, w), outcomes of attacks, or values of boundaries. On any device.
+    **settings : int
+        The measure's own, such as ``k`` of ``knn_jaccard``.
 
+    Returns
+    -------
+    Estimate
+        The value and its standard error over samples.
+
+    Raises
+    ------
+    ModelkinError
+        If there is no such measure, or the arrays differ in samples, hold NaN or are constant.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> a = np.random.default_rng(0).normal(size=(50, 8))
     >>> compare("linear_cka", a, 3 * a[:, ::-1] + 1).value.__round__(6)

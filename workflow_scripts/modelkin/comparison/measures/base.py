@@ -25,9 +25,15 @@ LABELLED = re.compile(r"([a-z_]+)([0-9]+)$")
 
 
 class Estimate(NamedTuple):
-    """A measure's value on one pair and its standard error over samples (NaN if undefined).
+    """A measure's value on one pair of models, and how sure it is.
 
-    n: the samples that it rests on, None if these are all.
+    Attributes
+    ----------
+    value : float
+    stderr : float
+        Standard error over samples; NaN if it is undefined.
+    n : int, optional
+        Samples on which the value rests; None if these are all.
     """
 
     value: float
@@ -37,7 +43,26 @@ class Estimate(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Described:
-    """What tables and figures say of a measure, wherever its values are from."""
+    """What tables and figures say of a measure, wherever its values are from.
+
+    Attributes
+    ----------
+    title : str
+    source : str
+        Paper and equation.
+    takes : {"representation", "logits", "saliency", "outcomes", "regions", "distances"}
+        What it compares.
+    probes : tuple of str
+        How the images were made on which it can be taken.
+    bounds : tuple of float
+        Its lowest and highest value.
+    direction : {"similarity", "distance"}
+    symmetric : bool
+        Whether the order of the two models does not matter.
+    unit : str
+    chance : bool
+        Whether permuting one model's samples tells what chance would give.
+    """
 
     title: str
     source: str  # paper and equation
@@ -50,8 +75,19 @@ class Described:
     chance: bool = True  # whether permuting one model's samples tells what chance would give
 
     def measurable(self, kind: str) -> bool:
-        """Whether it can be taken on a kind of probe. Saliency and boundaries need labels that all models
-        know, so they are only those of the study's own dataset."""
+        """Tell whether it can be taken on a kind of probe.
+
+        Saliency and boundaries need labels that all models know, so they are only those of the study's own dataset.
+
+        Parameters
+        ----------
+        kind : str
+            See :mod:`modelkin.probe_kinds`.
+
+        Returns
+        -------
+        bool
+        """
         return probe_kinds.origin_of(kind) in self.probes and not (
             self.takes in OWN and probe_kinds.other_dataset_of(kind)
         )
@@ -59,11 +95,21 @@ class Described:
 
 @dataclass(frozen=True, kw_only=True)
 class Measure(Described):
-    """One measure of similarity between two models on one probe.
+    """A measure in two halves: what is computed once for each model, and what for each pair.
 
-    ``prepare(x, **settings)`` takes what the measure needs of one model (a tensor whose first
-    dimension is samples) and returns a dictionary of tensors, each with samples first.
-    ``compare(a, b)`` takes two of those and returns an :class:`Estimate`.
+    Attributes
+    ----------
+    prepare : callable
+        ``prepare(x, **settings)`` of what one model computed, a tensor whose first dimension is samples; returns
+        a dictionary of tensors, each with samples first.
+    compare : callable
+        ``compare(a, b)`` of two such dictionaries; returns an :class:`Estimate`.
+    version : int
+        Raised when the values change.
+    settings : dict
+        The settings of ``prepare`` with their defaults.
+    permute : callable, optional
+        ``permute(prepared, order)``, for measures whose prepared part names samples.
     """
 
     prepare: Callable[..., dict[str, torch.Tensor]]
@@ -73,9 +119,18 @@ class Measure(Described):
     permute: Callable[[dict[str, torch.Tensor], torch.Tensor], dict[str, torch.Tensor]] | None = None
 
     def permuted(self, prepared: dict[str, torch.Tensor], order: torch.Tensor) -> dict[str, torch.Tensor]:
-        """The prepared part of the same model with its samples in another order.
+        """Reorder the samples of a prepared part.
 
-        order: integer tensor (n,); new sample i is old sample order[i].
+        Parameters
+        ----------
+        prepared : dict
+            What ``prepare`` returned.
+        order : Tensor of int, shape (n,)
+            New sample i is old sample ``order[i]``.
+
+        Returns
+        -------
+        dict
         """
         if self.permute is not None:
             return self.permute(prepared, order)
@@ -104,9 +159,23 @@ class ConfiguredMeasure:
 
 
 def checked(x: ArrayLike | torch.Tensor, what: str = "activations") -> torch.Tensor:
-    """x as a float tensor (n, p): finite, two-dimensional, at least two samples and one feature.
+    """Check activations, and flatten each sample's to a row.
 
-    Raises ModelkinError otherwise. Integers and half precision are promoted to float32.
+    Parameters
+    ----------
+    x : array_like or Tensor of shape (n, ...)
+        Integers and half precision are promoted to float32.
+    what : str
+        How an error calls them.
+
+    Returns
+    -------
+    Tensor of shape (n, p)
+
+    Raises
+    ------
+    ModelkinError
+        If there are fewer than two samples, no values, or NaN or infinite ones.
     """
     x = torch.as_tensor(x)
     if x.ndim < 2:
@@ -126,7 +195,16 @@ def checked(x: ArrayLike | torch.Tensor, what: str = "activations") -> torch.Ten
 def of_one_type(
     a: ArrayLike | torch.Tensor, b: ArrayLike | torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """a and b as tensors of the wider of their types, float32 at least."""
+    """Make tensors of two arrays, both of the wider of their types, float32 at least.
+
+    Parameters
+    ----------
+    a, b : array_like or Tensor
+
+    Returns
+    -------
+    tuple of Tensor
+    """
     a, b = _tensor(a), _tensor(b)
     # Half precision and integers would meet in half precision, where 70,000 is infinite.
     wider = torch.promote_types(torch.promote_types(a.dtype, b.dtype), torch.float32)
@@ -139,14 +217,45 @@ def _tensor(x: ArrayLike | torch.Tensor) -> torch.Tensor:
 
 
 def same_samples(a: torch.Tensor, b: torch.Tensor) -> int:
-    """The common number of samples of two tensors; ModelkinError if they differ."""
+    """Count the samples of two tensors.
+
+    Parameters
+    ----------
+    a, b : Tensor of shape (n, ...)
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    ModelkinError
+        If they differ in number.
+    """
     if a.shape[0] != b.shape[0]:
         raise ModelkinError(f"the two models were given {a.shape[0]} and {b.shape[0]} samples.")
     return a.shape[0]
 
 
 def centred(x: torch.Tensor) -> torch.Tensor:
-    """x (n, p) less its column means, taken in float64 and returned in x's own precision."""
+    """Subtract the mean of each column, and scale the whole to a largest entry of 1.
+
+    Means are taken in float64. Scaling keeps squares in float32 from overflowing or vanishing.
+
+    Parameters
+    ----------
+    x : Tensor of shape (n, p)
+
+    Returns
+    -------
+    Tensor of shape (n, p)
+        In the precision of ``x``.
+
+    Raises
+    ------
+    ModelkinError
+        If the rows are all the same, up to rounding.
+    """
     x = checked(x, "representations")
     wide = x.double()
     wide = wide - wide.mean(0)
@@ -158,9 +267,18 @@ def centred(x: torch.Tensor) -> torch.Tensor:
 
 
 def narrowed(x: torch.Tensor) -> torch.Tensor:
-    """Centred x (n, p) rotated into the n - 1 dimensions that its samples span, if p is larger: (n, n - 1).
+    """Rotate centred features into the n - 1 dimensions that n samples span, if there are more features.
 
     Nothing that rotations of the features leave alone changes but by rounding.
+
+    Parameters
+    ----------
+    x : Tensor of shape (n, p)
+        Its columns have mean 0.
+
+    Returns
+    -------
+    Tensor of shape (n, min(p, n - 1))
     """
     n, p = x.shape
     if p < n:
@@ -169,40 +287,116 @@ def narrowed(x: torch.Tensor) -> torch.Tensor:
 
 
 def same_outputs(a: torch.Tensor, b: torch.Tensor) -> int:
-    """The common number of samples of two models' logits; ModelkinError if these or the classes differ."""
+    """Count the samples of two models' logits.
+
+    Parameters
+    ----------
+    a, b : Tensor of shape (n, C)
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    ModelkinError
+        If samples or classes differ in number.
+    """
     if a.shape[1] != b.shape[1]:
         raise ModelkinError(f"the two models have {a.shape[1]} and {b.shape[1]} classes.")
     return same_samples(a, b)
 
 
 def log_probabilities(logits: torch.Tensor) -> torch.Tensor:
-    """Log of the softmax of logits (n, C), in float64, so that far-off classes keep their weight."""
+    """Take the log of the softmax in float64, so that far-off classes keep their weight.
+
+    Parameters
+    ----------
+    logits : Tensor of shape (n, C)
+
+    Returns
+    -------
+    Tensor of shape (n, C)
+    """
     return torch.log_softmax(checked(logits, "logits").double(), dim=1)
 
 
 def frobenius2(matrix: torch.Tensor, dim: int | None = None) -> torch.Tensor:
-    """The sum of squares, of all entries or along a dimension, accumulated in float64."""
+    """Sum the squares of all entries, or of those along a dimension, in float64.
+
+    Parameters
+    ----------
+    matrix : Tensor
+    dim : int, optional
+
+    Returns
+    -------
+    Tensor
+    """
     return torch.linalg.vector_norm(matrix, dim=dim, dtype=torch.float64) ** 2
 
 
 def quadratic(x: torch.Tensor, y: torch.Tensor, cross: torch.Tensor) -> torch.Tensor:
-    """x_i' C y_i for each sample, (n,), in float64."""
+    """Take the bilinear form x_i' C y_i of each sample, in float64.
+
+    Parameters
+    ----------
+    x : Tensor of shape (n, p)
+    y : Tensor of shape (n, q)
+    cross : Tensor of shape (p, q)
+        The matrix C.
+
+    Returns
+    -------
+    Tensor of shape (n,)
+    """
     return ((x @ cross).double() * y.double()).sum(1)
 
 
 def repeated(value: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-    """One number for all samples, as an entry of what a measure prepares."""
+    """Repeat one number for all samples, as an entry of what a measure prepares.
+
+    Parameters
+    ----------
+    value : Tensor of shape ()
+    x : Tensor of shape (n, ...)
+
+    Returns
+    -------
+    Tensor of shape (n,)
+    """
     return value.expand(x.shape[0])
 
 
 def mean_of(values: torch.Tensor) -> Estimate:
-    """The mean of per-sample values and its delete-one jackknife standard error, s / sqrt(n)."""
+    """Estimate the mean of per-sample values, with its delete-one jackknife standard error s / sqrt(n).
+
+    Parameters
+    ----------
+    values : Tensor of shape (n,)
+
+    Returns
+    -------
+    Estimate
+    """
     values = values.double()
     return Estimate(float(values.mean()), float(values.std(correction=1)) / values.numel() ** 0.5)
 
 
 def jackknife(value: float | torch.Tensor, left_out: torch.Tensor) -> Estimate:
-    """value with the delete-one jackknife standard error of the n leave-one-out values."""
+    """Join a value with the delete-one jackknife standard error (Efron and Stein 1981).
+
+    Parameters
+    ----------
+    value : float
+        Of all n samples.
+    left_out : Tensor of shape (n,)
+        The values without each of the samples.
+
+    Returns
+    -------
+    Estimate
+    """
     left_out = left_out.double()
     n = left_out.numel()
     spread = ((left_out - left_out.mean()) ** 2).sum()
