@@ -28,7 +28,8 @@ class Images:
     Attributes
     ----------
     pixels : ndarray or DataArray of shape (n, c, h, w)
-        uint8 or uint16, white being their largest number, or float32 in [0, 1]; :meth:`floats` gives what models
+        uint8 or uint16, white being their largest number, or float32 in [0, 1]; :meth:`floats` gives what
+        models
         take.
     labels : ndarray of int64, shape (n,)
     ids : ndarray of str, shape (n,)
@@ -38,7 +39,8 @@ class Images:
     Raises
     ------
     ModelkinError
-        If numbers of images, labels and ids differ, an id is there twice, or a pixel or a label is out of bounds.
+        If numbers of images, labels and ids differ, an id is there twice, or a pixel or a label is out of
+        bounds.
     """
 
     pixels: np.ndarray | xr.DataArray
@@ -177,7 +179,8 @@ class Images:
         Returns
         -------
         Dataset
-            image (sample, channel, y, x) and label (sample), with the ids as coordinate and the classes as attribute.
+            image (sample, channel, y, x) and label (sample), with the ids as coordinate and the classes as
+            attribute.
         """
         pixels = np.asarray(self.pixels)
         return xr.Dataset(

@@ -116,7 +116,9 @@ def describe_label(label: str) -> Described:
 
 
 def settings_by_measure(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Split the settings of a similarity shell by measure, so that adding a measure leaves the others as they are.
+    """Split the settings of a similarity shell by measure.
+
+    So adding a measure leaves the others as they are.
 
     Parameters
     ----------
@@ -145,7 +147,8 @@ def compare(name: str, a: ArrayLike | torch.Tensor, b: ArrayLike | torch.Tensor,
     name : str
         One of :func:`names`.
     a, b : array_like or Tensor of shape (n, p) and (n, q)
-        Rows are the same samples in the same order; what they hold is the measure's ``takes``: representations,
+        Rows are the same samples in the same order; what they hold is the measure's ``takes``:
+        representations,
         logits, saliency maps (n, c, h, w), outcomes of attacks, or values of boundaries. On any device.
     **settings : int
         The measure's own, such as ``k`` of ``knn_jaccard``.

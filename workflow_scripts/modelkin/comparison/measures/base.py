@@ -77,7 +77,8 @@ class Described:
     def measurable(self, kind: str) -> bool:
         """Tell whether it can be taken on a kind of probe.
 
-        Saliency and boundaries need labels that all models know, so they are only those of the study's own dataset.
+        Saliency and boundaries need labels that all models know, so they are only those of the study's own
+        dataset.
 
         Parameters
         ----------
@@ -100,7 +101,8 @@ class Measure(Described):
     Attributes
     ----------
     prepare : callable
-        ``prepare(x, **settings)`` of what one model computed, a tensor whose first dimension is samples; returns
+        ``prepare(x, **settings)`` of what one model computed, a tensor whose first dimension is samples;
+        returns
         a dictionary of tensors, each with samples first.
     compare : callable
         ``compare(a, b)`` of two such dictionaries; returns an :class:`Estimate`.
