@@ -25,7 +25,7 @@ DISTILLATION = (
 )
 SHORTCUT = (
     ["sat_shortcut", "sat_shortcut_models"]
-    if "sat" in [measured.name for measured in study.measures]
+    if "sat" in [configured.name for configured in study.measures]
     else []
 )
 DRAWS = ["draws"] if study.resampling_draws else []

@@ -231,7 +231,7 @@ def test_two_studies_at_the_same_time_do_not_touch_each_other(finished, study):
 JOB = """
 import sys, time
 from modelkin import jobs
-with jobs.running(sys.argv[1], "work"):
+with jobs.running_job(sys.argv[1], "work"):
     print("begun", flush=True)
     time.sleep(float(sys.argv[2]))
 """

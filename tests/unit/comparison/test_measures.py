@@ -424,7 +424,7 @@ def test_unknown_measure_names_the_nearest():
 
 def test_reading_a_measure_does_not_import_torch():
     code = (
-        "import sys; from modelkin import measures;"
+        "import sys; from modelkin.comparison import measures;"
         "print([measures.get(n).version for n in measures.names()]);"
         # They look for torch among the imported modules, and import what they find there.
         "import scipy.special, scipy.stats, seaborn; print('torch' in sys.modules)"

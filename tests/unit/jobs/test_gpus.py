@@ -17,10 +17,10 @@ UUIDS = ["GPU-aa11", "GPU-ab22", "GPU-bb33"]
 # Claims, says what it got, and keeps it until its input ends.
 JOB = """
 import logging, os, pathlib, sys
-from modelkin import gpus
+from modelkin.jobs import gpus
 logging.basicConfig(format="%(message)s")
 gpus.LOCKS, gpus.POLL = pathlib.Path(sys.argv[1]), 0.05
-print(gpus.claim(sys.argv[2]), os.environ.get(gpus.VISIBLE), flush=True)
+print(gpus.claim_gpu(sys.argv[2]), os.environ.get(gpus.VISIBLE), flush=True)
 sys.stdin.read()
 """
 

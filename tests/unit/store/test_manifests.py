@@ -263,7 +263,7 @@ def test_activations_of_different_samples_are_never_compared(ids):
     with pytest.raises(ModelkinError, match="'m' and 'o' on the natural probe of 'digits' are of different"):
         similarity.similarity_rows(
             [Pair("natural", "digits", "m", "o")],
-            lambda kind, source, observer, what: held[observer][what],
+            lambda run, what: held[run.observer][what],
             [measures.ConfiguredMeasure("linear_cka")],
             permutations=1,
             seed=0,
@@ -276,7 +276,7 @@ def test_activations_of_different_samples_are_never_compared(ids):
 def test_a_job_that_cannot_go_on_says_so_in_one_line(tmp_path):
     code = (
         "from modelkin import jobs; from modelkin.errors import ModelkinError\n"
-        f"with jobs.running({str(tmp_path / 'log')!r}, 'train a'): raise ModelkinError('it is wrong.')"
+        f"with jobs.running_job({str(tmp_path / 'log')!r}, 'train a'): raise ModelkinError('it is wrong.')"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 1

@@ -49,8 +49,9 @@ def resampled_rows(
 def resampling_variance(rows: pd.DataFrame) -> pd.DataFrame:
     """A row for each kind and measure: how much draws differ, beside how much pairs do.
 
-    rows: of :func:`values`. variance: over draws, mean over pairs of different models that are defined in all
-    of them; pair_variance: over pairs, of their means; ratio of the two, which no unit changes; spearman:
+    rows: of :func:`resampled_rows`. variance: over draws, mean over pairs of different models that are
+    defined in all of them; pair_variance: over pairs, of their means; ratio of the two, which no
+    unit changes; spearman:
     mean rank correlation of the pairs between two draws; samples (mean of a draw), draws, pairs.
     """
     rows = rows[rows["model_a"] != rows["model_b"]]

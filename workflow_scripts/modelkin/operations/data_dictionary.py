@@ -390,7 +390,7 @@ def dictionary_measures(labels: Iterable[str]) -> pd.DataFrame:
 def dictionary_page(study: str, described: pd.DataFrame, chosen: pd.DataFrame) -> str:
     """The dictionary to be read by people, in Markdown.
 
-    described: of :func:`columns`; chosen: of :func:`measured`.
+    described: of :func:`dictionary_columns`; chosen: of :func:`dictionary_measures`.
     """
     lines = [*HEAD.format(study=study).splitlines(), "", *_table(chosen)]
     for table, rows in described.groupby("table", sort=False):

@@ -50,7 +50,8 @@ def study_plan(
     """A row for each stage: jobs, passes (images through a model), hours of work, gigabytes on disk, and
     the hours of its longest job.
 
-    costs: of :func:`measured`. start: seconds that a job takes to begin. Passes count a gradient as one.
+    costs: what each network costs, by model. start: seconds that a job takes to begin. Passes
+    count a gradient as one.
     Hours are of one core or device; gigabytes are before compression.
     """
     table = pd.DataFrame(_stages(study, costs, device))

@@ -107,7 +107,7 @@ class Study:
     @property
     def labels(self) -> list[str]:
         """The labels of all measures, those that were imported last."""
-        return [*(measured.label for measured in self.measures), *self.imported]
+        return [*(configured.label for configured in self.measures), *self.imported]
 
     def imported_entry(self, name: str) -> dict[str, Any]:
         """What decides an imported table: its measure's label and its content's sha256, None if not known."""
