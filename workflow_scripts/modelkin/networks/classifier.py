@@ -25,12 +25,22 @@ Network = TypeVar("Network", bound=nn.Module)
 
 
 class Classifier(nn.Module):
-    """Images (n, c, h, w) in [0, 1] -> logits (n, C), by any network that ends in a head.
+    """An image classifier: images in [0, 1] in, logits out, with a representation before its head.
 
-    network: takes images that have been normalised. head: the name of its module whose input is the
-    representation (see :func:`modelkin.networks.tracing.find_head`). mean, std: per-channel normalisation in
-    units of [0, 1]. size: the pixels of its images; others are scaled to it by ``resize``, a method
-    of :data:`RESIZING`.
+    It scales images to its size and normalises them itself.
+
+    Parameters
+    ----------
+    network : Module
+        Takes images that have been normalised.
+    head : str
+        Name of the module whose input is the representation.
+    mean, std : sequence of float
+        Normalisation of each channel, in units of [0, 1].
+    size : int
+        Pixels a side of the images that the network takes; others are scaled to it.
+    resize : {"nearest", "bilinear", "bicubic"}
+        How.
     """
 
     # What builds it again, and where it is from: set by who builds it.
@@ -54,6 +64,17 @@ class Classifier(nn.Module):
         self.register_buffer("std", torch.tensor(std, dtype=torch.float32).view(1, -1, 1, 1))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Compute logits.
+
+        Parameters
+        ----------
+        images : Tensor of shape (n, c, h, w)
+            In [0, 1], of any size.
+
+        Returns
+        -------
+        Tensor of shape (n, C)
+        """
         x = self.prepared(images)
         with precision.autocast(images.device):
             logits = self.network(x)
@@ -61,17 +82,48 @@ class Classifier(nn.Module):
         return logits.to(images.dtype) if isinstance(logits, torch.Tensor) else logits
 
     def prepared(self, images: torch.Tensor) -> torch.Tensor:
-        """The images as the network takes them: at its size, normalised."""
+        """Scale and normalise images as the network takes them.
+
+        Parameters
+        ----------
+        images : Tensor of shape (n, c, h, w)
+            In [0, 1].
+
+        Returns
+        -------
+        Tensor of shape (n, c, size, size)
+        """
         return (resized(images, self.size, self.resize) - self.mean) / self.std
 
     def representation(self, images: torch.Tensor) -> torch.Tensor:
-        """(n, p): the input of the head, flattened; what comes after is not computed."""
+        """Compute the input of the head, flattened; what comes after it is not computed.
+
+        Parameters
+        ----------
+        images : Tensor of shape (n, c, h, w)
+            In [0, 1].
+
+        Returns
+        -------
+        Tensor of shape (n, p)
+        """
         with captured_inputs(self.network, [self.head], stop=True) as seen, contextlib.suppress(Reached):
             self(images)
         return seen[self.head].flatten(1).to(images.dtype)
 
     def both(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """The representation (n, p) and the logits (n, C), by one forward pass."""
+        """Compute representation and logits by one forward pass.
+
+        Parameters
+        ----------
+        images : Tensor of shape (n, c, h, w)
+            In [0, 1].
+
+        Returns
+        -------
+        tuple of Tensor
+            Of shapes (n, p) and (n, C).
+        """
         with captured_inputs(self.network, [self.head]) as seen:
             logits = self(images)
         return seen[self.head].flatten(1).to(images.dtype), logits
@@ -110,9 +162,19 @@ def model_batch(
 
 
 def resized(images: torch.Tensor, size: int, method: str = "bilinear") -> torch.Tensor:
-    """Images (n, c, h, w) in [0, 1] at size x size pixels; themselves if they are. Differentiable.
+    """Scale images in [0, 1] to a size, smoothed before shrinking; differentiable.
 
-    method: one of :data:`RESIZING`. Smoothed before shrinking, and kept within [0, 1].
+    Parameters
+    ----------
+    images : Tensor of shape (n, c, h, w)
+    size : int
+        Pixels a side.
+    method : {"nearest", "bilinear", "bicubic"}
+
+    Returns
+    -------
+    Tensor of shape (n, c, size, size)
+        In [0, 1]; the images themselves if they have that size.
     """
     if images.shape[-2:] == (size, size):
         return images
@@ -131,18 +193,50 @@ def resized(images: torch.Tensor, size: int, method: str = "bilinear") -> torch.
 
 
 def on_device(model: Classifier, device: torch.device | str) -> Classifier:
-    """The model moved to a device, its weights in the order that is fastest there."""
+    """Move a model to a device, its weights in the memory order that is fastest there.
+
+    Parameters
+    ----------
+    model : Classifier
+    device : torch.device or str
+
+    Returns
+    -------
+    Classifier
+        The same object.
+    """
     fast = torch.device(device).type == "cuda"
     model.network.to(memory_format=torch.channels_last if fast else torch.preserve_format)
     return model.to(device)
 
 
 def frozen(model: Network) -> Network:
-    """The model in eval mode, its parameters without gradients."""
+    """Put a network in eval mode, its parameters without gradients.
+
+    Parameters
+    ----------
+    model : Module
+
+    Returns
+    -------
+    Module
+        The same object.
+    """
     return model.eval().requires_grad_(False)
 
 
 @torch.no_grad()
 def is_right(model: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Whether the top-1 class of each image (n, c, h, w) is its label, (n,)."""
+    """Tell for each image whether the class with the highest logit is its label.
+
+    Parameters
+    ----------
+    model : Module
+    images : Tensor of shape (n, c, h, w)
+    labels : Tensor of int, shape (n,)
+
+    Returns
+    -------
+    Tensor of bool, shape (n,)
+    """
     return torch.cat(MemoryFittingBatches()(lambda x, y: model(x).argmax(1) == y, images, labels))

@@ -25,15 +25,37 @@ PART_BYTES = 2**27  # of images that are inverted before any is written
 
 
 class HasRepresentation(Protocol):
-    """What can be inverted."""
+    """A model that can be inverted: any object with a method ``representation``."""
 
     def representation(self, images: torch.Tensor) -> torch.Tensor:
-        """The representation (n, p) of images (n, c, h, w); differentiable."""
+        """Compute the representation of images.
+
+        Parameters
+        ----------
+        images : Tensor of shape (n, c, h, w)
+            In [0, 1].
+
+        Returns
+        -------
+        Tensor of shape (n, p)
+            Differentiable with respect to the images.
+        """
 
 
 @dataclass(frozen=True)
 class Inverted:
-    """images (n, c, h, w); relative loss (n,); steps taken (n,); L2 distance from the seed (n,)."""
+    """Inverted images, and how each came out.
+
+    Attributes
+    ----------
+    images : Tensor of shape (n, c, h, w)
+        In [0, 1].
+    loss : Tensor of shape (n,)
+        Distance of the representation from the target's, relative to the norm of the target's.
+    steps : Tensor of int, shape (n,)
+    distance : Tensor of shape (n,)
+        L2 distance from the seed, pixels being in [0, 1].
+    """
 
     images: torch.Tensor
     loss: torch.Tensor
@@ -46,7 +68,15 @@ class Inverted:
         return cls(*(torch.cat([getattr(part, field.name) for part in parts]) for field in fields(cls)))
 
     def facts(self) -> dict[str, float]:
-        """Medians and 90th percentile: what tells whether the inversion worked."""
+        """Summarise how the inversion went.
+
+        Returns
+        -------
+        dict
+            images, median_loss, loss_90 (90 % quantile), median_steps and median_distance. A median loss of
+            0.05 or
+            less is a good inversion.
+        """
         loss = self.loss.double().cpu().numpy()
         return {
             "images": len(loss),
@@ -65,9 +95,19 @@ class Inverted:
         return cls(loss.new_zeros(len(loss), 0), loss, steps, distance)
 
     def to_dataset(self, pairs: pd.DataFrame, classes: list[str]) -> xr.Dataset:
-        """The probe as a store: images labelled as their targets, and how each came out.
+        """Make a dataset of the probe, as it is stored: images labelled as their targets, and how each came out.
 
-        pairs: as :func:`modelkin.data.probes.seed_target_pairs` returns them, in the order of the images.
+        Parameters
+        ----------
+        pairs : DataFrame
+            Of :func:`modelkin.data.probes.seed_target_pairs`, in the order of the images.
+        classes : list of str
+            Names in the order of the labels.
+
+        Returns
+        -------
+        Dataset
+            image, label, loss, steps and distance along ``sample``.
         """
         probe = Images(
             self.images.cpu().numpy(), pairs["target_label"].to_numpy(), pairs["sample"].to_numpy(), classes
@@ -83,10 +123,25 @@ def published(
     schedule: str = PUBLISHED["schedule"],
     stop_below: float | None = PUBLISHED["stop_below"],
 ) -> Descent:
-    """The descent of jones2022: steps along the normalised gradient, with momentum; the best iterate is kept.
+    """Make the descent of jones2022, Section 3.2: momentum along the normalised gradient.
 
-    step_size is in L2 units of pixels in [0, 1]; schedule and stop_below as in
-    :mod:`modelkin.optimise.descent`.
+    The best iterate of each sample is kept.
+
+    Parameters
+    ----------
+    steps : int
+    step_size : float
+        L2 length of a step, pixels being in [0, 1].
+    momentum : float
+        Share of the earlier direction in each step.
+    schedule : {"constant", "cosine"}
+        Of the step size over the steps.
+    stop_below : float, optional
+        Relative loss at which a sample is finished.
+
+    Returns
+    -------
+    Descent
     """
     return Descent(steps, Momentum(step_size, decay=momentum, schedule=schedule), stop_below=stop_below)
 
@@ -99,12 +154,27 @@ def fast(
     memory: int = FAST["memory"],
     stop_below: float = FAST["stop_below"],
 ) -> Descent:
-    """Published steps until a sample's relative loss is under ``finish_below``, then quasi-Newton ones until
-    it is under ``stop_below``.
+    """Make a descent that starts as the published one and ends with quasi-Newton steps.
 
     The first steps decide which of the images that the model cannot tell apart is found, and with it every
-    similarity, so they are the paper's; the last ones only decide how soon. memory: as in
-    :class:`~modelkin.optimise.steps.QuasiNewton`.
+    similarity, so they are the paper's; the last ones only decide how soon.
+
+    Parameters
+    ----------
+    steps : int
+        In all, at most.
+    step_size, momentum : float
+        Of the first steps, as in :func:`published`.
+    finish_below : float
+        Relative loss below which a sample goes on with quasi-Newton steps.
+    memory : int
+        Past steps whose curvature these use (see :class:`~modelkin.optimise.steps.QuasiNewton`).
+    stop_below : float
+        Relative loss at which a sample is finished.
+
+    Returns
+    -------
+    Descent
     """
     rule = InTurn(Momentum(step_size, decay=momentum), QuasiNewton(memory), finish_below)
     return Descent(steps, rule, stop_below=stop_below)
@@ -122,11 +192,33 @@ def invert(
     batch_size: int | None = None,
     progress: Callable[[int, int, float], None] | None = None,
 ) -> Inverted:
-    """From each seed image, an image whose representation is that of its target image.
+    """Change seed images until a model's representations of them are those of target images.
 
-    seeds, targets: (n, c, h, w) in [0, 1], on the model's device. The loss of a sample is
-    ||rep(x) - rep(target)|| / ||rep(target)||. Raises ModelkinError if a target's representation
-    is zero or not finite, for then that loss is undefined.
+    A sample's loss is ||rep(x) - rep(target)|| / ||rep(target)|| (jones2022, Section 3.2).
+
+    Parameters
+    ----------
+    model : HasRepresentation
+        A :class:`~modelkin.networks.classifier.Classifier`, or any object with a differentiable
+        ``representation``.
+    seeds, targets : Tensor of shape (n, c, h, w)
+        In [0, 1], on the model's device.
+    descent : Descent, optional
+        :func:`fast` by default, or :func:`published`.
+    batch_size : int, optional
+        Images at a time; all by default. A sample that is finished makes room for the next.
+    progress : callable, optional
+        Called at every step with the finished samples, the evaluations of the model so far, and the median
+        loss.
+
+    Returns
+    -------
+    Inverted
+
+    Raises
+    ------
+    ModelkinError
+        If shapes differ, or a target's representation is zero or not finite, for which the loss is undefined.
     """
     if seeds.shape != targets.shape:
         raise ModelkinError(f"seeds {tuple(seeds.shape)} and targets {tuple(targets.shape)} differ in shape.")
