@@ -43,7 +43,7 @@ class Clustering:
 
 @dataclass(frozen=True)
 class Stability:
-    """How far a clustering survives other models and other images, by adjusted Rand indices against the whole.
+    """How far a clustering survives other models and images, by adjusted Rand indices against the whole.
 
     Attributes
     ----------

@@ -22,7 +22,17 @@ WEIGHTS, HISTORY = "weights.safetensors", "history.json"
 
 
 def write_model(manifest: str | Path, model: Classifier, history: list[dict], **about: Any) -> None:
-    """Write a model's weights and training history; ``about`` as in ``manifests.write``."""
+    """Write a model's weights and training history as an artifact.
+
+    Parameters
+    ----------
+    manifest : path
+    model : Classifier
+    history : list of dict
+        One for each epoch; empty for a model that was not trained here.
+    **about
+        As in :func:`modelkin.store.manifests.write`.
+    """
 
     def save(folder: Path) -> None:
         folder.mkdir()
@@ -46,7 +56,18 @@ def _save_weights(weights: dict[str, torch.Tensor], path: Path) -> None:
 
 
 def training_history(manifest: str | Path) -> list[dict]:
-    """Epoch, loss and accuracies of a trained model, one row per epoch."""
+    """Read how a model was trained.
+
+    Parameters
+    ----------
+    manifest : path
+        Of the model.
+
+    Returns
+    -------
+    list of dict
+        Epoch, loss and accuracies, one for each epoch; empty for a model that was not trained here.
+    """
     return json.loads((manifests.store_of(manifest, "") / HISTORY).read_text())
 
 

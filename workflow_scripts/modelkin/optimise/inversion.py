@@ -95,7 +95,7 @@ class Inverted:
         return cls(loss.new_zeros(len(loss), 0), loss, steps, distance)
 
     def to_dataset(self, pairs: pd.DataFrame, classes: list[str]) -> xr.Dataset:
-        """Make a dataset of the probe, as it is stored: images labelled as their targets, and how each came out.
+        """Make a dataset of the probe: images labelled as their targets, and how each came out.
 
         Parameters
         ----------

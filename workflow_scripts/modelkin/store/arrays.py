@@ -28,17 +28,44 @@ CODECS = (BloscCodec(cname="zstd", clevel=1, shuffle="shuffle"), Crc32cCodec())
 
 
 def sample_coordinate(ids: Iterable[str]) -> np.ndarray:
-    """Sample ids in the form in which zarr v3 keeps strings (variable length)."""
+    """Put sample ids into the form in which zarr v3 keeps strings (variable length).
+
+    Parameters
+    ----------
+    ids : iterable of str
+
+    Returns
+    -------
+    ndarray of object, shape (n,)
+    """
     return np.asarray(ids, dtype=object)
 
 
 def write(data: xr.Dataset, path: Path, group: str | None = None) -> None:
-    """Write a dataset (or one group of a store) in row chunks, compressed losslessly."""
+    """Write a dataset, or one group of a store, in chunks of rows, compressed losslessly.
+
+    Parameters
+    ----------
+    data : Dataset
+        With a dimension ``sample``.
+    path : Path
+        Of the store.
+    group : str, optional
+    """
     write_chunks([data], path, group)
 
 
 def write_chunks(chunks: Iterable[xr.Dataset], path: Path, group: str | None = None) -> None:
-    """Write datasets that follow each other along the samples as one, holding one at a time."""
+    """Write datasets that follow each other along the samples as one, holding one at a time.
+
+    Parameters
+    ----------
+    chunks : iterable of Dataset
+        With a dimension ``sample``.
+    path : Path
+        Of the store.
+    group : str, optional
+    """
     about: dict[str, Any] = {
         "group": group,
         "consolidated": False,
@@ -80,7 +107,25 @@ class _StoreWithoutGaps(LocalStore):
 
 
 def open_dataset(path: Path, group: str | None = None) -> xr.Dataset:
-    """A stored dataset (or one group of it), read lazily; ModelkinError, then or later, if it is damaged."""
+    """Open a stored dataset, to be read lazily.
+
+    Parameters
+    ----------
+    path : path
+        Of the store, as in ``results/digits/activations/natural/vgg-0.zarr``.
+    group : str, optional
+        Of the store.
+
+    Returns
+    -------
+    Dataset
+        With a coordinate ``sample`` of ids.
+
+    Raises
+    ------
+    ModelkinError
+        If it is damaged; then, or when what is damaged is read.
+    """
     try:
         whole = _StoreWithoutGaps(path, read_only=True)
         # Not cached: what is read stays in memory only as long as it is used.
@@ -101,7 +146,17 @@ def open_dataset(path: Path, group: str | None = None) -> xr.Dataset:
 
 
 def stored_chunks(path: Path) -> Iterator[xr.Dataset]:
-    """A stored dataset, :data:`CHUNK_ROWS` samples at a time."""
+    """Read a stored dataset :data:`CHUNK_ROWS` samples at a time.
+
+    Parameters
+    ----------
+    path : Path
+
+    Yields
+    ------
+    Dataset
+        In memory.
+    """
     data = open_dataset(path)
     for start in range(0, data.sizes["sample"], CHUNK_ROWS):
         yield data.isel(sample=slice(start, start + CHUNK_ROWS)).load()
