@@ -11,6 +11,13 @@ CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 GPUS ?= $(shell nvidia-smi --list-gpus 2>/dev/null | wc -l)
 REPORT := results/digits/report.html
 
+# Where notebooks begin: docstrings are held to numpydoc's form.
+DOCUMENTED := $(addprefix workflow_scripts/modelkin/, \
+	analysis/clusters.py analysis/component_importance.py analysis/ensembles.py \
+	comparison/measures/__init__.py comparison/measures/base.py data/images.py data/probes.py \
+	networks/building.py networks/classifier.py optimise/descent.py optimise/inversion.py \
+	store/arrays.py store/frames.py)
+
 .PHONY: run install test lint docs bench clean-env
 
 run: install
@@ -35,6 +42,7 @@ lint: install
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/numpydoc lint $(DOCUMENTED)
 	$(BIN)/snakefmt --check Snakefile rules
 	$(BIN)/snakemake --lint
 

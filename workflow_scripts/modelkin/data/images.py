@@ -62,7 +62,12 @@ class Images:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Channels, height and width of each image."""
+        """Channels, height and width of each image.
+
+        Returns
+        -------
+        tuple of int
+        """
         channels, height, width = self.pixels.shape[1:]
         return channels, height, width
 

@@ -150,7 +150,17 @@ def _tried(model: Classifier, example: torch.Tensor) -> torch.Tensor:
 
 
 def rebuilt_model(build: Mapping[str, Any]) -> Classifier:
-    """A classifier of the same build, its weights yet to be loaded."""
+    """Make a classifier of the same build as a stored one, its weights yet to be loaded.
+
+    Parameters
+    ----------
+    build : mapping
+        ``facts["build"]`` of the model's manifest.
+
+    Returns
+    -------
+    Classifier
+    """
     if build["source"] == "train":
         return new_model(**{key: value for key, value in build.items() if key != "source"})
     network = sources.get(build["source"]).network(**build["network"])

@@ -129,7 +129,13 @@ class Classifier(nn.Module):
         return seen[self.head].flatten(1).to(images.dtype), logits
 
     def folded(self) -> Classifier:
-        """The same function, faster where batch norms can be folded into convolutions."""
+        """Make a faster copy of it, its batch norms folded into convolutions where that can be done.
+
+        Returns
+        -------
+        Classifier
+            The same function up to rounding.
+        """
         own = {name: getattr(self, name) for name in ("head", "size", "resize")}
         mean, std = (value.flatten().tolist() for value in (self.mean, self.std))
         example = torch.rand(self.blank(2).shape, generator=torch.Generator().manual_seed(0)).to(self.mean)
@@ -137,18 +143,45 @@ class Classifier(nn.Module):
         return on_device(frozen(Classifier(network, mean=mean, std=std, **own)), self.mean.device)
 
     def split_points(self) -> list[SplitPoint]:
-        """Where the network can be cut in two, in order."""
+        """Find where the network can be cut in two.
+
+        Returns
+        -------
+        list of SplitPoint
+            In the order of the forward pass.
+        """
         return tracing.split_points(self.network, self.prepared(self.blank(1)))
 
     def blank(self, number: int) -> torch.Tensor:
-        """So many black images (n, c, size, size)."""
+        """Make black images of the model's own size.
+
+        Parameters
+        ----------
+        number : int
+
+        Returns
+        -------
+        Tensor of shape (number, c, size, size)
+        """
         return self.mean.new_zeros(number, self.mean.shape[1], self.size, self.size)
 
 
 def model_batches(
     model: Classifier, images: Images, device: torch.device | str = "cpu"
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Images at the model's own size and their labels, as many at a time as memory allows."""
+    """Go through images at a model's own size, as many at a time as memory allows.
+
+    Parameters
+    ----------
+    model : Classifier
+    images : Images
+    device : torch.device or str
+
+    Yields
+    ------
+    tuple of Tensor
+        Images (b, c, size, size) in [0, 1] and their labels (b,), on the device.
+    """
     for part in images.chunks(batch_rows(max(model.size, images.shape[-1]), device)):
         yield model_batch(model, part, device)
 
@@ -156,7 +189,19 @@ def model_batches(
 def model_batch(
     model: Classifier, images: Images, device: torch.device | str = "cpu"
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """These images at the model's own size (n, c, size, size) and their labels (n,), on a device."""
+    """Put images on a device, at a model's own size.
+
+    Parameters
+    ----------
+    model : Classifier
+    images : Images
+    device : torch.device or str
+
+    Returns
+    -------
+    tuple of Tensor
+        Images (n, c, size, size) in [0, 1] and their labels (n,).
+    """
     x = torch.from_numpy(images.floats()).to(device)
     return resized(x, model.size, model.resize), torch.from_numpy(images.labels).to(device)
 

@@ -64,7 +64,16 @@ class Inverted:
 
     @classmethod
     def joined(cls, parts: Sequence[Inverted]) -> Inverted:
-        """Several, one after the other."""
+        """Join several, one after the other.
+
+        Parameters
+        ----------
+        parts : sequence of Inverted
+
+        Returns
+        -------
+        Inverted
+        """
         return cls(*(torch.cat([getattr(part, field.name) for part in parts]) for field in fields(cls)))
 
     def facts(self) -> dict[str, float]:
@@ -88,7 +97,18 @@ class Inverted:
 
     @classmethod
     def told(cls, stored: xr.Dataset) -> Inverted:
-        """What a stored probe says of how it came out, without its images: images (n, 0)."""
+        """Read how a stored probe came out, without its images.
+
+        Parameters
+        ----------
+        stored : Dataset
+            Of :meth:`to_dataset`.
+
+        Returns
+        -------
+        Inverted
+            Its images have shape (n, 0).
+        """
         loss, steps, distance = (
             torch.from_numpy(stored[key].values) for key in ("loss", "steps", "distance")
         )
@@ -252,11 +272,26 @@ def inversion_parts(
     device: torch.device | str = "cpu",
     progress: Callable[[int, int, float], None] | None = None,
 ) -> Iterator[Callable[[], xr.Dataset]]:
-    """The inverted probe of a model at its own size in parts, so that all need not be in memory.
+    """Split the inverted probe of a model into parts, so that all need not be in memory.
 
-    pairs: ids of ``images``, as :func:`modelkin.data.probes.seed_target_pairs` draws them. Each part is a
-    function that inverts some of the pairs and returns :meth:`Inverted.to_dataset` of them. progress: as in
-    :meth:`modelkin.optimise.descent.Descent.run`, counted over all parts that are computed.
+    Parameters
+    ----------
+    model : Classifier
+    images : Images
+        Scaled to the model's own size.
+    pairs : DataFrame
+        Ids of ``images``, of :func:`modelkin.data.probes.seed_target_pairs`.
+    descent : Descent
+    batch_size : int, optional
+        Images at a time; by default what suits their size and the device.
+    device : torch.device or str
+    progress : callable, optional
+        As in :meth:`modelkin.optimise.descent.Descent.run`, counted over all parts that are computed.
+
+    Yields
+    ------
+    callable
+        Without arguments; inverts some of the pairs and returns :meth:`Inverted.to_dataset` of them.
     """
     rows = max(1, PART_BYTES // (4 * images.shape[0] * model.size**2))
     batch_size = batch_size or batch_rows(model.size, device)

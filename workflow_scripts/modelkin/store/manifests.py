@@ -208,9 +208,38 @@ def write(
 ) -> dict[str, Any]:
     """Save a store under a temporary name, move it into place, then write its manifest.
 
-    save: writes the store at the path it is given. inputs: manifests of what it was made from.
-    facts: what a reader wants to know without opening the store; nothing that changes when the
-    content does not; a function is called when the store has been saved. Returns the manifest.
+    So whoever finds a manifest finds a finished store.
+
+    Parameters
+    ----------
+    manifest : path
+    save : callable
+        Writes the store at the path that it is given.
+    suffix : str
+        Of the store; empty for a folder of files.
+    stage : str
+    version : int
+        Of the stage.
+    settings : mapping, optional
+        What of the config decided the content.
+    inputs : iterable of path
+        Manifests of what it was made of.
+    facts : mapping or callable, optional
+        What a reader wants to know without opening the store; nothing that changes when the content does not.
+        A callable is
+        called when the store has been saved.
+    device : str, optional
+        Where it was computed.
+
+    Returns
+    -------
+    dict
+        The manifest.
+
+    Raises
+    ------
+    ModelkinError
+        If there is no room or no permission.
     """
     manifest = Path(manifest)
     final = manifest.with_suffix(suffix)

@@ -46,7 +46,12 @@ IMPORTED = "imported_"  # how labels of what others measured begin
 
 
 def names() -> list[str]:
-    """List the names of all measures, sorted."""
+    """List the names of all measures, sorted.
+
+    Returns
+    -------
+    list of str
+    """
     return registry.names(sys.modules[__name__])
 
 
@@ -135,7 +140,19 @@ def settings_by_measure(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]
 
 
 def takes_artifact(name: str, manifest: str) -> bool:
-    """Whether a measure is taken of this artifact of a study: of boundaries or else of activations."""
+    """Tell whether a measure is taken of an artifact of a study: of boundaries, or else of activations.
+
+    Parameters
+    ----------
+    name : str
+        Of the measure.
+    manifest : str
+        Path of the artifact's manifest.
+
+    Returns
+    -------
+    bool
+    """
     return paths.is_boundaries(manifest) == (get(name).takes in BOUNDARIES)
 
 

@@ -141,18 +141,45 @@ class Measure(Described):
 
 @dataclass(frozen=True)
 class ConfiguredMeasure:
-    """A measure as one study uses it. Its label stands in tables and file names."""
+    """A measure as one study uses it.
+
+    Attributes
+    ----------
+    name : str
+    settings : dict of int
+        What the config gives it.
+    """
 
     name: str
     settings: dict[str, int] = field(default_factory=dict)
 
     @property
     def label(self) -> str:
+        """The name that stands in tables and file names: that of the measure, and its settings.
+
+        Returns
+        -------
+        str
+        """
         return "-".join([self.name, *(f"{key}{value}" for key, value in self.settings.items())])
 
     @classmethod
     def of(cls, label: str) -> ConfiguredMeasure:
-        """The inverse of :attr:`label`."""
+        """Read a label, the inverse of :attr:`label`.
+
+        Parameters
+        ----------
+        label : str
+
+        Returns
+        -------
+        ConfiguredMeasure
+
+        Raises
+        ------
+        ModelkinError
+            If it is no label.
+        """
         name, *settings = label.split("-")
         found = [LABELLED.match(setting) for setting in settings]
         if None in found:
