@@ -1,5 +1,6 @@
 # make run    environment, installation, the default study and its report
 # make test   environment, installation, tests
+# make test-unit   those that start no Snakemake and are not slow, in less than three minutes
 # make bench  speed against peers and limits, in some minutes on an otherwise idle machine
 # make lint   formatting, lint, types, docstrings and the floors of the package, as the tests of a change begin
 # make docs   the picture of the package, drawn from its imports
@@ -18,7 +19,7 @@ DOCUMENTED := $(addprefix workflow_scripts/modelkin/, \
 	networks/building.py networks/classifier.py optimise/descent.py optimise/inversion.py \
 	store/arrays.py store/frames.py)
 
-.PHONY: run install test lint docs bench clean-env
+.PHONY: run install test test-unit lint docs bench clean-env
 
 run: install
 	$(BIN)/snakemake --cores $(CORES) $(if $(filter-out 0,$(GPUS)),--resources gpu=$(GPUS))
@@ -36,6 +37,9 @@ $(STAMP): pyproject.toml envs/constraints.txt
 
 test: install
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+test-unit: install
+	$(BIN)/python -m pytest tests/unit -m "unit and not slow" -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: install
 	$(BIN)/ruff format --check .

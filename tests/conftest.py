@@ -42,10 +42,33 @@ TINY = {
     "ensembles": {"sizes": [2, 3], "draws": 5},
     "distillation": {"student": "mlp-0", "repeats": 1},
 }
+# With these a small network learns digits in seconds.
+TRAINING = {
+    "architecture": "vgg",
+    "recipe": "standard",
+    "eps": 0,
+    "norm": "l2",
+    "epochs": 6,
+    "batch_size": 64,
+    "learning_rate": 6e-3,
+    "weight_decay": 1e-4,
+    "attack_steps": 3,
+    "attack_step": 2 / 3,
+    "trades_beta": 6.0,
+    "width": 4,
+    "representation": 16,
+}
 # The rules that follow from a changed table, and those that follow from changed similarities.
 OF_TABLES = {"tables", "clusters", "components", "ensembles", "distillation", "recommendations"}
 AFTER_TABLES = OF_TABLES | {"sat_shortcut", "draws"}
 NEW_MODEL = {"name": "mixer-0", "source": "train", "architecture": "mixer"}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Mark each test with the folder that it stands in: unit, workflow or cluster."""
+    for item in items:
+        item.add_marker(item.path.relative_to(ROOT / "tests").parts[0])
 
 
 class StudyFolder:

@@ -69,6 +69,7 @@ def pip(*arguments: str) -> None:
     assert done.returncode == 0, done.stdout
 
 
+@pytest.mark.slow
 def test_the_wheel_holds_the_package_and_nothing_else(wheel):
     with zipfile.ZipFile(wheel) as file:
         held = {name for name in file.namelist() if ".dist-info/" not in name}
@@ -78,6 +79,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel):
     assert {"modelkin/py.typed", "modelkin/study/config.schema.json"} <= held
 
 
+@pytest.mark.slow
 def test_the_package_serves_a_notebook_without_the_workflow(wheel, tmp_path):
     pip("install", "--no-deps", "--target", str(tmp_path / "site"), str(wheel))
     done = subprocess.run(
@@ -138,6 +140,7 @@ def test_the_conda_environment_has_the_pins():
     )
 
 
+@pytest.mark.slow
 def test_the_version_is_the_same_everywhere(wheel):
     import modelkin
 

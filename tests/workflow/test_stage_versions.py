@@ -16,7 +16,7 @@ from modelkin.data.images import load_images
 from modelkin.operations.stages import VERSIONS
 from modelkin.store import arrays, manifests
 
-# What is imported is somebody else's: tests/test_checkpoints.py and tests/test_imported.py have it.
+# What is imported is somebody else's: tests/workflow has files on both.
 STAGES = [stage for stage in VERSIONS if stage not in ("import", "imported")]
 GOLDEN = Path(__file__).parent / "stage_versions.json"
 

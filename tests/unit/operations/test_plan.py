@@ -1,10 +1,10 @@
-"""The plan of a study: counted as the workflow counts, and said before anything runs."""
+"""The plan of a study: counted by hand, and said before anything runs."""
 
 import copy
 import dataclasses
 
 import pytest
-from conftest import TINY, StudyFolder
+from conftest import TINY
 
 from modelkin.errors import ModelkinError
 from modelkin.networks import building, sources
@@ -20,27 +20,6 @@ COST = network_costs.Cost(
 def tiny():
     study = Study(TINY)
     return study, plan.study_plan(study, dict.fromkeys(study.names, COST), start=7.0).set_index("stage")
-
-
-def test_jobs_are_those_of_a_dry_run(tiny, tmp_path):
-    _, table = tiny
-    rules = StudyFolder(tmp_path, TINY).planned()
-    stages = {
-        "train": ["train"],
-        "evaluate": ["evaluate"],
-        "invert": ["invert"],
-        "activations, natural": ["activations_natural"],
-        "activations, inverted": ["activations_inverted"],
-        "attack": ["attack"],
-        "activations, adversarial": ["activations_adversarial"],
-        "boundaries": ["boundaries"],
-        "similarity": ["similarity"],
-        "draws": ["draws"],
-        "distill": ["distill"],
-        "dataset and probes": ["dataset", "probes"],
-    }
-    for stage, names in stages.items():
-        assert table.loc[stage, "jobs"] == sum(rules[name] for name in names), stage
 
 
 def test_passes_and_hours_are_counted_by_hand(tiny):
@@ -109,14 +88,6 @@ def test_what_has_no_weights_yet_can_be_planned(source, architecture, size):
     network, found = sources.blank(source, 7, architecture=architecture)
     assert found == size
     assert sum(p.numel() for p in network.parameters()) > 1e5
-
-
-def test_the_command_says_it(tmp_path):
-    study = StudyFolder(tmp_path, TINY)
-    said = study.make("plan")
-    assert "Study 'tiny' on cpu, one job at a time, nothing computed yet:" in said
-    assert "Longest: " in said
-    assert not (study.results / "dataset.json").exists()
 
 
 def test_times_are_written_in_a_unit_that_fits():

@@ -165,6 +165,7 @@ def test_vmi_fgsm_leaves_what_has_no_gradient_and_torchs_generator_alone(images)
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("norm", ["linf", "l2"])
 def test_autoattack_fools_wherever_pgd_does_and_moves_nothing_else(norm):
     torch.manual_seed(0)
