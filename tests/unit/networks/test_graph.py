@@ -13,8 +13,8 @@ from scipy.ndimage import gaussian_filter
 from torch import nn
 from torch.nn import functional
 
-from modelkin.architectures import build, custom, names
 from modelkin.errors import ModelkinError
+from modelkin.networks.architectures import build, custom, names
 from modelkin.networks.exporting import called
 from modelkin.networks.graph import CutPoint, Graph
 
