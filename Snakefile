@@ -19,8 +19,7 @@ sys.path.insert(0, os.path.join(workflow.basedir, "workflow_scripts"))
 from modelkin import figures, jobs, probe_kinds
 from modelkin.comparison import measures
 from modelkin.errors import ModelkinError
-from modelkin.operations import resources, run_summary, study_lock
-from modelkin.operations.stages import VERSIONS
+from modelkin.operations import resources, run_summary, stages, study_lock
 from modelkin.store import disk, paths
 from modelkin.store.manifests import read_intact
 from modelkin.store.modification_times import restore_order
@@ -45,7 +44,9 @@ except ModelkinError as error:
 
 # What is not there yet and what is made of it. A study can be looked at and planned without its data.
 MISSING = {f"{RESULTS}/{path}": said for path, said in study.missing().items()}
-if said := summarise_missing(said for path, said in MISSING.items() if not os.path.exists(path)):
+if said := summarise_missing(
+    said for path, said in MISSING.items() if not os.path.exists(path)
+):
     print(f"config: before it can run: {said}", file=sys.stderr)
 
 
@@ -53,7 +54,9 @@ onstart:
     # Only what the coming jobs make: a checkpoint may go when its model has been taken in. Touching makes nothing.
     coming = [] if workflow.touch else workflow.dag.needrun_jobs()
     made = {path for job in coming for path in job.output}
-    if said := summarise_missing(said for path, said in MISSING.items() if path in made):
+    if said := summarise_missing(
+        said for path, said in MISSING.items() if path in made
+    ):
         sys.exit(f"config: {said}")
     if made:  # not for a plan or a look at what is there
         try:
@@ -70,7 +73,6 @@ onerror:
     report_run()
 
 
-GPU = 0 if study.device == "cpu" else 1
 # What stands in paths for the study's own dataset, and for its others.
 ON = ["", *(f".{label}" for label in study.others)]
 
@@ -101,9 +103,7 @@ rule plan:
     conda:
         "envs/modelkin.yaml"
     resources:
-        gpu=GPU,
-        mem_mb=memory("plan"),
-        runtime=runtime("plan"),
+        **needs("plan"),
     params:
         kept=paths.CALIBRATION,
     script:

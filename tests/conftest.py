@@ -74,13 +74,20 @@ def pytest_collection_modifyitems(items):
 class StudyFolder:
     """A folder with a config and its results, on which Snakemake is run as a user would."""
 
-    def __init__(self, folder: Path, config: dict, configfile: str = "study.yaml"):
+    def __init__(
+        self,
+        folder: Path,
+        config: dict,
+        configfile: str = "study.yaml",
+        snakefile: Path = ROOT / "Snakefile",
+    ):
         self.folder, self.config, self.configfile = folder, copy.deepcopy(config), configfile
+        self.snakefile = snakefile
         self.results = folder / "results" / config["study"]
 
     def command(self, *arguments: str) -> list[str]:
         (self.folder / self.configfile).write_text(yaml.safe_dump(self.config, sort_keys=False))
-        where = ["--snakefile", str(ROOT / "Snakefile"), "--directory", str(self.folder)]
+        where = ["--snakefile", str(self.snakefile), "--directory", str(self.folder)]
         return [sys.executable, "-m", "snakemake", *where, "--configfile", self.configfile, *arguments]
 
     def run(self, *arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess:

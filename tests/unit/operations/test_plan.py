@@ -24,20 +24,20 @@ def tiny():
 
 def test_passes_and_hours_are_counted_by_hand(tiny):
     _, table = tiny
-    inverted = 4 * 40 * 21
-    assert table.loc["invert", "passes"] == inverted
-    assert table.loc["invert", "hours"] == pytest.approx((inverted * 10 + 4 * 7) / 3600)
-    assert table.loc["activations, inverted", "passes"] == 40 * 4**2
-    assert table.loc["activations, natural", "passes"] == 4 * (60 + 60)
-    assert table.loc["attack", "passes"] == 4 * 60 * 5
+    inverted = 4 * 40 * (1 + 21)  # the target's representation, and every step
+    assert table.loc["invert", "passes"] == table.loc["invert", "passes_at_most"] == inverted
+    assert table.loc["invert", "hours"] == pytest.approx((4 * 40 * (1 + 21 * 10) + 4 * 7) / 3600)
+    assert table.loc["activations_inverted", "passes"] == 40 * 4**2
+    assert table.loc["activations_natural", "passes"] == 4 * (60 + 60)
+    assert table.loc["attack", "passes"] == 4 * 60 * (5 + 3)
     assert table.loc["boundaries", "passes"] == 4 * (6 * 5**2 + 20 * (4 + 10 + 1))
     assert table.loc["attack", "gigabytes"] == pytest.approx(4 * 60 * 64 * 2 / 1e9)
-    assert table.loc["activations, adversarial", "passes"] == 60 * 4**2
-    standard, robust = 2 * 1697, 2 * 1697
-    assert table.loc["train", "passes"] == 2 * standard + 2 * robust * (1 + 3)
-    seconds = 2 * standard * 100 + 2 * robust * (100 + 3 * 10)
+    assert table.loc["activations_adversarial", "passes"] == 60 * 4**2
+    trained, tested = 2 * 1697, 2 * 100
+    assert table.loc["train", "passes"] == 2 * trained + 2 * trained * (1 + 3) + 4 * tested
+    seconds = 2 * trained * 100 + 2 * trained * (100 + 3 * 10) + 4 * tested
     assert table.loc["train", "hours"] == pytest.approx((seconds + 4 * 7) / 3600)
-    assert table.loc["evaluate", "passes"] == 4 * (100 + 100 * 2)
+    assert table.loc["evaluate", "passes"] == 4 * (100 + 100 * (2 + 1))
     assert table.loc["invert", "gigabytes"] == pytest.approx(4 * 40 * 64 * 4 / 1e9)
 
 
@@ -58,8 +58,8 @@ def test_another_dataset_is_counted():
     }
     study = Study(both)
     table = plan.study_plan(study, dict.fromkeys(study.names, COST), start=7.0).set_index("stage")
-    assert table.loc["invert", "jobs"] == table.loc["activations, inverted", "jobs"] == 8
-    assert table.loc["activations, natural", "passes"] == 4 * (60 + 60) + 4 * 60
+    assert table.loc["invert", "jobs"] == table.loc["activations_inverted", "jobs"] == 8
+    assert table.loc["activations_natural", "passes"] == 4 * (60 + 60) + 4 * 60
 
 
 def test_networks_are_timed_once_for_each_kind(monkeypatch):
@@ -185,9 +185,9 @@ def test_a_network_that_does_not_take_the_images_is_one_sentence():
 def test_logits_and_saliency_maps_are_counted_on_disk(tiny):
     _, table = tiny
     values = 16 + 10  # representation and logits
-    assert table.loc["activations, inverted", "gigabytes"] == pytest.approx(4 * 40 * 4**2 * values / 1e9)
+    assert table.loc["activations_inverted", "gigabytes"] == pytest.approx(4 * 40 * 4**2 * values / 1e9)
     maps = 60 * 64
-    assert table.loc["activations, natural", "gigabytes"] == pytest.approx(4 * 4 * (60 * values + maps) / 1e9)
+    assert table.loc["activations_natural", "gigabytes"] == pytest.approx(4 * 4 * (60 * values + maps) / 1e9)
 
 
 def test_several_devices_are_bounded_by_the_longest_job(tiny):
@@ -198,7 +198,7 @@ def test_several_devices_are_bounded_by_the_longest_job(tiny):
     assert f"On 2 devices at once: {plan._time(each)} at least" in plan.plan_text(even, devices=2)
     costs["vgg-0"] = dataclasses.replace(COST, update=1e6)
     one = plan.study_plan(study, costs, start=0.0)
-    longest = 2 * 1697 * 1e6 / 3600
+    longest = (2 * 1697 * 1e6 + 2 * 100) / 3600
     assert one["longest"].max() == pytest.approx(longest)
     assert f"On 9 devices at once: {plan._time(longest)} at least; the longest job takes" in plan.plan_text(
         one, devices=9

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 else:
     torch = lazy.module("torch")
 
+HALVINGS = 10  # of the step in which a boundary was crossed, to say where
+
 
 def prepare(distances: torch.Tensor) -> dict[str, torch.Tensor]:
     """distances (n, 2): whether the model is right on each image, and how far its boundary is."""
