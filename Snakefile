@@ -75,11 +75,16 @@ onerror:
 
 # What stands in paths for the study's own dataset, and for its others.
 ON = ["", *(f".{label}" for label in study.others)]
+# What stands in paths for an attack: nothing for a study's only one, else its label.
+ATTACKS = [
+    f".{label}" if label else "" for label in map(probe_kinds.attack_of, study.attacks)
+]
 
 
 wildcard_constraints:
     model="[^/]+",
     on=f"({'|'.join(map(re.escape, ON))})",
+    attack=f"({'|'.join(map(re.escape, ATTACKS))})",
 
 
 report: "report/workflow.rst"
@@ -89,6 +94,7 @@ include: "rules/common.smk"
 include: "rules/runs.smk"
 include: "rules/data.smk"
 include: "rules/models.smk"
+include: "rules/snapshots.smk"
 include: "rules/activations.smk"
 include: "rules/similarity.smk"
 include: "rules/analyses.smk"
@@ -115,6 +121,7 @@ rule all:
     input:
         DATA,
         MODELS,
+        SNAPSHOTS,
         ACTIVATIONS,
         BOUNDARIES,
         SIMILARITY,

@@ -59,7 +59,7 @@ def stored(images: int = 16) -> Row:
         y = model(torch.from_numpy(pixels / np.float32(255))).argmax(1).numpy()
     probe = Images(pixels, y, np.array([f"{i}" for i in range(images)]), [f"{i}" for i in range(y.max() + 1)])
     attack = from_settings("pgd", "linf", 8 / 255, **{**attacks.defaults()["pgd"], "steps": STEPS})
-    made = [attacked() for attacked in attack_parts(model, probe, lambda part: attack, norm="linf")]
+    made = [attacked() for attacked in attack_parts(model, probe, lambda part: attack, threat="linf")]
     found = probe_facts(made)
     with tempfile.TemporaryDirectory() as folder:
         write_chunks(made, Path(folder, "probe.zarr"))

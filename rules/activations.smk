@@ -94,20 +94,20 @@ use rule activations_inverted as activations_adversarial with:
             f"{RESULTS}/models/{{model}}.json", model=study.through(wildcards.model)
         ),
         probes=lambda wildcards: expand(
-            f"{RESULTS}/probes/adversarial/{{model}}.json",
+            f"{RESULTS}/probes/adversarial{wildcards.attack}/{{model}}.json",
             model=study.through(wildcards.model),
         ),
     output:
-        f"{RESULTS}/activations/adversarial/{{model}}.json",
+        f"{RESULTS}/activations/adversarial{{attack}}/{{model}}.json",
     log:
-        f"{RESULTS}/logs/activations_adversarial/{{model}}.log",
+        f"{RESULTS}/logs/activations_adversarial{{attack}}/{{model}}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/activations_adversarial/{{model}}.tsv"
+        f"{RESULTS}/benchmarks/activations_adversarial{{attack}}/{{model}}.tsv"
     resources:
         **needs("activations_adversarial"),
     params:
         models=lambda wildcards: study.through(wildcards.model),
         made="adversarial",
-        other="",
+        other=attack_label,
         resize=study.resizing,
         version=version("activations_adversarial"),

@@ -3,6 +3,9 @@ ANALYSES = [
     *tables([*stages.study_tables(study), "README"]),
     *expand(f"{RESULTS}/students/{{teacher}}.json", teacher=study.teachers),
 ]
+# Named only where attacks have labels: a study of one attack knows nothing of them.
+LABELS = [label for label in map(probe_kinds.attack_of, study.attacks) if label]
+LABELLED_ATTACKS = {"attacks": LABELS} if LABELS else {}
 DIRECTIONS = {label: measures.describe_label(label).direction for label in study.labels}
 
 
@@ -54,6 +57,7 @@ rule dictionary:
     resources:
         **needs("dictionary"),
     params:
+        **LABELLED_ATTACKS,
         study=study.name,
         tables=stages.study_tables(study),
         measures=study.labels,
@@ -70,10 +74,12 @@ if stages.get("sat_shortcut").is_made(study):
                 f"{RESULTS}/activations/natural/{{model}}.json", model=study.names
             ),
             adversarial=expand(
-                f"{RESULTS}/activations/adversarial/{{model}}.json", model=study.names
+                f"{RESULTS}/activations/{{kind}}/{{model}}.json",
+                kind=map(probe_kinds.folder_of, study.attacks),
+                model=study.names,
             ),
             attacks=expand(
-                f"{RESULTS}/probes/adversarial/{{model}}.json", model=study.active
+                f"{RESULTS}/{{what}}/{{model}}.json", what=ATTACKED, model=study.active
             ),
         output:
             tables_of("sat_shortcut"),
@@ -99,7 +105,7 @@ if stages.get("draws").is_made(study):
         input:
             activations=expand(
                 f"{RESULTS}/activations/{{kind}}/{{model}}.json",
-                kind=study.resampled_kinds,
+                kind=map(probe_kinds.folder_of, study.resampled_kinds),
                 model=study.names,
             ),
             boundaries=BOUNDARIES,
@@ -127,6 +133,31 @@ if stages.get("draws").is_made(study):
             version=version("draws"),
         script:
             "../workflow_scripts/draws.py"
+
+
+if stages.get("training_epochs").is_made(study):
+
+    rule training_epochs:
+        input:
+            expand(
+                f"{RESULTS}/snapshot_evaluations/{{model}}.json",
+                model=[name for name in study.active if name in study.with_snapshots],
+            ),
+        output:
+            tables_of("training_epochs"),
+        log:
+            f"{RESULTS}/logs/training_epochs.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/training_epochs.tsv"
+        localrule: True
+        conda:
+            "../envs/modelkin.yaml"
+        resources:
+            **needs("training_epochs"),
+        params:
+            version=version("training_epochs"),
+        script:
+            "../workflow_scripts/training_epochs.py"
 
 
 rule clusters:

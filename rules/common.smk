@@ -17,9 +17,10 @@ def version(stage):
 
 
 def about(stage, wildcards):
-    """Study, stage, the model and the other dataset that a job is about, empty where there is none."""
+    """Study, stage, and the model, other dataset and attack that a job is about, empty where there is none."""
     model = wildcards.get("model") or wildcards.get("teacher") or ""
-    return study, stage, model, wildcards.get("on", "").removeprefix(".")
+    on, attack = (wildcards.get(key, "").removeprefix(".") for key in ("on", "attack"))
+    return study, stage, model, on, attack
 
 
 def only(names):
@@ -30,6 +31,16 @@ def only(names):
 def other(wildcards):
     """The label of the dataset that is meant, empty for the study's own."""
     return wildcards.on.removeprefix(".")
+
+
+def attack_label(wildcards):
+    """The label of the attack that is meant, empty for a study's only one."""
+    return wildcards.attack.removeprefix(".")
+
+
+def attacked_kind(wildcards):
+    """The kind of probe that the attack makes that is meant."""
+    return probe_kinds.kind_of("adversarial", attack_label(wildcards))
 
 
 def read_from(wildcards):

@@ -1,4 +1,5 @@
-ATTACKED = ["probes/adversarial"] if stages.get("attack").is_made(study) else []
+# The folders of adversarial probes, one for each attack.
+ATTACKED = [f"probes/{probe_kinds.folder_of(kind)}" for kind in study.attacks]
 
 # From the config's entries to models, and from each model to its card and its inverted probes.
 MODELS = expand(
@@ -85,17 +86,17 @@ rule attack:
         model=f"{RESULTS}/models/{{model}}.json",
         probe=NATURAL,
     output:
-        f"{RESULTS}/probes/adversarial/{{model}}.json",
+        f"{RESULTS}/probes/adversarial{{attack}}/{{model}}.json",
     log:
-        f"{RESULTS}/logs/attack/{{model}}.log",
+        f"{RESULTS}/logs/attack{{attack}}/{{model}}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/attack/{{model}}.tsv"
+        f"{RESULTS}/benchmarks/attack{{attack}}/{{model}}.tsv"
     conda:
         "../envs/modelkin.yaml"
     resources:
         **needs("attack"),
     params:
-        adversarial=study.adversarial,
+        adversarial=lambda wildcards: study.attacks[attacked_kind(wildcards)],
         resize=study.resizing,
         seed=study.seed,
         version=version("attack"),

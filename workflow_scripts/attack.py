@@ -7,18 +7,21 @@ from modelkin.optimise.adversarial_probe import attack_parts, probe_facts
 from modelkin.optimise.attacks import from_settings
 from modelkin.store.resumable import Part, write_in_parts
 
-with jobs.running_job(snakemake.log[0], f"attack {snakemake.wildcards.model}", snakemake.input) as log:
+name = f"{snakemake.wildcards.model}{snakemake.wildcards.attack}"
+with jobs.running_job(snakemake.log[0], f"attack {name}", snakemake.input) as log:
     settings, seed = dict(snakemake.params.adversarial), snakemake.params.seed
+    # A label is among the names from which an attack's seed derives; a study's only attack has none.
+    label = [snakemake.wildcards.attack.removeprefix(".")] if snakemake.wildcards.attack else []
     device = jobs.job_device(snakemake.config)
     model = load_model(snakemake.input.model, device, snakemake.params.resize).folded()
     probe = load_images(snakemake.input.probe)
     stored = settings.pop("stored")
 
     def attack(number):
-        drawn = seeds.derive_seed(seed, "attack", snakemake.wildcards.model, str(number))
+        drawn = seeds.derive_seed(seed, "attack", *label, snakemake.wildcards.model, str(number))
         return from_settings(**settings, seed=drawn, device=device)
 
-    parts = attack_parts(model, probe, attack, norm=settings["norm"], stored=stored, device=device)
+    parts = attack_parts(model, probe, attack, threat=settings["norm"], stored=stored, device=device)
     progress, reports = jobs.Progress(len(probe), "images"), []
 
     def look(chunk):

@@ -9,7 +9,7 @@ from modelkin.store import frames, manifests
 with jobs.running_job(snakemake.log[0], "dictionary"):
     params = snakemake.params
     chosen = dictionary_measures(params.measures)
-    described = dictionary_columns(params.tables)
+    described = dictionary_columns(params.tables, params.get("attacks", ()))
     text = dictionary_page(params.study, described, chosen)
     about = {"stage": "dictionary", "version": params.version, "settings": jobs.manifest_settings(params)}
     frames.write_all(

@@ -25,7 +25,8 @@ with jobs.running_job(snakemake.log[0], "draws", snakemake.input):
         seed=params.seed,
         device=jobs.job_device(snakemake.config),
     )
-    attacks = manifests.facts(snakemake.input.attacks)
+    attacked = paths.by_kind(snakemake.input.attacks)
+    attacks = {kind: manifests.facts(made) for kind, made in attacked.items()}
     made = {"draws": resampling_variance(rows)}
     frames.write_all(
         snakemake.output,

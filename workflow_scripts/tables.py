@@ -8,7 +8,7 @@ import pandas as pd
 from modelkin import jobs, probe_kinds
 from modelkin.analysis import relations, tables
 from modelkin.networks.weights import training_history
-from modelkin.store import frames, manifests
+from modelkin.store import frames, manifests, paths
 
 with jobs.running_job(snakemake.log[0], "tables", snakemake.input) as log:
     described = pd.DataFrame(snakemake.params.models)
@@ -21,7 +21,8 @@ with jobs.running_job(snakemake.log[0], "tables", snakemake.input) as log:
         {probe: manifests.read(manifest)["facts"] for probe, manifest in probes.items()},
         failed_above=snakemake.params.failed_above,
     )
-    attacks = manifests.facts(snakemake.input.attacks)
+    attacked = paths.by_kind(snakemake.input.attacks)
+    attacks = {kind: manifests.facts(made) for kind, made in attacked.items()}
     joined = tables.joined_shells(
         [frames.read(shell) for shell in (*snakemake.input.similarity, *snakemake.input.imported)], described
     )
@@ -48,9 +49,11 @@ with jobs.running_job(snakemake.log[0], "tables", snakemake.input) as log:
         )
     for probe in inversions.query("failed").itertuples():
         log.warning("the %s images of '%s' failed: see tables/inversions.parquet", probe.kind, probe.model)
-    for name, found in attacks.items():
-        if found["success"] is None or found["success"] < 0.9:
-            log.warning("the attack on '%s' fails on its own model: see attack_success in the tables", name)
+    for kind, facts in attacks.items():
+        for name, found in facts.items():
+            if found["success"] is None or found["success"] < 0.9:
+                column = tables.attack_column("success", kind)
+                log.warning("the attack on '%s' fails on its own model: see %s in the tables", name, column)
     for row in made["models"].query("same_weights_as.notna()").itertuples():
         log.warning("'%s' has the same weights as '%s'", row.name, row.same_weights_as)
     frames.write_all(

@@ -10,6 +10,7 @@ from scipy import stats
 from modelkin.analysis import clusters, tables
 from modelkin.analysis.ensemble_tables import ensemble_tables
 from modelkin.analysis.recommendations import recommendations_table
+from modelkin.analysis.sat_shortcut import joined_attacks
 from modelkin.analysis.teachers import distillation_tables
 from modelkin.errors import ModelkinError
 
@@ -204,3 +205,10 @@ def test_the_worst_attack_stands_beside_all_that_rests_on_it():
     made = tables.with_lowest_attack_success({"by": rows, "other": rows[["x"]]}, similarity)
     assert made["by"]["attack_success"].tolist() == pytest.approx([np.nan, 0.4], nan_ok=True)
     assert list(made["other"]) == ["x"]
+
+
+def test_a_table_of_several_attacks_says_of_which_each_row_is():
+    one, other = pd.DataFrame({"x": [1, 2]}), pd.DataFrame({"x": [3]})
+    assert joined_attacks({"adversarial": one}) is one
+    both = joined_attacks({"adversarial:l2": one, "adversarial:linf": other})
+    assert both.to_dict("list") == {"kind": ["adversarial:l2"] * 2 + ["adversarial:linf"], "x": [1, 2, 3]}

@@ -26,10 +26,9 @@ def test_pairs_of_all_shells_are_all_pairs():
     order = list("abcd")
     found = [pair for i, name in enumerate(order) for pair in completed_pairs(name, order[:i], "digits")]
     assert len(found) == len(set(found)) == 4 * 5 // 2 + 4 * 4
-    every = probe_kinds.all_kinds(["other"], adversarial=True)
-    assert every == ["natural", "inverted", "adversarial", "natural:other", "inverted:other"]
+    every = probe_kinds.all_kinds(["other"], ["adversarial:l2", "adversarial:linf"])
     more = [p for i, name in enumerate(order) for p in completed_pairs(name, order[:i], "digits", every)]
-    assert len(more) == len(set(more)) == 3 * 10 + 2 * 16
+    assert len(more) == len(set(more)) == 4 * 10 + 2 * 16
 
 
 def observed(ids):

@@ -20,7 +20,10 @@ from modelkin.networks import classifier
 from modelkin.optimise import attacks
 from modelkin.optimise.adversarial_probe import attack_parts
 from modelkin.optimise.attacks import from_settings
+from modelkin.store import paths
 from modelkin.study.config import Study
+
+LABELLED = {"adversarial:l2": 0.9, "adversarial:linf": 0.3}  # success of two attacks
 
 
 def random_outcomes(seed, n=60, right=0.8, fooled=0.3):
@@ -110,11 +113,17 @@ def test_one_pair_without_a_common_image_leaves_the_others_alone():
     undefined, few = similarity.remarks(found)
     assert undefined.startswith("sat is not defined for 7 of 15 pairs, first 'first' and 'last'")
     assert few.startswith("sat rests on fewer than 30 samples for 3 of 15 pairs")
-    facts = {name: {"success": 1 - i / 10} for i, name in enumerate(names)} | {"dead": {"success": None}}
+    own = {name: {"success": 1 - i / 10} for i, name in enumerate(names)} | {"dead": {"success": None}}
+    facts = {"adversarial": own}
     told = tables.with_attack_success(found, facts).set_index(["model_a", "model_b"])["attack_success"]
     assert told["good", "few"] == pytest.approx(0.7)
     assert math.isnan(told["good", "dead"])
     assert tables.with_attack_success(found.assign(kind="natural"), facts)["attack_success"].isna().all()
+    weak = {kind: {name: {"success": share} for name in names} for kind, share in LABELLED.items()}
+    both = pd.concat([found.assign(kind=kind) for kind in LABELLED])
+    told = tables.with_attack_success(both, weak).groupby("kind")["attack_success"].agg(["min", "max"])
+    assert told.loc["adversarial:l2"].tolist() == [0.9, 0.9]
+    assert told.loc["adversarial:linf"].tolist() == [0.3, 0.3]
 
 
 def test_attacked_images_are_scaled_for_a_model_of_another_size():
@@ -129,7 +138,7 @@ def test_attacked_images_are_scaled_for_a_model_of_another_size():
     pixels = np.random.default_rng(0).random((20, 1, 4, 4)).astype(np.float32)
     natural = Images(pixels, np.zeros(20, int), np.array([f"{i}" for i in range(20)]), list("abc"))
     attack = from_settings("pgd", "linf", 0.2, **attacks.defaults()["pgd"])
-    parts = attack_parts(source, natural, lambda part: attack, norm="linf")
+    parts = attack_parts(source, natural, lambda part: attack, threat="linf")
     probe = xr.concat([attacked() for attacked in parts], "sample")
     probe.attrs["classes"] = list("abc")
     assert probe["image"].shape == (20, 1, 6, 6)
@@ -167,16 +176,37 @@ def test_wrong_configs(change, said):
 
 def test_published_settings_are_the_default():
     study = Study({**TINY, "adversarial": {}, "measures": ["sat", "linear_cka"]})
-    found = dict(study.adversarial)
+    found = dict(study.attacks["adversarial"])
     assert found.pop("stored") == "uint16"
     assert found["starts"] == 0
     descent = from_settings(**found).keywords["attack"]
     assert (descent.rule.norm, descent.ball.norm, descent.steps) == ("linf", "linf", 50)
     assert descent.ball.radius == pytest.approx(8 / 255)
     assert descent.rule.size == pytest.approx(0.1 * 8 / 255)
-    tuned = Study({**TINY, "adversarial": {"attack": "mi_fgsm"}}).adversarial
+    tuned = Study({**TINY, "adversarial": {"attack": "mi_fgsm"}}).attacks["adversarial"]
     descent = from_settings(**{key: tuned[key] for key in tuned if key != "stored"}).keywords["attack"]
     assert (descent.rule.of, descent.rule.decay, descent.steps) == ("gradient", 1.0, 10)
     with pytest.raises(ModelkinError, match="under linf"):
         from_settings("mi_fgsm", "l2", 1.0, **attacks.defaults()["mi_fgsm"])
-    assert Study({**TINY, "adversarial": {"norm": "l2", "radius": 3}}).adversarial["radius"] == 3
+    study = Study({**TINY, "adversarial": {"norm": "l2", "radius": 3}})
+    assert study.attacks["adversarial"]["radius"] == 3
+
+
+def test_another_attack_is_of_those_measures_alone_that_are_taken_on_its_images():
+    """Of a study's only attack every measure's part names the activations, as it always did."""
+    taken = {
+        kind: [
+            name
+            for name in ("linear_cka", "sat", "boundary_distance")
+            if measures.takes_artifact(name, f"results/tiny/{paths.activations(kind, 'vgg-0')}")
+        ]
+        for kind in ("natural", "inverted:big", "adversarial", "adversarial:l2")
+    }
+    assert taken == {
+        "natural": ["linear_cka", "sat"],
+        "inverted:big": ["linear_cka", "sat"],
+        "adversarial": ["linear_cka", "sat"],
+        "adversarial:l2": ["sat"],
+    }
+    assert measures.takes_artifact("boundary_distance", paths.boundaries("vgg-0"))
+    assert not measures.takes_artifact("sat", paths.boundaries("vgg-0"))

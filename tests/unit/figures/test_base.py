@@ -20,3 +20,15 @@ def test_the_same_figure_is_the_same_file(tmp_path):
         base.save(figure, tmp_path / name, "x", 50, models)
     for end in ("png", "pdf"):
         assert (tmp_path / "a" / f"x.{end}").read_bytes() == (tmp_path / "b" / f"x.{end}").read_bytes()
+
+
+def test_attacks_that_the_first_panel_lacks_are_told_apart_where_they_are():
+    figure, (first, second, third) = base.facets(3)
+    for axis, kinds in ((first, ["natural"]), (second, ["adversarial:l2", "adversarial:0.1"]), (third, [])):
+        for kind in kinds:
+            axis.plot([0, 1], [1, 0], label=kind)
+    base.kind_legend(figure, first, second, third)
+    assert [text.get_text() for text in first.get_legend().get_texts()] == ["natural"]
+    words = ["adversarial (l2)", "adversarial (0.1)"]
+    assert [text.get_text() for text in second.get_legend().get_texts()] == words
+    assert third.get_legend() is None

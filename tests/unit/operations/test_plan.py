@@ -41,6 +41,17 @@ def test_passes_and_hours_are_counted_by_hand(tiny):
     assert table.loc["invert", "gigabytes"] == pytest.approx(4 * 40 * 64 * 4 / 1e9)
 
 
+def test_each_attack_is_counted(tiny):
+    _, table = tiny
+    listed = [{"label": "linf", "steps": 5}, {"label": "l2", "norm": "l2", "steps": 20, "stored": "uint8"}]
+    study = Study({**TINY, "adversarial": listed})
+    found = plan.study_plan(study, dict.fromkeys(study.names, COST), start=7.0).set_index("stage")
+    assert found.loc["attack", ["jobs", "passes"]].tolist() == [8, 4 * 60 * (5 + 20)]
+    assert found.loc["attack", "gigabytes"] == pytest.approx(4 * 60 * 64 * (2 + 1) / 1e9)
+    shells = "activations, adversarial"
+    assert found.loc[shells, ["jobs", "passes"]].tolist() == [8, 2 * table.loc[shells, "passes"]]
+
+
 def test_one_model_more_is_counted(tiny):
     study, table = tiny
     larger = study.with_one_more("more")

@@ -1,6 +1,8 @@
 """Attacks against their definitions written out, and what each must never do."""
 
 import functools
+import json
+import sys
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from modelkin.data import datasets
 from modelkin.data.images import Images
 from modelkin.errors import ModelkinError
 from modelkin.networks import building, classifier
-from modelkin.optimise import adversarial_probe, attacks
+from modelkin.optimise import adversarial_probe, attacks, threats
 from modelkin.optimise.adversarial_probe import attack_parts, probe_facts, rounded_pixels
 from modelkin.optimise.attacks import from_settings
 from modelkin.optimise.attacks.base import targeted, untargeted
@@ -21,6 +23,7 @@ from modelkin.optimise.attacks.pgd import pgd_descent
 from modelkin.optimise.attacks.vmi_fgsm import run_vmi_fgsm
 from modelkin.optimise.descent import Ball, Descent, around
 from modelkin.optimise.steps import Momentum
+from modelkin.study import schema
 
 RADIUS, STEP = {"linf": 0.1, "l2": 0.8}, {"linf": 0.03, "l2": 0.3}
 
@@ -122,12 +125,12 @@ def test_a_part_does_not_depend_on_the_others(monkeypatch):
     def attack(part, seed=0):
         return from_settings("pgd", "linf", 0.1, **settings, seed=seed + part)
 
-    whole = [attacked() for attacked in attack_parts(model, probe, attack, norm="linf")]
-    rest = list(attack_parts(model, probe, attack, norm="linf"))
+    whole = [attacked() for attacked in attack_parts(model, probe, attack, threat="linf")]
+    rest = list(attack_parts(model, probe, attack, threat="linf"))
     assert len(rest) == len(whole) == 5
     assert rest[2]().identical(whole[2])
     assert rest[4]().identical(whole[4])
-    other = next(attack_parts(model, probe, functools.partial(attack, seed=9), norm="linf"))
+    other = next(attack_parts(model, probe, functools.partial(attack, seed=9), threat="linf"))
     assert not other().identical(whole[0]), "nothing is drawn, so this tests nothing"
 
 
@@ -191,7 +194,7 @@ def probe_of(x, y):
 def made(model, probe, stored="uint16", norm="linf", radius=0.1, **settings):
     settings = {**attacks.defaults()["pgd"], **settings}
     attack = from_settings("pgd", norm, radius, **settings)
-    parts = attack_parts(model, probe, lambda part: attack, norm=norm, stored=stored)
+    parts = attack_parts(model, probe, lambda part: attack, threat=norm, stored=stored)
     return [attacked() for attacked in parts]
 
 
@@ -268,4 +271,63 @@ def test_a_model_that_returns_nan_is_named_before_any_attack(images, attack):
     broken[1].bias[0] = float("nan")
     perturb = from_settings(attack, "linf", 0.1, **attacks.defaults()[attack])
     with pytest.raises(ModelkinError, match="returns NaN or infinite values for images of the natural probe"):
-        next(attack_parts(broken, probe_of(*images), lambda part: perturb, norm="linf"))()
+        next(attack_parts(broken, probe_of(*images), lambda part: perturb, threat="linf"))()
+
+
+# threats
+
+
+def test_distances_of_threats(images):
+    x, _ = images
+    changed = x + torch.linspace(-1, 1, x.numel(), dtype=x.dtype).view_as(x)
+    for norm in ("l2", "linf"):
+        assert torch.allclose(threats.get(norm).distance(x, changed), distance(changed, x, norm))
+    with pytest.raises(ModelkinError, match="unknown threat 'l_inf'; did you mean 'linf'"):
+        threats.get("l_inf")
+
+
+def test_attacks_and_the_config_know_the_same_threats():
+    for name in attacks.names():
+        assert attacks.get(name).THREATS
+        assert set(attacks.get(name).THREATS) <= set(threats.THREATS)
+    keys = json.loads(schema.SCHEMA.read_text())["$defs"]["attack"]["properties"]
+    assert set(keys["attack"]["enum"]) == set(attacks.names())
+    assert set(keys["norm"]["enum"]) == set(threats.THREATS)
+    assert {key for each in attacks.defaults().values() for key in each} <= set(keys)
+
+
+FOG = """
+DEFAULTS = {"steps": 2}
+THREATS = ("fog",)
+
+
+def attack(threat, radius, *, seed, device, steps):
+    def thicken(model, images, labels):
+        for _ in range(steps):
+            images = images + radius / steps * (1 - images)
+        return images
+
+    return thicken
+"""
+
+
+def test_a_threat_need_be_no_ball_of_pixels(model, images, tmp_path, monkeypatch):
+    """Fog hides a share of an image, and its size is that share: an entry and a module are all it takes."""
+    (tmp_path / "fog.py").write_text(FOG)
+    monkeypatch.setattr(attacks, "__path__", [*attacks.__path__, str(tmp_path)])
+
+    def share(images, changed):
+        return ((changed - images) / (1 - images)).flatten(1).mean(1)
+
+    monkeypatch.setitem(threats.THREATS, "fog", threats.Threat(share, largest_radius=1.0))
+    try:
+        fog = from_settings("fog", "fog", 0.4, **attacks.defaults()["fog"])
+        with pytest.raises(ModelkinError, match="fog is an attack under fog; use norm: fog or attack: auto"):
+            from_settings("fog", "linf", 0.4, steps=2)
+        with pytest.raises(ModelkinError, match="pgd is an attack under l2 or linf; .*attack: fog"):
+            from_settings("pgd", "fog", 0.4, **attacks.defaults()["pgd"])
+    finally:
+        sys.modules.pop("modelkin.optimise.attacks.fog", None)
+    found = next(attack_parts(model.float(), probe_of(*images), lambda part: fog, threat="fog"))()
+    assert found["distance"].to_numpy() == pytest.approx([1 - 0.8**2] * 20, abs=1e-3)
+    assert probe_facts([found])["median_distance"] == pytest.approx(0.36, abs=1e-3)

@@ -117,6 +117,61 @@ BAD = {
         "inversion: 'schedule' is not for mode fast; it is for mode published",
     ),
     "an unknown mode": (wrong(inversion={"mode": "quick"}), "inversion.mode 'quick'"),
+    "no attack": (wrong(adversarial=[]), "adversarial needs at least 1 entry"),
+    "attacks by name alone": (wrong(adversarial="pgd"), "adversarial must be of type object"),
+    "an attack of a list by name alone": (
+        wrong(adversarial=["pgd"]),
+        r"adversarial\[0\] must be of type obj",
+    ),
+    "an attack without label": (
+        wrong(adversarial=[{"label": "linf"}, {"norm": "l2"}]),
+        r"adversarial\[1\] lacks the key 'label'",
+    ),
+    "a label of the only attack": (
+        wrong(adversarial={"label": "linf"}),
+        r"a label tells the attacks of a list apart; write `adversarial: \[{label: linf, ...}\]`",
+    ),
+    "two attacks of one label": (
+        wrong(adversarial=[{"label": "linf"}, {"label": "linf", "norm": "l2"}]),
+        "two attacks are named 'linf'",
+    ),
+    "a colon in an attack's label": (
+        wrong(adversarial=[{"label": "l:2"}]),
+        r"adversarial\[0\].label: 'l:2' is not usable as a name",
+    ),
+    "an attack with the dataset's label": (
+        wrong(adversarial=[{"label": "digits"}]),
+        "an attack and a dataset are both labelled 'digits'",
+    ),
+    "an attack with another dataset's label": (
+        wrong(
+            adversarial=[{"label": "big"}], other_datasets=[{"label": "big", "name": "digits", "size": 10}]
+        ),
+        "an attack and a dataset are both labelled 'big'",
+    ),
+    "an unknown key of an attack of a list": (
+        wrong(adversarial=[{"label": "l2", "raduis": 1}]),
+        r"unknown key in adversarial\[0\] 'raduis'; did you mean 'radius'",
+    ),
+    "a setting of another attack in a list": (
+        wrong(adversarial=[{"label": "l2", "norm": "l2"}, {"label": "mi", "neighbours": 3}]),
+        "adversarial 'mi': 'neighbours' is not for attack pgd",
+    ),
+    "an attack of a list under another norm": (
+        wrong(adversarial=[{"label": "mi", "attack": "mi_fgsm", "norm": "l2"}]),
+        "adversarial 'mi': mi_fgsm is an attack under linf; use norm: linf or attack: autoattack",
+    ),
+    "a radius too large in a list": (
+        wrong(adversarial=[{"label": "l2", "norm": "l2", "radius": 8}, {"label": "linf", "radius": 8}]),
+        "adversarial 'linf': a radius of 8 under linf is more than pixels",
+    ),
+    "clustering by an attack that has a label": (
+        wrong(
+            adversarial=[{"label": "linf"}],
+            ensembles={"clusters_by": {"measure": "sat", "kind": "adversarial"}},
+        ),
+        "unknown kind of probe in ensembles.clusters_by 'adversarial'; did you mean 'adversarial:linf'",
+    ),
     "a palette that does not exist": (wrong(figures={"palette": "colourblind"}), "did you mean 'colorblind'"),
 }
 
@@ -189,6 +244,27 @@ def test_defaults_are_filled_in():
     assert study.teachers == ["vgg-0", "vgg-0.5", "mlp-0.5"]
 
 
+def test_each_attack_of_a_list_makes_a_kind_of_probe():
+    listed = [{"label": "linf", "radius": 0.1}, {"label": "mi", "attack": "mi_fgsm", "steps": 3}]
+    study = Study(wrong(adversarial=listed))
+    assert study.kinds == ["natural", "inverted", "adversarial:linf", "adversarial:mi"]
+    assert study.resampled_kinds == ["natural", "adversarial:linf", "adversarial:mi"]
+    assert list(study.attacks) == ["adversarial:linf", "adversarial:mi"]
+    single = [Study(wrong(adversarial={k: v for k, v in each.items() if k != "label"})) for each in listed]
+    # To the byte what a single attack's rule is given, for Snakemake compares how it is written.
+    assert list(map(repr, study.attacks.values())) == [repr(each.attacks["adversarial"]) for each in single]
+    assert study.with_one_more("more").attacks == study.attacks
+    assert Study(without("adversarial") | {"measures": ["linear_cka"]}).attacks == {}
+
+
+def test_a_single_attack_is_written_as_ever():
+    """Snakemake compares params as they are written, so their order is part of a finished study."""
+    assert repr(Study(wrong(adversarial={"steps": 5, "radius": 0.2})).attacks) == (
+        "{'adversarial': {'steps': 5, 'radius': 0.2, 'norm': 'linf', 'attack': 'pgd', 'stored': 'uint16', "
+        "'step_size': 0.1, 'starts': 0}}"
+    )
+
+
 @pytest.mark.parametrize("mode", inversion.MODES)
 def test_each_mode_of_inversion_has_the_defaults_of_its_function(mode):
     section = Study(wrong(inversion={"mode": mode})).section("inversion")
@@ -218,7 +294,8 @@ def test_the_default_config_is_valid_and_described():
     page = (ROOT / "docs" / "config.md").read_text()
     described = yaml.safe_load(schema.SCHEMA.read_text())
     keys = set(described["properties"]) | set(described["$defs"]["model"]["properties"])
-    keys |= set(described["$defs"]["training"]["properties"])
+    for part in ("training", "attack"):
+        keys |= set(described["$defs"][part]["properties"])
     for section in described["properties"].values():
         keys |= set(section.get("properties", {}))
     missing = [key for key in sorted(keys) if f"`{key}`" not in page]

@@ -52,6 +52,16 @@ def _full(
     return measures.get("sat").compare(*map(sat.prepare, outcomes)).value
 
 
+def joined_attacks(frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """A table of each attack as one, with the kind of probe as first column if attacks have labels.
+
+    frames: by kind of adversarial probe.
+    """
+    if list(frames) == ["adversarial"]:
+        return frames["adversarial"]
+    return pd.concat(frames, names=["kind"]).reset_index(level="kind").reset_index(drop=True)
+
+
 def shortcut_models(rows: pd.DataFrame, success: Mapping[str, float | None]) -> pd.DataFrame:
     """A row for each model as the new one: spearman (rank correlation of shortcut and full over the other
     models; NaN for fewer than three), mean_absolute_error, pairs (with a value), attack_success.

@@ -17,7 +17,9 @@ from modelkin.networks.component_names import COMPONENTS
 
 LOG = logging.getLogger("modelkin")
 
+ATTACK_FACTS = ("success", "median_distance")
 INVERSION_FACTS = ("median_loss", "loss_90", "median_steps", "median_distance")
+AttackFacts = Mapping[str, Mapping[str, Mapping[str, Any]]]  # by kind of adversarial probe and model name
 CARD_FACTS = (
     *("source", "origin", "weights", "parameters", "multiply_adds", "size"),
     *("interpolation", "crop", "head", "width"),
@@ -38,18 +40,24 @@ def with_levels(similarity: pd.DataFrame, models: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(eps_a=rows["model_a"].map(eps), eps_b=rows["model_b"].map(eps))
 
 
-def with_attack_success(similarity: pd.DataFrame, attacks: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
+def with_attack_success(similarity: pd.DataFrame, attacks: AttackFacts) -> pd.DataFrame:
     """The similarity table with attack_success: on adversarial probes, the lower of the shares of images on
     which the attack on each of the two models fools that model itself; NaN elsewhere.
 
-    attacks: facts of the adversarial probes by model name.
+    attacks: facts of the adversarial probes by kind and model name.
     """
-    success = pd.Series({name: found["success"] for name, found in attacks.items()}, dtype=float)
-    both = pd.concat([similarity[key].map(success) for key in ("model_a", "model_b")], axis=1)
-    lower = both.min(axis=1, skipna=False)
-    return similarity.assign(
-        attack_success=lower.where(similarity["kind"].map(probe_kinds.origin_of) == "adversarial")
+    success = {
+        (kind, name): found["success"] for kind, probes in attacks.items() for name, found in probes.items()
+    }
+    of_a, of_b = (
+        pd.Series(
+            [success.get(probe) for probe in zip(similarity["kind"], similarity[model], strict=True)],
+            index=similarity.index,
+            dtype=float,
+        )
+        for model in ("model_a", "model_b")
     )
+    return similarity.assign(attack_success=pd.concat([of_a, of_b], axis=1).min(axis=1, skipna=False))
 
 
 def with_lowest_attack_success(
@@ -128,25 +136,32 @@ def models_table(
     models: pd.DataFrame,
     cards: Mapping[str, pd.DataFrame],
     inverted: pd.DataFrame,
-    attacks: Mapping[str, Mapping[str, Any]],
+    attacks: AttackFacts,
 ) -> pd.DataFrame:
-    """models with their cards, how their inversion went, and how the attack on them.
+    """models with their cards, how their inversion went, and how each attack on them.
 
-    cards: of :func:`card_row`, by model name. inverted: of :func:`inversions_table`, rows of the
-    study's own dataset. attacks: facts of the adversarial probes by model name, empty for a study without.
-    same_weights_as: the
-    first earlier model of the very same weights, if there is one.
+    cards: of :func:`card_row`, by model name. inverted: of :func:`inversions_table`, rows of the study's own.
+    attacks: facts of the adversarial probes by kind and model name, empty for a study without. Of an attack
+    with a label the columns are attack_success:<label> and so on, see :func:`attack_column`. same_weights_as:
+    the first earlier model of the very same weights, if there is one.
     """
     facts = pd.concat([cards[name] for name in models["name"]], ignore_index=True)
     facts = facts.drop(columns=list(COMPONENTS))
     renamed = {key: f"inversion_{key}" for key in (*INVERSION_FACTS, "failed")}
     probes = inverted.query("kind == 'inverted'").set_index("model")[list(renamed)].rename(columns=renamed)
     whole = pd.concat([models.reset_index(drop=True), facts], axis=1).join(probes, on="name")
-    for key in ("success", "median_distance"):
-        known = {name: found[key] for name, found in attacks.items()}
-        whole[f"attack_{key}"] = whole["name"].map(known).astype(float)
+    for kind, found in (attacks or {"adversarial": {}}).items():
+        for key in ATTACK_FACTS:
+            known = {name: facts[key] for name, facts in found.items()}
+            whole[attack_column(key, kind)] = whole["name"].map(known).astype(float)
     first = whole.groupby("weights")["name"].transform("first")
     return whole.assign(same_weights_as=first.where(first != whole["name"], None))
+
+
+def attack_column(key: str, kind: str) -> str:
+    """The column of the models table for a fact of the attack that makes this kind of probe."""
+    label = probe_kinds.attack_of(kind)
+    return f"attack_{key}:{label}" if label else f"attack_{key}"
 
 
 def components_table(cards: Mapping[str, pd.DataFrame]) -> pd.DataFrame:

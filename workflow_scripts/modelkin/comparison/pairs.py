@@ -53,7 +53,7 @@ def completed_pairs(
 def runs_of(pair: Pair) -> tuple[Run, Run]:
     """What model_a and model_b computed for this pair."""
     a, b = pair.model_a, pair.model_b
-    if probe_kinds.origin_of(pair.kind) == "adversarial":
+    if probe_kinds.is_adversarial(pair.kind):
         return Run(pair.kind, b, a), Run(pair.kind, a, b)
     return Run(pair.kind, pair.source, a), Run(pair.kind, pair.source, b)
 

@@ -52,17 +52,18 @@ class Recorded:
 
 
 def transfer(
-    read: Callable[[Run, str], xr.DataArray], names: Sequence[str]
+    read: Callable[[Run, str], xr.DataArray], names: Sequence[str], kind: str
 ) -> tuple[dict[str, np.ndarray], dict[tuple[str, str], np.ndarray]]:
     """How attacks transfer between models.
 
     Returns right (n,) of each model on the natural probe, and fooled (n,) for each (source, observer):
-    whether the observer is wrong on the source's adversarial images. read: a :class:`Recorded`.
+    whether the observer is wrong on the source's adversarial images. read: a :class:`Recorded`; kind: of the
+    adversarial probes, for a study may have several attacks.
     """
     right, fooled = {}, {}
     for observer in names:
         for source in names:
-            values = read(Run("adversarial", source, observer), "outcomes").to_numpy().astype(bool)
+            values = read(Run(kind, source, observer), "outcomes").to_numpy().astype(bool)
             right[observer], fooled[source, observer] = values.T
     return right, fooled
 

@@ -110,13 +110,21 @@ def kind_looks(rows: pd.DataFrame, palette: str) -> dict[str, dict[str, Any]]:
     }
 
 
-def kind_legend(figure, axis) -> None:
-    """The kinds of probe that are drawn in an axis: in it if there are two, beside the figure if more."""
-    handles, labels = axis.get_legend_handles_labels()
+def kind_legend(figure, axis, *more) -> None:
+    """The kinds of probe that are drawn in an axis: in it if there are two, beside the figure if more.
+
+    Attacks with labels that only one of ``more`` axes shows are told apart there.
+    """
+    handles, kinds = axis.get_legend_handles_labels()
     if len(handles) > 2:
-        figure.legend(handles, labels, title="probe", loc="outside right center")
+        figure.legend(handles, map(probe_kinds.in_words, kinds), title="probe", loc="outside right center")
     else:
-        axis.legend(handles, labels, title="probe")
+        axis.legend(handles, map(probe_kinds.in_words, kinds), title="probe")
+    for other in more:
+        drawn = dict(zip(*reversed(other.get_legend_handles_labels()), strict=True))
+        attacks = [kind for kind in drawn if probe_kinds.attack_of(kind) and kind not in kinds]
+        if attacks:
+            other.legend([drawn[kind] for kind in attacks], map(probe_kinds.in_words, attacks), title="probe")
 
 
 def architecture_looks(models: pd.DataFrame, palette: str) -> dict[str, dict[str, Any]]:
@@ -271,7 +279,8 @@ def outcome_panels(
                 alpha=0.7,
                 lw=0,
                 **looks[row.Index],
-                label=f"{row.Index}: r {row.pearson:.2f} (p {_p(row.pearson_p)}), rho {row.spearman:.2f}",
+                label=f"{probe_kinds.in_words(row.Index)}: r {row.pearson:.2f} (p {_p(row.pearson_p)}), "
+                f"rho {row.spearman:.2f}",
             )
         title, direction = describe(measure)
         axis.set(title=title, xlabel=direction, ylabel=label)

@@ -23,9 +23,9 @@ LEFT = {"model", "architecture", "source", "head"}
 def draw(data, settings):
     """A table with a row for each model; AutoAttack has a column only where it was run."""
     models = data["models"].assign(model=list(names_of(data["models"]).values()))
-    columns = [name for name in COLUMNS if models[name].notna().any()]
-    text = models[columns].map(_written)
-    figure, _ = grid_of_text(text, [COLUMNS[name] for name in columns], left=LEFT)
+    headings = {name: heading for name, heading in _headings(models).items() if models[name].notna().any()}
+    text = models[[*headings]].map(_written)
+    figure, _ = grid_of_text(text, list(headings.values()), left=LEFT)
     figure.suptitle("The models")
     footnote(
         figure,
@@ -33,6 +33,15 @@ def draw(data, settings):
         "tables/models.parquet has more columns",
     )
     return figure
+
+
+def _headings(models) -> dict[str, str]:
+    """What each column is called; of attacks with labels each has its own column."""
+    found = {}
+    for name, heading in COLUMNS.items():
+        labelled = [column for column in models if column.startswith(f"{name}:")]
+        found |= {column: f"{column.partition(':')[2]}: {heading}" for column in labelled} or {name: heading}
+    return found
 
 
 def _written(value) -> str:

@@ -1,5 +1,6 @@
 """Ensembles of more: members from different clusters, and members chosen to be diverse."""
 
+from modelkin import probe_kinds
 from modelkin.figures import base
 from modelkin.figures.base import Figure, pd, plt, sns
 
@@ -21,7 +22,10 @@ def draw(data, settings):
     axes[1].tick_params(labelleft=True)
     axes[1].set_yticks(
         range(len(labels)),
-        [f"{base.describe(m)[0]}, {kind}{'*' * ((m, kind) in marked)}" for m, kind in labels],
+        [
+            f"{base.describe(m)[0]}, {probe_kinds.in_words(kind)}{'*' * ((m, kind) in marked)}"
+            for m, kind in labels
+        ],
         fontsize=8,
     )
     figure.suptitle("Larger ensembles: from different clusters, and the least similar set by each measure")

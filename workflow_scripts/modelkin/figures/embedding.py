@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from modelkin import probe_kinds
 from modelkin.figures import base
 from modelkin.figures.base import Figure, plt
 
@@ -26,7 +27,8 @@ def draw(data, settings, measure: str):
         top.locator_params(nbins=5)
         stable = data["cluster_stability"].query("measure == @measure and kind == @kind").iloc[0]
         top.set(
-            title=f"{kind}: {stable['clusters']} clusters, stability {stable['ari_models_mean']:.2f}",
+            title=f"{probe_kinds.in_words(kind)}: {stable['clusters']} clusters, "
+            f"stability {stable['ari_models_mean']:.2f}",
             xlabel="second eigenvector",
             ylabel="third eigenvector",
         )

@@ -39,7 +39,7 @@ def draw(data, settings, measure: str):
         chance = part["chance"].mean()
         counted = f"n = {part['n'].min()}" + (f" to {part['n'].max()}" if part["n"].nunique() > 1 else "")
         known = "" if np.isnan(chance) else f", chance {chance:.2f}"
-        axis.set_title(f"{kind} images\n{counted}{known}")
+        axis.set_title(f"{probe_kinds.in_words(kind)} images\n{counted}{known}")
         if probe_kinds.origin_of(kind) == "inverted":
             axis.set(ylabel="source: images made with", xlabel="observer: compared with the source")
     figure.colorbar(image, ax=axes[0], shrink=0.8, label=f"{title} ({direction})")

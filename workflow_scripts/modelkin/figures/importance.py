@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from modelkin import probe_kinds
 from modelkin.figures import base
 from modelkin.figures.base import Figure
 
@@ -23,7 +24,7 @@ def draw(data, settings, measure: str):
         axis.set_yticks(places, part["component"].str.replace("_", " "))
         axis.set(
             xlabel="importance (fall of R2)",
-            title=f"{kind}: R2 {_score(scores.loc[kind, 'r2_fitted'])} fitted, "
+            title=f"{probe_kinds.in_words(kind)}: R2 {_score(scores.loc[kind, 'r2_fitted'])} fitted, "
             f"{_score(scores.loc[kind, 'r2_new_models'])} for new models",
         )
         axis.axvline(0, color="0.5", lw=0.8)

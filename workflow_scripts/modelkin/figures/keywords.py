@@ -2,6 +2,7 @@
 
 import textwrap
 
+from modelkin import probe_kinds
 from modelkin.figures import base
 from modelkin.figures.base import Figure, pd
 
@@ -21,7 +22,7 @@ def draw(data, settings, measure: str):
             words = keywords.query("kind == @kind and cluster == @cluster").sort_values("rank")["keyword"]
             rows.append(
                 {
-                    "kind": kind,
+                    "kind": probe_kinds.in_words(kind),
                     "cluster": str(cluster + 1),
                     "keywords": _lines(words) or "-",
                     "models": _lines(models),

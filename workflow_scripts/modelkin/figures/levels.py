@@ -1,5 +1,6 @@
 """The spread of similarity within each robustness level."""
 
+from modelkin import probe_kinds
 from modelkin.figures import base
 from modelkin.figures.base import Figure, sns, tables
 
@@ -25,15 +26,15 @@ def draw(data, settings):
             palette={kind: look["color"] for kind, look in looks.items()},
             fliersize=2,
             linewidth=0.8,
-            legend=axis is axes[0],
+            legend=axis is axes[0] or any(map(probe_kinds.attack_of, kinds)),
             ax=axis,
         )
         title, direction = base.describe(measure)
         axis.set(title=title, ylabel=direction, xlabel="robustness level eps")
-    base.kind_legend(figure, axes[0])
+    base.kind_legend(figure, *axes)
     figure.suptitle("Pairs of different models of one robustness level")
     pairs = rows.groupby(["kind", "measure", "eps"]).size().groupby("kind").max()
-    counted = ", ".join(f"{count} {kind}" for kind, count in pairs.items())
+    counted = ", ".join(f"{count} {probe_kinds.in_words(kind)}" for kind, count in pairs.items())
     base.footnote(
         figure,
         f"pairs in a box: {counted} (inverted: both directions); box: quartiles; whiskers: 1.5 times the box",

@@ -1,5 +1,6 @@
 """Similarity within architectures and across them (hwang2024, Table 2)."""
 
+from modelkin import probe_kinds
 from modelkin.analysis import relations
 from modelkin.figures import base
 from modelkin.figures.base import Figure, tables
@@ -28,7 +29,7 @@ def draw(data, settings):
     for axis in axes:
         handles, labels = axis.get_legend_handles_labels()
         shown |= dict(zip(labels, handles, strict=True))
-    figure.legend(shown.values(), shown.keys(), title="probe", loc="outside right center")
+    figure.legend(shown.values(), map(probe_kinds.in_words, shown), title="probe", loc="outside right center")
     figure.suptitle("Two models that differ in ...")
     counts = pairs.groupby(["relation", "measure", "kind"]).size().groupby("relation").max()
     base.footnote(

@@ -1,5 +1,6 @@
 """Similarity against robustness, on natural and on inverted images."""
 
+from modelkin import probe_kinds
 from modelkin.figures import base
 from modelkin.figures.base import Figure
 
@@ -28,10 +29,10 @@ def draw(data, settings):
             axis.plot(x, rows["chance"], color=looks[kind]["color"], ls=":", lw=1.2)
         title, direction = base.describe(measure)
         axis.set(title=title, ylabel=direction)
-    base.kind_legend(figure, axes[0])
+    base.kind_legend(figure, *axes)
     figure.suptitle("Similarity of different models of one robustness level")
     counts = summary.groupby("kind")["n"].first()
-    samples = ", ".join(f"{count} {kind} images" for kind, count in counts.items())
+    samples = ", ".join(f"{count} {probe_kinds.in_words(kind)} images" for kind, count in counts.items())
     base.footnote(
         figure, f"mean and standard deviation over pairs; {samples}; dotted: chance, samples permuted"
     )

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from modelkin import probe_kinds
 from modelkin.analysis import relations
 from modelkin.figures import base
 from modelkin.figures.base import Figure, pd, plt
@@ -34,7 +35,7 @@ def draw(data, settings, measure: str):
         changes = np.flatnonzero(np.diff(labels)) + 1
         image = base.square(axis, distances, [names[name] for name in ordered["model"]], changes)
         figure.colorbar(image, ax=axis, shrink=0.7)
-        axis.set_title(f"{kind}: {labels.max() + 1} clusters")
+        axis.set_title(f"{probe_kinds.in_words(kind)}: {labels.max() + 1} clusters")
         _by_relation(bottom, distances, list(ordered["model"]), data["models"])
     title, _ = base.describe(measure)
     figure.suptitle(f"Distances of spectral features by {title}")

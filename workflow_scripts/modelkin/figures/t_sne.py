@@ -1,5 +1,6 @@
 """The models as points by t-SNE of a measure's matrix, coloured by cluster (hwang2024, Fig. 1)."""
 
+from modelkin import probe_kinds
 from modelkin.figures import base
 from modelkin.figures.base import Figure, pd
 
@@ -18,7 +19,9 @@ def draw(data, settings, measure: str):
         base.clustered_points(
             axis, places, data["models"], names_up_to=NAMED, palette=settings["palette"], sizes=sizes
         )
-        axis.set(title=f"{kind}: {part['cluster'].max() + 1} clusters", xticks=[], yticks=[])
+        axis.set(
+            title=f"{probe_kinds.in_words(kind)}: {part['cluster'].max() + 1} clusters", xticks=[], yticks=[]
+        )
     base.architecture_legend(figure, base.architecture_looks(data["models"], settings["palette"]))
     title, _ = base.describe(measure)
     figure.suptitle(f"t-SNE of {title}")

@@ -1,5 +1,6 @@
 """Similarity and a teacher's worth, by the family of the teacher (hwang2024, Fig. 11)."""
 
+from modelkin import probe_kinds
 from modelkin.figures import base
 from modelkin.figures.base import Figure, pd
 
@@ -11,7 +12,10 @@ def draw(data, settings):
     rows = data["distillation_correlations"].set_index(["measure", "kind", "teachers"])
     pairs = list(dict.fromkeys(zip(*(rows.index.get_level_values(i) for i in (0, 1)), strict=True)))
     text = pd.DataFrame(
-        {"measure": [base.describe(measure)[0] for measure, _ in pairs], "kind": [kind for _, kind in pairs]}
+        {
+            "measure": [base.describe(measure)[0] for measure, _ in pairs],
+            "kind": [probe_kinds.in_words(kind) for _, kind in pairs],
+        }
         | {group: [_said(rows.loc[(*pair, group)], "pearson") for pair in pairs] for group in GROUPS}
         | {"partial": [_said(rows.loc[(*pair, "all")], "partial") for pair in pairs]}
     )

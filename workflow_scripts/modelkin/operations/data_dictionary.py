@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
 from modelkin.comparison import measures
 from modelkin.operations.stages import STAGES
+from modelkin.operations.stages.columns import KIND
 
 HEAD = """# Tables of the study '{study}'
 
@@ -23,19 +24,41 @@ On natural and adversarial probes each pair of models is one row. On inverted pr
 one, with images made for model_a. A symmetric measure has the same value in either order on one probe.
 
 ## Measures"""
+KIND_OF_ATTACKS = (KIND[0], f"{KIND[1]}; adversarial with the attack's label after a colon")
+OF_ATTACK = ("attack_success", "attack_median_distance")  # columns of models, one for each label of an attack
+OF_ATTACKED_IMAGES = ("sat_shortcut", "sat_shortcut_models")  # tables with a kind if attacks have labels
 # (unit, meaning) of each column of each table.
 COLUMNS = {table.name: table.columns for stage in STAGES for table in stage.tables}
 
 
-def dictionary_columns(tables: Iterable[str]) -> pd.DataFrame:
-    """A row for each column of these tables: table, column, unit, meaning."""
+def dictionary_columns(tables: Iterable[str], attacks: Sequence[str] = ()) -> pd.DataFrame:
+    """A row for each column of these tables: table, column, unit, meaning.
+
+    attacks: labels of the study's attacks, empty if its only one has none.
+    """
     return pd.DataFrame(
         [
             {"table": table, "column": column, "unit": unit, "meaning": meaning}
             for table in tables
-            for column, (unit, meaning) in COLUMNS[table].items()
+            for column, (unit, meaning) in _columns(table, attacks).items()
         ]
     )
+
+
+def _columns(table: str, attacks: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """The columns of a table of a study whose attacks have these labels."""
+    columns = COLUMNS[table]
+    if not attacks:
+        return columns
+    if table == "models":
+        columns = {
+            labelled: (unit, meaning)
+            for name, (unit, meaning) in columns.items()
+            for labelled in ([f"{name}:{attack}" for attack in attacks] if name in OF_ATTACK else [name])
+        }
+    if table in OF_ATTACKED_IMAGES:
+        columns = {"kind": KIND, **columns}
+    return columns | ({"kind": KIND_OF_ATTACKS} if "kind" in columns else {})
 
 
 def dictionary_measures(labels: Iterable[str]) -> pd.DataFrame:

@@ -14,6 +14,7 @@ from modelkin.batching import MemoryFittingBatches, batch_rows
 from modelkin.data.images import WHITE, Images, unit_floats
 from modelkin.errors import ModelkinError
 from modelkin.networks.classifier import Classifier, is_right, model_batch
+from modelkin.optimise import threats
 from modelkin.optimise.attacks.base import Attack
 
 
@@ -22,7 +23,7 @@ def attack_parts(
     images: Images,
     attack: Callable[[int], Attack],
     *,
-    norm: str,
+    threat: str,
     stored: str = "uint16",
     device: torch.device | str = "cpu",
 ) -> Iterator[Callable[[], xr.Dataset]]:
@@ -36,7 +37,7 @@ def attack_parts(
         part = images.pick(slice(start, start + rows))
 
         def attacked(number: int = number, part: Images = part) -> xr.Dataset:
-            return attacked_chunk(model, part, attack(number), norm=norm, stored=stored, device=device)
+            return attacked_chunk(model, part, attack(number), threat=threat, stored=stored, device=device)
 
         yield attacked
 
@@ -46,13 +47,13 @@ def attacked_chunk(
     images: Images,
     attack: Attack,
     *,
-    norm: str,
+    threat: str,
     stored: str = "uint16",
     device: torch.device | str = "cpu",
 ) -> xr.Dataset:
     """Attacked images as they are stored, and how the attack went.
 
-    norm: in which distances are measured. stored: uint16 or uint8, the pixels' type (see
+    threat: of the attack, by which distances are measured. stored: uint16 or uint8, the pixels' type (see
     :func:`rounded_pixels`). Beside image and label: right (before), fooled and distance (after, of the pixels
     as stored), and lost: whether it was fooled before they were rounded and is not any more. Raises
     ModelkinError if the model returns NaN or infinite values.
@@ -67,7 +68,7 @@ def attacked_chunk(
         "right": before,
         "fooled": fooled,
         "lost": ~is_right(model, near, y) & ~fooled,
-        "distance": _length(after - x, norm),
+        "distance": threats.get(threat).distance(x, after),
     }
     probe = Images(pixels, images.labels, images.ids, images.classes)
     return probe.to_dataset().assign({name: ("sample", v.cpu().numpy()) for name, v in said.items()})
@@ -83,12 +84,6 @@ def rounded_pixels(near: np.ndarray, images: np.ndarray, stored: str) -> np.ndar
     steps, own = np.rint(near * np.float64(top)), np.rint(images * np.float64(top))
     away = np.abs(steps / top - images) > np.abs(near - images) + 1e-6  # float32 noise is not distance
     return np.where(away, steps - np.sign(steps - own), steps).astype(stored)
-
-
-def _length(offset: torch.Tensor, norm: str) -> torch.Tensor:
-    """The size of each offset (n, c, h, w) in a norm, (n,)."""
-    flat = offset.flatten(1)
-    return flat.abs().amax(1) if norm == "linf" else torch.linalg.vector_norm(flat, dim=1)
 
 
 @torch.no_grad()

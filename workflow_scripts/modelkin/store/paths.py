@@ -6,6 +6,7 @@ datasets stand in them with dots (``inverted.svhn``).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 from modelkin import probe_kinds
@@ -98,6 +99,19 @@ def is_similarity_part(manifest: str) -> bool:
 def is_boundaries(manifest: str) -> bool:
     """Whether an artifact is a model's boundaries; the path may be that below the working directory."""
     return PurePosixPath(manifest).parent.name == "boundaries"
+
+
+def kind_of(manifest: str) -> str:
+    """The kind of probe in whose folder an artifact is; the path may be that below the working directory."""
+    return probe_kinds.kind_of_folder(PurePosixPath(manifest).parent.name)
+
+
+def by_kind(manifests: Iterable[str]) -> dict[str, list[str]]:
+    """Manifests of probes or activations by their kind, in order."""
+    found: dict[str, list[str]] = {}
+    for manifest in manifests:
+        found.setdefault(kind_of(manifest), []).append(manifest)
+    return found
 
 
 def section(path: str) -> str:

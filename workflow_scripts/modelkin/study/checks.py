@@ -12,13 +12,15 @@ from modelkin import probe_kinds
 from modelkin.comparison import measures
 from modelkin.errors import ModelkinError, unknown_name
 from modelkin.networks import architectures, sources
-from modelkin.optimise import attacks
+from modelkin.optimise import attacks, threats
 from modelkin.store import disk
+from modelkin.training.schedule import Schedule, unused_settings
 
 # Keys of the entry of a model that is trained here, and those it cannot do without.
 TRAINED, TRAINED_NEEDS = {"architecture", "recipe", "training"}, ("architecture",)
 # What every entry may say: who the model is, and what the user knows of it.
 WHO = {"name", "source", "eps", "norm", "retired", "regime", "hyper_parameters"}
+SNAPSHOTS = ("all", "none")  # what snapshots may be in a word
 SIZED = ("natural", "inverted")  # kinds of probe that the config gives a number of images
 
 
@@ -41,6 +43,7 @@ def check_study(study, config: dict[str, Any]) -> None:
                 f"model '{name}': recipe '{study.recipe(name)}' does not go with eps {entry['eps']:g}; "
                 "standard training has eps 0, the others more."
             )
+    _training(study, config)
     _attacks(study, config)
     _samples(study, config)
     _draws(study, config)
@@ -81,15 +84,77 @@ def _source(name: str, entry: dict[str, Any], taken_in: bool) -> None:
             disk.check_file(path, checkpoint(name))
 
 
+def _training(study, config: dict[str, Any]) -> None:
+    """ModelkinError unless optimisers and schedules are whole and snapshots are of epochs that there are."""
+    _check_suits(config["training"], config["training"], "training")
+    for name in study.of_source("train"):
+        own, keys = study.models[name].get("training", {}), study.training_keys(name)
+        _check_suits(own, keys, f"training of model '{name}'")
+        settings = {key: value for key, value in keys.items() if key in Schedule.__dataclass_fields__}
+        try:
+            Schedule(**settings).batches(study.counts[study.dataset]["train"] or settings["batch_size"])
+        except ModelkinError as error:
+            raise ModelkinError(f"training of model '{name}': {error}") from None
+        _snapshots(keys, name)
+
+
+def _check_suits(named: dict[str, Any], holding: dict[str, Any], where: str) -> None:
+    """ModelkinError if a key is named that the optimiser or schedule that holds does not take."""
+    for key, choice in unused_settings(holding).items():
+        if key in named:
+            raise ModelkinError(f"{where}: '{key}' is not for {choice}.")
+
+
+def _snapshots(keys: dict[str, Any], name: str) -> None:
+    asked = keys.get("snapshots", "none")
+    where = f"snapshots of model '{name}'"
+    if isinstance(asked, str) and asked not in SNAPSHOTS:
+        raise unknown_name(where, asked, SNAPSHOTS)
+    if not isinstance(asked, list):
+        return
+    if asked != sorted(set(asked)):
+        raise ModelkinError(f"{where}: the epochs {asked} must ascend, each once.")
+    if asked[-1] > keys["epochs"]:
+        raise ModelkinError(
+            f"{where}: epoch {asked[-1]} is beyond its training, which has {keys['epochs']} epochs."
+        )
+
+
+def attack_section(kind: str) -> str:
+    """How the settings of the attack that makes a kind of probe are called in sentences."""
+    label = probe_kinds.attack_of(kind)
+    return f"adversarial '{label}'" if label else "adversarial"
+
+
 def _attacks(study, config: dict[str, Any]) -> None:
-    for where, section in (("evaluation", config["evaluation"]), ("adversarial", study.adversarial or {})):
-        if section.get("norm") == "linf" and section["radius"] > 1:
+    _attack_labels(study, config.get("adversarial"))
+    own = {attack_section(kind): settings for kind, settings in study.attacks.items()}
+    for where, settings in {"evaluation": config["evaluation"], **own}.items():
+        largest = threats.get(settings["norm"]).largest_radius
+        if largest is not None and settings["radius"] > largest:
             raise ModelkinError(
-                f"{where}: a radius of {section['radius']:g} under linf is more than pixels in [0, 1] can "
-                "change; 8/255 is 0.031372549."
+                f"{where}: a radius of {settings['radius']:g} under {settings['norm']} is more than pixels "
+                "in [0, 1] can change; 8/255 is 0.031372549."
             )
-    if study.adversarial:
-        attacks.check_norm(study.adversarial["attack"], study.adversarial["norm"])
+    for where, settings in own.items():
+        attacks.check_threat(settings["attack"], settings["norm"], where)
+
+
+def _attack_labels(study, section: dict[str, Any] | list[dict[str, Any]] | None) -> None:
+    """ModelkinError unless the attacks of a list have labels that tell them from all others."""
+    if isinstance(section, dict) and "label" in section:
+        raise ModelkinError(
+            "adversarial: a label tells the attacks of a list apart; write `adversarial: [{label: "
+            f"{section['label']}, ...}}]`, or leave the label out."
+        )
+    labels = [entry["label"] for entry in section] if isinstance(section, list) else []
+    check_unique("attack", labels)
+    for label in labels:
+        if label in (study.dataset, *study.others):
+            raise ModelkinError(
+                f"adversarial: an attack and a dataset are both labelled '{label}'; give the attack another "
+                "label, for both stand in the kinds of probe."
+            )
 
 
 def _samples(study, config: dict[str, Any]) -> None:
@@ -97,7 +162,7 @@ def _samples(study, config: dict[str, Any]) -> None:
     for label, counts in study.counts.items():
         _counts(study, config, label, counts)
     for measure in study.measures:
-        if measures.get(measure.name).takes == "outcomes" and not study.adversarial:
+        if measures.get(measure.name).takes == "outcomes" and not study.attacks:
             raise ModelkinError(f"measure {measure.label} needs adversarial probes; add `adversarial: {{}}`.")
     for made in SIZED:
         for measure in study.measures:

@@ -25,21 +25,29 @@ from modelkin.store import paths
 from modelkin.study import checks, schema
 from modelkin.study.component_table import read_component_table
 from modelkin.study.imported import imported_digest, read_imported
+from modelkin.training import schedule
 
 SHAPE = ("width", "representation")  # keys of training that change the network itself
 # What a recipe does not look at: changing it must not train the model again.
 UNUSED = {
-    "standard": {"norm", "attack_steps", "attack_step", "trades_beta"},
+    "standard": {"norm", "attack_steps", "attack_step", "trades_beta", "eps_ramp"},
     "adversarial": {"trades_beta"},
     "trades": set(),
 }
+
+# What holds for keys of training that a config need not name; naming them so must not train a model again.
+TRAINING_DEFAULTS = {**schedule.DEFAULTS, "decay_at": list(schedule.DEFAULTS["decay_at"])}
+TRAINING_DEFAULTS |= {"augment": {}, "eps_ramp": schedule.EPS_RAMP, "snapshots": "none"}
+
+SNAPSHOT_IMAGES = 2000  # of each split, on which snapshots are judged where evaluation says nothing
 
 # What is asked of a model's boundaries, by what measures need, and the keys that it depends on.
 BOUNDARIES = {"regions": ("triplets", "grid"), "distances": ("samples", "direction", "steps")}
 
 
 class Study:
-    """A valid config. ``names`` are all models in order of arrival, ``active`` those not retired.
+    """A valid config. ``names`` are all models in order of arrival, ``active`` those not retired;
+    ``attacks`` the settings of each attack by the kind of probe that it makes.
 
     made: gives the manifest at a path below the results (``tiny/dataset.json``), None if there is none. A
     dataset or checkpoint that the study has taken in need not be where the config found it any more.
@@ -53,8 +61,7 @@ class Study:
         schema.validate(config, described)
         schema.fill(config, described)
         schema.fill_choice(config["inversion"], "inversion", "mode", inversion_modes.DEFAULTS)
-        if "adversarial" in config:
-            schema.fill_choice(config["adversarial"], "adversarial", "attack", attacks.defaults())
+        self.attacks: dict[str, dict[str, Any]] = _attacks(config.get("adversarial"), described)
         for entry in config["models"]:
             schema.fill(entry, described["$defs"]["model"], deep=False)
         self._config = config
@@ -70,7 +77,7 @@ class Study:
         self.dataset: str = main.get("label") or main.get("dataset") or main["name"]
         self.others: list[str] = [each["label"] for each in others]
         self._datasets = dict(zip((self.dataset, *self.others), (main, *others), strict=True))
-        self.kinds: list[str] = probe_kinds.all_kinds(self.others, adversarial="adversarial" in config)
+        self.kinds: list[str] = probe_kinds.all_kinds(self.others, self.attacks)
         self.measures: list[ConfiguredMeasure] = [_measured(item) for item in config["measures"]]
         self.training_defaults = schema.defaults(described["$defs"]["training"]) | config["training"]
         self.imported: dict[str, dict[str, Any]] = self._imported(described)
@@ -163,11 +170,6 @@ class Study:
         return self._config.get("distillation")
 
     @property
-    def adversarial(self) -> dict[str, Any] | None:
-        """The section of that name, or None for a study without adversarial probes."""
-        return self._config.get("adversarial")
-
-    @property
     def boundaries(self) -> dict[str, dict[str, Any]]:
         """What is asked of each model's boundaries, as the study's measures need it; empty if none does."""
         section = self.section("boundaries")
@@ -183,8 +185,13 @@ class Study:
 
     @property
     def resampled_kinds(self) -> list[str]:
-        """The kinds of probe on which draws are compared: those of one value for each pair."""
-        return [kind for kind in self.kinds if kind in probe_kinds.ONE_VALUE_PER_PAIR]
+        """The kinds of probe on which draws are compared: the study's own with one value for each pair."""
+        return [
+            kind
+            for kind in self.kinds
+            if probe_kinds.origin_of(kind) in probe_kinds.ONE_VALUE_PER_PAIR
+            and not probe_kinds.other_dataset_of(kind)
+        ]
 
     @property
     def teachers(self) -> list[str]:
@@ -259,18 +266,36 @@ class Study:
         entry = self.models[name]
         return entry.get("recipe") or ("adversarial" if entry["eps"] else "standard")
 
+    def training_keys(self, name: str) -> dict[str, Any]:
+        """The keys of training that hold for a model: the study's with their defaults, then its own."""
+        return {**self.training_defaults, **self.models[name].get("training", {})}
+
     def training(self, name: str) -> dict[str, Any]:
         """Everything that decides how a model is trained, its seed aside, and nothing else."""
-        entry, recipe = self.models[name], self.recipe(name)
+        entry, recipe, keys = self.models[name], self.recipe(name), self.training_keys(name)
+        without = UNUSED[recipe] | schedule.unused_settings(keys).keys() | {"snapshots"}
         settings = {
-            **self.training_defaults,
-            **entry.get("training", {}),
+            **{key: value for key, value in keys.items() if value != TRAINING_DEFAULTS.get(key)},
             "architecture": entry["architecture"],
             "recipe": recipe,
             "eps": entry["eps"],
             "norm": entry["norm"],
         }
-        return {key: value for key, value in settings.items() if key not in UNUSED[recipe]}
+        return {key: value for key, value in settings.items() if key not in without}
+
+    def snapshots(self, name: str) -> list[int]:
+        """The epochs after which a model's weights are kept, 0 being the untrained one; often none."""
+        return snapshot_epochs(self.training_keys(name)) if name in self.of_source("train") else []
+
+    @property
+    def with_snapshots(self) -> list[str]:
+        """The models whose weights along the training are kept, in order."""
+        return [name for name in self.names if self.snapshots(name)]
+
+    @property
+    def snapshot_images(self) -> int:
+        """How many images of each split snapshots are judged on, at the most."""
+        return self.section("evaluation")["samples"] or SNAPSHOT_IMAGES
 
     def describe(self) -> list[dict[str, Any]]:
         """One row for each active model: name, architecture, robustness level and norm, and what
@@ -289,7 +314,7 @@ class Study:
         entry = self.models[name]
         own = entry.get("training", {})
         shaped = {key: own[key] for key in SHAPE if key in own} | entry.get("options", {})
-        tuned = {key: value for key, value in own.items() if key not in SHAPE}
+        tuned = {key: value for key, value in own.items() if key not in {*SHAPE, "snapshots"}}
         if entry["source"] == "train":
             recipe = self.recipe(name)
             regime = recipe if recipe == "standard" else f"{recipe} {entry['norm']} {entry['eps']:g}"
@@ -308,6 +333,27 @@ def _written(first: str, settings: Mapping[str, Any]) -> str:
     return f"{first} ({said})" if first and said else first or said
 
 
+def snapshot_epochs(training: Mapping[str, Any]) -> list[int]:
+    """The epochs that the key ``snapshots`` of these settings of a training asks for, in order."""
+    asked, last = training.get("snapshots", "none"), training["epochs"]
+    if isinstance(asked, list):
+        return asked
+    if isinstance(asked, str):
+        return list(range(last + 1)) if asked == "all" else []
+    return [*range(0, last, asked["every"]), last]
+
+
+def configured_snapshots(config: Mapping[str, Any], name: str) -> list[int]:
+    """What :meth:`Study.snapshots` says of a trained model, from a config that is known to be valid.
+
+    It looks at nothing else, so a job can ask when the dataset is where it was found no more.
+    """
+    described = json.loads(schema.SCHEMA.read_text())["$defs"]["training"]
+    (entry,) = (entry for entry in config["models"] if entry["name"] == name)
+    keys = {**schema.defaults(described), **config.get("training", {}), **entry.get("training", {})}
+    return snapshot_epochs(keys)
+
+
 def read_study(path: str | Path) -> Study:
     """The study of a YAML file; ModelkinError if it cannot be read or is wrong."""
     return Study(load_config(path))
@@ -323,6 +369,19 @@ def load_config(path: str | Path) -> dict[str, Any]:
         raise ModelkinError(f"the config {path} is not valid YAML: {' '.join(str(error).split())}.") from None
     if not isinstance(found, dict):
         raise ModelkinError(f"the config {path} must hold keys and values.")
+    return found
+
+
+def _attacks(section: dict[str, Any] | list | None, described: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The settings of each attack of the section ``adversarial``, filled, by the kind of probe it makes."""
+    listed = section if isinstance(section, list) else [section] if section is not None else []
+    found = {}
+    for entry in listed:
+        label = entry.get("label")
+        kind = probe_kinds.kind_of("adversarial", label)
+        schema.fill(entry, described["$defs"]["attack"])
+        schema.fill_choice(entry, checks.attack_section(kind), "attack", attacks.defaults())
+        found[kind] = {key: value for key, value in entry.items() if key != "label"}
     return found
 
 

@@ -37,7 +37,8 @@ def _friendly(error: jsonschema.ValidationError) -> ModelkinError:
     if error.validator == "enum":
         return unknown_name(where, error.instance, map(str, error.validator_value))
     if error.validator == "minItems":
-        return ModelkinError(f"{where} needs at least {error.validator_value} entries.")
+        least = error.validator_value
+        return ModelkinError(f"{where} needs at least {least} {'entry' if least == 1 else 'entries'}.")
     said = {
         "minimum": "at least {}",
         "exclusiveMinimum": "greater than {}",

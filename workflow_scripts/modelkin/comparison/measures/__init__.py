@@ -142,6 +142,9 @@ def settings_by_measure(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]
 def takes_artifact(name: str, manifest: str) -> bool:
     """Tell whether a measure is taken of an artifact of a study: of boundaries, or else of activations.
 
+    Of the activations on the images of an attack with a label only if it is measured there, so that another
+    attack leaves all other measures as they are.
+
     Parameters
     ----------
     name : str
@@ -153,7 +156,11 @@ def takes_artifact(name: str, manifest: str) -> bool:
     -------
     bool
     """
-    return paths.is_boundaries(manifest) == (get(name).takes in BOUNDARIES)
+    measure = get(name)
+    if paths.is_boundaries(manifest) or measure.takes in BOUNDARIES:
+        return paths.is_boundaries(manifest) and measure.takes in BOUNDARIES
+    kind = paths.kind_of(manifest)
+    return probe_kinds.attack_of(kind) is None or measure.measurable(kind)
 
 
 def compare(name: str, a: ArrayLike | torch.Tensor, b: ArrayLike | torch.Tensor, **settings: int) -> Estimate:
@@ -164,9 +171,8 @@ def compare(name: str, a: ArrayLike | torch.Tensor, b: ArrayLike | torch.Tensor,
     name : str
         One of :func:`names`.
     a, b : array_like or Tensor of shape (n, p) and (n, q)
-        Rows are the same samples in the same order; what they hold is the measure's ``takes``:
-        representations,
-        logits, saliency maps (n, c, h, w), outcomes of attacks, or values of boundaries. On any device.
+        Rows are the same samples in the same order, on any device. What they hold is the measure's ``takes``:
+        representations, logits, saliency maps (n, c, h, w), outcomes of attacks, or values of boundaries.
     **settings : int
         The measure's own, such as ``k`` of ``knn_jaccard``.
 

@@ -99,7 +99,7 @@ def _left_out(sizes: Mapping[str, int], without: set[str], activations_above: fl
     for name, size in sizes.items():
         section = paths.section(name)
         if (
-            ("checkpoints" in without and section == "models")
+            ("checkpoints" in without and section in ("models", "snapshots"))
             or ("dataset" in without and section == "dataset")
             or ("activations" in without and section == "activations" and size > activations_above * 1e6)
         ):

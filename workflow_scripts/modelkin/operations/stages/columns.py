@@ -56,6 +56,7 @@ CORRELATION = {
         for end, where in (("low", "lower"), ("high", "upper"))
     },
 }
+ATTACKED_ALIKE = ", under the PGD attack of the config's evaluation, of the model as it was then"
 RELATION = (
     "",
     "what two models differ in: initialisation, hyper-parameters, training regime or architecture",
@@ -120,6 +121,22 @@ COLUMNS: dict[str, dict[str, tuple[str, str]]] = {
             "accuracy on the images trained on, attacked ones if adversarial",
         ),
         "test_accuracy": ("share of images", "accuracy on the test split"),
+    },
+    "training_epochs": {
+        "model": ("", "model whose weights were kept along its training"),
+        "epoch": ("1", "epochs of training behind it; 0 is the untrained model"),
+        **{
+            f"{split}_{name}": (unit, f"{what} on images of the {split} split{how}")
+            for split in ("train", "test")
+            for name, unit, what, how in (
+                ("loss", "nats", "mean cross-entropy", ""),
+                ("accuracy", "share of images", "accuracy", ""),
+                ("adversarial_loss", "nats", "mean cross-entropy", ATTACKED_ALIKE),
+                ("adversarial_accuracy", "share of images", "accuracy", ATTACKED_ALIKE),
+            )
+        },
+        "train_images": ("1", "images of the train split that these are over, at equal distances"),
+        "test_images": ("1", "images of the test split that these are over, at equal distances"),
     },
     "summary": {
         **PROBE,

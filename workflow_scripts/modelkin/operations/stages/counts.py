@@ -39,11 +39,18 @@ ONE = Jobs("one", lambda study: [Subject("", study.dataset)])
 EACH_DATASET = Jobs("one for each dataset", lambda study: [Subject("", label) for label in _datasets(study)])
 EACH_MODEL = Jobs("one for each model", _each(lambda study: study.names))
 EACH_TRAINED = Jobs("one for each model that is trained here", _each(lambda study: study.of_source("train")))
+EACH_WITH_SNAPSHOTS = Jobs(
+    "one for each model whose snapshots are kept", _each(lambda study: study.with_snapshots)
+)
 EACH_TAKEN = Jobs("one for each model from elsewhere", _each(lambda study: study.taken))
 EACH_TEACHER = Jobs("one for each teacher", _each(lambda study: study.teachers))
 EACH_MODEL_AND_DATASET = Jobs(
     "one for each model and dataset",
     lambda study: [Subject(name, label) for label in _datasets(study) for name in study.names],
+)
+EACH_MODEL_AND_ATTACK = Jobs(
+    "one for each model and attack",
+    lambda study: [Subject(name, study.dataset, kind) for kind in study.attacks for name in study.names],
 )
 EACH_IMPORTED = Jobs(
     "one for each imported table", lambda study: [Subject("", study.dataset) for _ in study.imported]
@@ -108,6 +115,19 @@ def evaluation_passes(study: Study, subject: Subject) -> dict[str, Passes]:
     }
 
 
+def snapshot_passes(study: Study, subject: Subject) -> dict[str, Passes]:
+    """Of judging a model's snapshots, on training and on test images, clean and attacked by PGD."""
+    settings, counts = study.section("evaluation"), study.counts[study.dataset]
+    images = sum(min(study.snapshot_images, counts[split]) for split in ("train", "test"))
+    one = Passes(forwards=2, gradients=settings["steps"])
+    return {subject.model: one * (images * len(study.snapshots(subject.model)))}
+
+
+def no_passes(study: Study, subject: Subject) -> dict[str, Passes]:
+    """Of a stage that runs no model if all is as it should be."""
+    return {}
+
+
 def inversion_passes(study: Study, subject: Subject, share: float = 1.0) -> dict[str, Passes]:
     """Of a share of the steps of all inversions; the targets' representations, and where each image ends."""
     images, steps = study.section("probes")["inverted"], study.section("inversion")["steps"]
@@ -122,7 +142,7 @@ def expected_inversion_passes(study: Study, subject: Subject) -> dict[str, Passe
 def attack_passes(study: Study, subject: Subject) -> dict[str, Passes]:
     """Of the attack; and what the model says of each image before, after, and after rounding."""
     images = study.section("probes")["natural"]
-    forwards, gradients = attacks.passes_per_image(**study.adversarial)
+    forwards, gradients = attacks.passes_per_image(**study.attacks[subject.adversarial])
     return {subject.model: Passes(forwards=forwards + 3, gradients=gradients) * images}
 
 

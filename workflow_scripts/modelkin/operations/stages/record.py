@@ -16,10 +16,13 @@ if TYPE_CHECKING:
 
 
 class Subject(NamedTuple):
-    """What a job is about: a model ('' for none), and the label of the dataset whose images it takes."""
+    """What a job is about: a model ('' for none), the label of the dataset whose images it takes, and the kind
+    of adversarial probe that it makes or sees ('' for none).
+    """
 
     model: str
     dataset: str
+    adversarial: str = ""
 
 
 @dataclass(frozen=True)

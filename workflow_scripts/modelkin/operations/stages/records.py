@@ -13,7 +13,7 @@ READING = 50  # minutes more for reading the whole study
 TRAINED = Condition(
     "models are trained here", lambda study: bool({*study.active} & {*study.of_source("train")})
 )
-ADVERSARIAL = Condition("the config has `adversarial`", lambda study: bool(study.adversarial))
+ADVERSARIAL = Condition("the config has `adversarial`", lambda study: bool(study.attacks))
 BOUNDARIES = Condition("a measure of boundaries is asked for", lambda study: bool(study.boundaries))
 SAT = Condition(
     "the measure `sat` is asked for", lambda study: "sat" in [chosen.name for chosen in study.measures]
@@ -73,6 +73,32 @@ register(
         stored=sizes.weights_stored,
     )
 )
+SNAPSHOTS = Condition("`training` asks for `snapshots`", lambda study: bool(study.with_snapshots))
+register(
+    Stage(
+        name="snapshots",
+        version=1,
+        description="Keeps a model's weights along its training, trained once more where that left none.",
+        jobs=counts.EACH_WITH_SNAPSHOTS,
+        condition=SNAPSHOTS,
+        uses_gpu=True,
+        passes=counts.training_passes,
+        expected_passes=counts.no_passes,
+        held=sizes.training_split_held,
+        stored=sizes.snapshots_stored,
+    )
+)
+register(
+    Stage(
+        name="evaluate_snapshots",
+        version=1,
+        description="Measures losses and accuracies of a model along its training.",
+        jobs=counts.EACH_WITH_SNAPSHOTS,
+        condition=SNAPSHOTS,
+        uses_gpu=True,
+        passes=counts.snapshot_passes,
+    )
+)
 register(
     Stage(
         name="evaluate",
@@ -100,7 +126,7 @@ register(
         name="attack",
         version=2,
         description="Changes the natural probe until a model errs.",
-        jobs=counts.EACH_MODEL,
+        jobs=counts.EACH_MODEL_AND_ATTACK,
         condition=ADVERSARIAL,
         uses_gpu=True,
         passes=counts.attack_passes,
@@ -144,7 +170,7 @@ register(
     Stage(
         name="activations_adversarial",
         description="Runs all models up to one on its adversarial probe, and that one on theirs.",
-        jobs=counts.EACH_MODEL,
+        jobs=counts.EACH_MODEL_AND_ATTACK,
         condition=ADVERSARIAL,
         passes=counts.shell_passes("natural"),
         stored=sizes.shell_stored("natural"),
@@ -183,6 +209,20 @@ register(
             *described("summary", "asymmetry", "relations"),
             Table("training", COLUMNS["training"], TRAINED),
         ],
+        extra_minutes=DRAWING,
+    )
+)
+register(
+    Stage(
+        name="training_epochs",
+        version=1,
+        description="Joins what is known of models along their training.",
+        jobs=counts.ONE,
+        condition=Condition(
+            "`training` asks for `snapshots` of a model that is not retired",
+            lambda study: bool({*study.active} & {*study.with_snapshots}),
+        ),
+        tables=described("training_epochs"),
         extra_minutes=DRAWING,
     )
 )

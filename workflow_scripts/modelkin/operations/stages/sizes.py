@@ -124,6 +124,11 @@ def weights_stored(study: Study, subject: Subject, costs: Costs) -> float:
     return FLOAT * costs[subject.model].parameters
 
 
+def snapshots_stored(study: Study, subject: Subject, costs: Costs) -> float:
+    """A model's weights at each epoch that is kept."""
+    return len(study.snapshots(subject.model)) * weights_stored(study, subject, costs)
+
+
 def inverted_probe_stored(study: Study, subject: Subject, costs: Costs) -> float:
     """The images that were made for a model, at its own size."""
     return FLOAT * study.section("probes")["inverted"] * costs[subject.model].pixels
@@ -131,7 +136,10 @@ def inverted_probe_stored(study: Study, subject: Subject, costs: Costs) -> float
 
 def adversarial_probe_stored(study: Study, subject: Subject, costs: Costs) -> float:
     """The attacked images of a model, at its own size, in the type that the config chooses."""
-    images, each = study.section("probes")["natural"], PIXEL_BYTES[study.adversarial["stored"]]
+    images, each = (
+        study.section("probes")["natural"],
+        PIXEL_BYTES[study.attacks[subject.adversarial]["stored"]],
+    )
     return each * images * costs[subject.model].pixels
 
 
@@ -191,4 +199,4 @@ def reading_seconds(comparisons: ComparisonsOf) -> NumberOf:
 def transfer_seconds(study: Study, subject: Subject) -> float:
     """In which the logits of every model on every model's images are read, twice."""
     size = 2 * FLOAT * study.section("probes")["natural"] * _classes(study)
-    return len(study.names) ** 2 * size / READ
+    return len(study.attacks) * len(study.names) ** 2 * size / READ

@@ -1,10 +1,10 @@
 """The attacks: a module here is an attack, its name what the config calls it.
 
 Each has ``DEFAULTS``, the keys that the config's section may give it and their defaults, which stand nowhere
-else; ``NORMS``, the norms under which it is an attack; ``attack(norm, radius, *, seed, device, **settings)``,
-which returns an :data:`~modelkin.optimise.attacks.base.Attack`; and ``passes_per_image(**settings)``, the
-forward passes and gradients that it takes. The modules import torch when an attack is made, so that a config
-is read without it.
+else; ``THREATS``, the names of the threats (:mod:`modelkin.optimise.threats`) under which it is an attack;
+``attack(threat, radius, *, seed, device, **settings)``, which returns an
+:data:`~modelkin.optimise.attacks.base.Attack`; and ``passes_per_image(**settings)``, the forward passes and
+gradients that it takes. The modules import torch when an attack is made, so that a config is read without it.
 """
 
 from __future__ import annotations
@@ -45,13 +45,13 @@ def passes_per_image(attack: str, **settings: float) -> tuple[int, int]:
     return module.passes_per_image(**{**module.DEFAULTS, **settings})
 
 
-def check_norm(name: str, norm: str) -> None:
-    """Raise ModelkinError unless an attack is one under this norm."""
-    norms = get(name).NORMS
-    if norm not in norms:
+def check_threat(name: str, threat: str, where: str = "adversarial") -> None:
+    """Raise ModelkinError unless an attack is one under this threat; where: what the sentence begins with."""
+    own = get(name).THREATS
+    if threat not in own:
+        choices = [f"norm: {own[0]}", *(f"attack: {a}" for a in names() if threat in get(a).THREATS)]
         raise ModelkinError(
-            f"adversarial: {name} is an attack under {' or '.join(norms)}; use norm: {norms[0]} or "
-            "attack: pgd."
+            f"{where}: {name} is an attack under {' or '.join(own)}; use {' or '.join(choices)}."
         )
 
 
@@ -70,10 +70,10 @@ def from_settings(
     ----------
     attack : str
         One of :func:`names`.
-    norm : {"l2", "linf"}
-        Of the ball in which images stay.
+    norm : str
+        The threat: one of the attack's ``THREATS``, as 'l2' or 'linf', the norms of balls of pixels.
     radius : float
-        Of that ball, in units of pixels in [0, 1].
+        How large changes may be, in the threat's units: of 'l2' and 'linf', pixels in [0, 1].
     seed : int
         Of whatever the attack draws.
     device : torch.device or str
@@ -84,8 +84,8 @@ def from_settings(
     Raises
     ------
     ModelkinError
-        If there is no such attack, or it is none under this norm.
+        If there is no such attack, or it is none under this threat.
     """
-    check_norm(attack, norm)
+    check_threat(attack, norm)
     module = get(attack)
     return module.attack(norm, radius, seed=seed, device=device, **{**module.DEFAULTS, **settings})

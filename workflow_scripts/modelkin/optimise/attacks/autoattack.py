@@ -15,16 +15,16 @@ else:
     torch = lazy.module("torch")
 
 DEFAULTS: dict[str, float] = {}
-NORMS = ("l2", "linf")
+THREATS = ("l2", "linf")
 ROBUST_GRADIENTS = 3000  # about, for an image that stays robust; others take fewer
 UNTARGETED = ["apgd-ce", "fab", "square"]
 
 
-def attack(norm: str, radius: float, *, seed: int, device) -> Attack:
+def attack(threat: str, radius: float, *, seed: int, device) -> Attack:
     """AutoAttack of :func:`run_autoattack`."""
     from modelkin.optimise.attacks.base import fitted_to_memory
 
-    return fitted_to_memory(functools.partial(run_autoattack, norm=norm, radius=radius, seed=seed % 2**32))
+    return fitted_to_memory(functools.partial(run_autoattack, norm=threat, radius=radius, seed=seed % 2**32))
 
 
 def passes_per_image(**_) -> tuple[int, int]:

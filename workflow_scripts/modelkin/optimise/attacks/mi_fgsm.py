@@ -16,11 +16,11 @@ else:
     torch = lazy.module("torch")
 
 DEFAULTS = {"steps": 10, "step_size": 0.1, "momentum": 1.0, "starts": 0}
-NORMS = ("linf",)
+THREATS = ("linf",)
 
 
 def attack(
-    norm: str,
+    threat: str,
     radius: float,
     *,
     seed: int,

@@ -16,18 +16,18 @@ else:
     torch = lazy.module("torch")
 
 DEFAULTS = {"steps": 50, "step_size": 0.1, "starts": 0}
-NORMS = ("l2", "linf")
+THREATS = ("l2", "linf")
 
 
 def attack(
-    norm: str, radius: float, *, seed: int, device, steps: int, step_size: float, starts: int
+    threat: str, radius: float, *, seed: int, device, steps: int, step_size: float, starts: int
 ) -> Attack:
     """PGD from the image itself, or from so many random starts; step_size in units of the radius."""
     from modelkin.optimise.attacks.base import untargeted
 
     return functools.partial(
         untargeted,
-        attack=pgd_descent(norm, radius, int(steps), step_size * radius),
+        attack=pgd_descent(threat, radius, int(steps), step_size * radius),
         starts=int(starts),
         generator=torch.Generator(device).manual_seed(seed),
     )

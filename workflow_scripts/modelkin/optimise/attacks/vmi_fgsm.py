@@ -15,11 +15,11 @@ else:
     torch = lazy.module("torch")
 
 DEFAULTS = {"steps": 10, "step_size": 0.1, "momentum": 1.0, "neighbours": 5, "neighbourhood": 1.5}
-NORMS = ("linf",)
+THREATS = ("linf",)
 
 
 def attack(
-    norm: str, radius: float, *, seed: int, device, steps: int, step_size: float, **settings: float
+    threat: str, radius: float, *, seed: int, device, steps: int, step_size: float, **settings: float
 ) -> Attack:
     """VMI-FGSM of :func:`run_vmi_fgsm`; step_size in units of the radius."""
     from modelkin.optimise.attacks.base import fitted_to_memory
