@@ -2,7 +2,8 @@
 # make test   environment, installation, tests
 # make test-unit   those that start no Snakemake and are not slow, in less than three minutes
 # make bench  speed against peers and limits, in some minutes on an otherwise idle machine
-# make lint   formatting and lint, as the tests of a change begin
+# make lint   formatting, lint, types, docstrings and the floors of the package, as the tests of a change begin
+# make docs   the picture of the package, drawn from its imports
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
@@ -11,7 +12,14 @@ CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 GPUS ?= $(shell nvidia-smi --list-gpus 2>/dev/null | wc -l)
 REPORT := results/digits/report.html
 
-.PHONY: run install test test-unit lint bench clean-env
+# Where notebooks begin: docstrings are held to numpydoc's form.
+DOCUMENTED := $(addprefix workflow_scripts/modelkin/, \
+	analysis/clusters.py analysis/component_importance.py analysis/ensembles.py \
+	comparison/measures/__init__.py comparison/measures/base.py data/images.py data/probes.py \
+	networks/building.py networks/classifier.py optimise/descent.py optimise/inversion.py \
+	store/arrays.py store/frames.py)
+
+.PHONY: run install test test-unit lint docs bench clean-env
 
 run: install
 	$(BIN)/snakemake --cores $(CORES) $(if $(filter-out 0,$(GPUS)),--resources gpu=$(GPUS))
@@ -21,9 +29,10 @@ run: install
 install: $(STAMP)
 
 # The stamp is written last, so an interrupted installation is done again.
-$(STAMP): pyproject.toml
+$(STAMP): pyproject.toml envs/constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		--constraint envs/constraints.txt --editable '.[dev]'
 	touch $(STAMP)
 
 test: install
@@ -35,8 +44,15 @@ test-unit: install
 lint: install
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/numpydoc lint $(DOCUMENTED)
 	$(BIN)/snakefmt --check Snakefile rules
 	$(BIN)/snakemake --lint
+
+# The picture in docs/architecture.md.
+docs: install
+	$(BIN)/python docs/draw_architecture.py
 
 # torchattacks pins an old requests, which the attacks do not need.
 bench: install

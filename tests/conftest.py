@@ -16,6 +16,7 @@ from filelock import FileLock
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 ROOT = Path(__file__).parents[1]
+os.environ.setdefault("MODELKIN_SNAKEFILE", str(ROOT / "Snakefile"))  # tests unpack elsewhere
 TINY = {
     "study": "tiny",
     "device": "cpu",

@@ -53,7 +53,7 @@ def unpacked(packed, tmp_path_factory):
 
 def unpack(file, folder) -> StudyFolder:
     done = subprocess.run(
-        [sys.executable, "-m", "modelkin.operations.bundle", "unpack", str(file)],
+        [sys.executable, "-m", "modelkin", "unpack", str(file)],
         cwd=folder,
         capture_output=True,
         text=True,

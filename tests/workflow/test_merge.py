@@ -47,7 +47,7 @@ def halves(finished, tmp_path_factory):
 def merged(halves, folder) -> StudyFolder:
     first, second = (str(study.folder / "study.yaml") for study in halves)
     done = subprocess.run(
-        [sys.executable, "-m", "modelkin.operations.bundle", "merge", first, second, "--study", "both"],
+        [sys.executable, "-m", "modelkin", "merge", first, second, "--study", "both"],
         cwd=folder,
         capture_output=True,
         text=True,

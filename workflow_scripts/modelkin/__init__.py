@@ -4,11 +4,44 @@ What a notebook needs is here by name; everything else stands in the modules. No
 before it is used.
 """
 
+from typing import TYPE_CHECKING
+
 import lazy_loader
 
-__version__ = "0.1.0"
+if TYPE_CHECKING:  # for tools, which do not see what is imported later; a test compares the two
+    from modelkin import analysis, comparison, data, networks, optimise, store, training
+    from modelkin.analysis.clusters import affinity, spectral
+    from modelkin.comparison.measures import compare
+    from modelkin.data.images import Images, load_images
+    from modelkin.errors import ModelkinError
+    from modelkin.networks.building import from_source
+    from modelkin.networks.weights import load_model
+    from modelkin.optimise.inversion import invert
+    from modelkin.store.arrays import open_dataset
 
-__getattr__, __dir__, __all__ = lazy_loader.attach(
+__version__ = "0.2.0.dev0"
+
+__all__ = [
+    "Images",
+    "ModelkinError",
+    "affinity",
+    "analysis",
+    "compare",
+    "comparison",
+    "data",
+    "from_source",
+    "invert",
+    "load_images",
+    "load_model",
+    "networks",
+    "open_dataset",
+    "optimise",
+    "spectral",
+    "store",
+    "training",
+]
+
+__getattr__, __dir__, _ = lazy_loader.attach(
     __name__,
     submodules=["analysis", "comparison", "data", "networks", "optimise", "store", "training"],
     submod_attrs={

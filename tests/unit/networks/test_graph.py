@@ -9,12 +9,12 @@ import pytest
 import torch
 import torchvision
 from agreement import agree, made, split_points_are_cut_points
-from modelkin.architectures import build, custom, names
 from scipy.ndimage import gaussian_filter
 from torch import nn
 from torch.nn import functional
 
 from modelkin.errors import ModelkinError
+from modelkin.networks.architectures import build, custom, names
 from modelkin.networks.exporting import called
 from modelkin.networks.graph import CutPoint, Graph
 

@@ -18,8 +18,20 @@ from modelkin.errors import ModelkinError, unknown_name
 
 @dataclass(frozen=True)
 class Clustering:
-    """labels (M,) numbered in order of appearance; the number of clusters K; eigenvalues (M,) of the
-    Laplacian, rising; features (M, K) that k-means saw; embedding (M, 2) for a plot.
+    """A spectral clustering of M models.
+
+    Attributes
+    ----------
+    labels : ndarray of int, shape (M,)
+        Numbered in order of appearance.
+    clusters : int
+        Their number K.
+    eigenvalues : ndarray of shape (M,)
+        Of the Laplacian, rising.
+    features : ndarray of shape (M, K)
+        The rows that k-means saw.
+    embedding : ndarray of shape (M, 2)
+        Coordinates for a plot.
     """
 
     labels: np.ndarray
@@ -31,10 +43,16 @@ class Clustering:
 
 @dataclass(frozen=True)
 class Stability:
-    """Adjusted Rand indices (mean, sd) of reclusterings against the whole: of random subsets of the
-    models, and of matrices with the measure's own noise (NaN if a standard error is). together (M, M):
-    the share of the subsets that held both models in which they fell into one cluster (NaN if none
-    held both).
+    """How far a clustering survives other models and images, by adjusted Rand indices against the whole.
+
+    Attributes
+    ----------
+    ari_models_mean, ari_models_sd : float
+        Over random subsets of the models.
+    ari_samples_mean, ari_samples_sd : float
+        Over matrices with the measure's own noise; NaN if a standard error is.
+    together : ndarray of shape (M, M)
+        Share of the subsets with both models in which they are in one cluster; NaN if none holds both.
     """
 
     ari_models_mean: float
@@ -45,11 +63,26 @@ class Stability:
 
 
 def similarity_matrix(table: pd.DataFrame, models: list[str], column: str = "value") -> np.ndarray:
-    """(M, M): one measure on one kind of probe, symmetric; the mean of the two directions there are.
+    """Make a symmetric matrix of one measure on one kind of probe, the mean of the two directions there are.
 
-    A pair whose rows are all NaN is NaN, as standard errors can be. For standard errors the mean is
-    an upper bound of that of the mean value. Raises ModelkinError if a pair has no row, or if the
-    table is of several measures or kinds.
+    Parameters
+    ----------
+    table : DataFrame
+        Rows of the similarity table: model_a, model_b and ``column``.
+    models : list of str
+        In the order of the matrix.
+    column : str
+        "value" or "stderr"; for the latter the mean is an upper bound of that of the mean value.
+
+    Returns
+    -------
+    ndarray of shape (M, M)
+        NaN for pairs all of whose rows are.
+
+    Raises
+    ------
+    ModelkinError
+        If a pair has no row, or the table is of several measures or kinds.
     """
     for key in ("measure", "kind"):
         if key in table and len(set(table[key])) > 1:
@@ -68,11 +101,26 @@ def similarity_matrix(table: pd.DataFrame, models: list[str], column: str = "val
 
 
 def affinity(matrix: np.ndarray, direction: str) -> np.ndarray:
-    """(M, M) non-negative weights with a zero diagonal, as Ng, Jordan and Weiss (2001, step 1) ask.
+    """Turn similarities or distances into the non-negative weights that spectral clustering takes.
 
-    direction: 'similarity' or 'distance'. Similarities below 0 count as 0; a distance d becomes
-    exp(-d / median d off the diagonal), and if that median is 0, 1 for equal models and 0 for others.
-    Raises ModelkinError for NaN or infinite values.
+    As in Ng, Jordan and Weiss (2001), step 1. Similarities below 0 count as 0; a distance d becomes exp(-d /
+    m), m being the
+    median distance of different models; if that is 0, equal models have weight 1 and others 0.
+
+    Parameters
+    ----------
+    matrix : array_like of shape (M, M)
+    direction : {"similarity", "distance"}
+
+    Returns
+    -------
+    ndarray of shape (M, M)
+        Symmetric, with a zero diagonal.
+
+    Raises
+    ------
+    ModelkinError
+        If the matrix is not square, or holds NaN or infinite values.
     """
     matrix = np.asarray(matrix, dtype=float)
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
@@ -97,19 +145,42 @@ def affinity(matrix: np.ndarray, direction: str) -> np.ndarray:
 def spectral(
     affinity: np.ndarray, clusters: int | None = None, seed: int = 0, laplacian: str = "normalised"
 ) -> Clustering:
-    """Spectral clustering of an affinity (M, M), M >= 2, by k-means of K eigenvectors of a Laplacian.
+    """Cluster models by k-means of K eigenvectors of the Laplacian of their affinities.
 
-    laplacian: 'normalised' (Ng, Jordan and Weiss 2001): the rows of the K eigenvectors of
-    I - D^-1/2 A D^-1/2 with the smallest eigenvalues, scaled to unit length. 'unnormalised': those of D - A
-    with the smallest eigenvalues, as they are. hwang2024, Section 4.1, cites the former and writes of D - A
-    and its largest eigenvectors, which tell apart the models of the highest degrees and no clusters; it is
-    the smallest ones of D - A that do what it describes.
+    A model like no other is a part of its own (eigenvalue 0, as in Chung 1997, Section 1.2) and stands at the
+    origin of the
+    embedding. If more than K parts have no affinity between them, which of them share a cluster is arbitrary.
 
-    clusters: K, from 2 to M; None: the K at which the next eigenvalue is furthest away, from 2 to
-    max(2, M // 2), the smallest if tied. A model like no other is a part of its own (eigenvalue 0,
-    as in Chung 1997, Section 1.2) and stands at the origin of the embedding. If more than K parts
-    have no affinity between them, which of them share a cluster is arbitrary.
+    Parameters
+    ----------
+    affinity : ndarray of shape (M, M), M >= 2
+        Of :func:`affinity`.
+    clusters : int, optional
+        K, from 2 to M. By default the one after which the next eigenvalue is furthest away, from 2 to
+        max(2, M // 2), the smallest if tied.
+    seed : int
+        Of k-means.
+    laplacian : {"normalised", "unnormalised"}
+        Normalised (Ng, Jordan and Weiss 2001): rows of the eigenvectors of I - D^-1/2 A D^-1/2 with the
+        smallest eigenvalues,
+        scaled to unit length. Unnormalised: those of D - A, as they are. hwang2024, Section 4.1, cites the
+        former and
+        writes of D - A and its largest eigenvectors, which tell apart the models of the highest degrees and
+        no
+        clusters; it is the smallest ones of D - A that do what it describes.
 
+    Returns
+    -------
+    Clustering
+
+    Raises
+    ------
+    ModelkinError
+        If there are fewer than two models, K is out of range, or the affinities are no symmetric finite
+        weights.
+
+    Examples
+    --------
     >>> spectral(np.kron(np.eye(2), np.ones((3, 3)) - np.eye(3)), clusters=2).labels.tolist()
     [0, 0, 0, 1, 1, 1]
     """
@@ -134,11 +205,20 @@ def spectral(
 
 
 def t_sne(matrix: np.ndarray, direction: str, seed: int = 0) -> np.ndarray:
-    """(M, 2): t-SNE (van der Maaten and Hinton 2008) of the models, M >= 2, as in hwang2024's Fig. 1.
+    """Place models in the plane by t-SNE (van der Maaten and Hinton 2008), as in hwang2024's Fig. 1.
 
-    matrix (M, M) of similarities, whose distances are how far they are below the highest of them, or of
-    distances. The perplexity is 30, for few models a third of the others. Distances between far-off points
-    mean nothing.
+    Distances between far-off points mean nothing. The perplexity is 30, for few models a third of the others.
+
+    Parameters
+    ----------
+    matrix : ndarray of shape (M, M), M >= 2
+        Similarities, whose distances are how far they are below the highest of them, or distances.
+    direction : {"similarity", "distance"}
+    seed : int
+
+    Returns
+    -------
+    ndarray of shape (M, 2)
     """
     distances = matrix if direction == "distance" else matrix.max() - matrix
     distances = np.clip((distances + distances.T) / 2, 0, None)
@@ -160,12 +240,28 @@ def stability(
     share: float = 0.8,
     laplacian: str = "normalised",
 ) -> Stability:
-    """How far a clustering into K clusters survives other models and other images.
+    """Measure how far a clustering into K clusters survives other models and other images.
 
-    matrix, stderr: (M, M) of one measure. Each repeat draws ``share`` of the models (at least K,
-    and 2) and clusters them anew; and clusters all models again after adding normal noise of the
-    measure's standard error over images to every pair, independently. A subset that is all models
-    (as of two) cannot disagree, so ari_models_mean is 1.
+    Each repeat clusters a random subset of the models anew; and all models after adding normal noise of the
+    measure's
+    standard error to every pair, independently. A subset that is all models cannot disagree.
+
+    Parameters
+    ----------
+    matrix, stderr : ndarray of shape (M, M)
+        Of one measure.
+    direction : {"similarity", "distance"}
+    clusters : int
+        K.
+    seed : int
+    repeats : int
+    share : float
+        Of the models in each subset, of which there are at least K and 2.
+    laplacian : {"normalised", "unnormalised"}
+
+    Returns
+    -------
+    Stability
     """
     rng = np.random.default_rng(seed)
     models = len(matrix)
@@ -246,14 +342,35 @@ def cluster_tables(
     share: float,
     seed: int,
 ) -> dict[str, pd.DataFrame]:
-    """Tables clusters (a row per model), cluster_stability, spectra (a row per eigenvalue) and
-    spectral_features (a row per model and eigenvector that k-means saw).
+    """Cluster the models by every measure on every kind of probe.
 
-    number: of clusters, or 'eigengap'. ari_architecture and ari_level say how far the clusters are
-    those of the architectures or of the robustness levels (adjusted Rand index); ari_other_laplacian,
-    how far those by the other Laplacian.
+    Parameters
+    ----------
+    similarity : DataFrame
+        The similarity table.
+    models : DataFrame
+        Columns name, architecture and eps, in the order of the study.
+    directions : mapping of str to str
+        "similarity" or "distance" by measure.
+    number : int or "eigengap"
+        Of clusters.
+    laplacian : {"normalised", "unnormalised"}
+    repeats : int
+    share : float
+        As in :func:`stability`.
+    seed : int
+
+    Returns
+    -------
+    dict of DataFrame
+        clusters (a row for each model), cluster_stability, spectra (a row for each eigenvalue) and
+        spectral_features (a row for
+        each model and eigenvector). ari_architecture and ari_level say how far the clusters are those of the
+        architectures or
+        of the robustness levels (adjusted Rand index); ari_other_laplacian, how far those by the other
+        Laplacian.
     """
-    wanted = None if number == "eigengap" else number
+    wanted = None if number == "eigengap" else int(number)
     names_of_tables = ("clusters", "cluster_stability", "spectra", "spectral_features")
     made: dict[str, list] = {table: [] for table in names_of_tables}
     other = {"normalised": "unnormalised", "unnormalised": "normalised"}[laplacian]

@@ -17,9 +17,18 @@ FEWEST = 6  # pairs to fit anything to: those of four models
 
 
 def differences(components: pd.DataFrame, pairs: pd.DataFrame) -> np.ndarray:
-    """(pairs, components) of 0 and 1: where two models differ (hwang2024's Hamming distance, one by one).
+    """Tell in which components the two models of each pair differ (hwang2024's Hamming distance, one by one).
 
-    pairs: model_a and model_b.
+    Parameters
+    ----------
+    components : DataFrame
+        A row for each model: model, and a word in each other column.
+    pairs : DataFrame
+        model_a and model_b.
+
+    Returns
+    -------
+    ndarray of 0 and 1, shape (pairs, components)
     """
     table = components.set_index("model")
     a, b = (table.loc[pairs[side]].to_numpy() for side in ("model_a", "model_b"))
@@ -29,17 +38,33 @@ def differences(components: pd.DataFrame, pairs: pd.DataFrame) -> np.ndarray:
 def importance(
     components: pd.DataFrame, pairs: pd.DataFrame, *, repeats: int = 10, seed: int = 0
 ) -> tuple[pd.DataFrame, dict[str, float]]:
-    """How much each component's difference says of similarity (hwang2024, Section 4.1 and Fig. 3).
+    """Fit similarity by differences in components, and find which matter (hwang2024, Section 4.1, Fig. 3).
 
-    pairs: model_a, model_b, value, for two different models each. Gradient boosting (Friedman 2001) from
-    :func:`differences` to values; the importance of a component is by how much R2 falls when its column is
-    permuted (Breiman 2001): columns component, importance (mean over ``repeats``), importance_sd, varies
-    (whether any two models differ in it). Components that go together share their importance.
+    Gradient boosting (Friedman 2001) goes from :func:`differences` to similarities. The importance of a
+    component is by how much
+    R2 falls when its column is permuted (Breiman 2001); components that always go together share theirs.
+    Importances say little where r2_new_models is not above 0.
 
-    The scores: r2_fitted, of the pairs that it was fitted to; r2_new_models, of pairs with a model that the
-    regressor never saw (groups of models left out one after the other, predictions pooled), NaN for fewer
-    than five models; pairs and models. Importance says little where r2_new_models is not above 0. All are
-    NaN for fewer than six pairs, and for pairs that are all alike.
+    Parameters
+    ----------
+    components : DataFrame
+        A row for each model: model, and a word in each other column.
+    pairs : DataFrame
+        model_a, model_b and value, of two different models each.
+    repeats : int
+        Permutations of each column.
+    seed : int
+
+    Returns
+    -------
+    table : DataFrame
+        Columns component, importance, importance_sd (over permutations), varies (whether any two models
+        differ in it).
+    scores : dict of float
+        r2_fitted, on the pairs that it was fitted to; r2_new_models, on pairs with a model that was left out,
+        NaN for
+        fewer than five models; pairs; models. All are NaN for fewer than six pairs, and for pairs that are
+        all alike.
     """
     from sklearn.ensemble import GradientBoostingRegressor  # slow to import
     from sklearn.inspection import permutation_importance
@@ -91,11 +116,25 @@ def _of_new_models(features: np.ndarray, pairs: pd.DataFrame, seed: int, folds: 
 
 
 def keywords(components: pd.DataFrame, clusters: np.ndarray, top: int = 5) -> pd.DataFrame:
-    """The components that stand for each cluster (hwang2024, Table 1): cluster, rank, keyword, weight.
+    """Find the components that stand for each cluster, by TF-IDF (hwang2024, Table 1).
 
-    clusters: (M,) of the models in order. Each architecture is a document whose words are its components;
-    the weight of a keyword is the mean of TF-IDF over the cluster's models, with TF 1 / number of components
-    and IDF ln(models / models that have it). Words that all models have are no keywords.
+    Each architecture is a document whose words are its components. The weight of a word is the mean over a
+    cluster's models of
+    1 / number of components (TF) times ln(models / models that have it) (IDF), so what all models have is no
+    keyword.
+
+    Parameters
+    ----------
+    components : DataFrame
+        A row for each of M models: model, and a word in each other column.
+    clusters : ndarray of int, shape (M,)
+    top : int
+        Keywords of each cluster, at most.
+
+    Returns
+    -------
+    DataFrame
+        Columns cluster, rank, keyword and weight.
     """
     names = [name for name in components if name != "model"]
     words = pd.DataFrame({name: f"{name.replace('_', ' ')}: " + components[name] for name in names})
@@ -118,10 +157,23 @@ def keywords(components: pd.DataFrame, clusters: np.ndarray, top: int = 5) -> pd
 def component_tables(
     table: pd.DataFrame, similarity: pd.DataFrame, clusters: pd.DataFrame, *, seed: int
 ) -> dict[str, pd.DataFrame]:
-    """Tables component_importance, component_scores and component_keywords, per measure and kind.
+    """Relate components to similarity and to clusters, for every measure on every kind of probe.
 
-    table: the components of the models in order; those that are not in it, and in a measure's those that it
-    does not know, are left out. clusters: the table of that name.
+    Parameters
+    ----------
+    table : DataFrame
+        The components of the models in order. Those that are not in it, and in a measure's those that the
+        measure does not know, are left out.
+    similarity : DataFrame
+        The similarity table.
+    clusters : DataFrame
+        The table of that name (see :func:`modelkin.analysis.clusters.cluster_tables`).
+    seed : int
+
+    Returns
+    -------
+    dict of DataFrame
+        component_importance, component_scores and component_keywords.
     """
     similarity = similarity[similarity[["model_a", "model_b"]].isin(set(table["model"])).all(axis=1)]
     values = tables.both_directions(similarity)

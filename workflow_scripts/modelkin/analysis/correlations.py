@@ -83,7 +83,7 @@ def _intervals(
     a, b = places.reshape(-1, 2).T
     counts = rng.multinomial(len(models), np.full(len(models), 1 / len(models)), resamples)
     weights = (counts[:, a] * counts[:, b]).astype(float)
-    ends = []
+    ends: list[float] = []
     for u, v in ((x, y), (stats.rankdata(x), stats.rankdata(y))):
         found = _weighted_correlation(u, v, weights)
         # A resample of very few models may have nothing to correlate.

@@ -19,17 +19,38 @@ EVALUATED = ("error", "mean_member_error", "error_reduction_rate", "all_wrong")
 
 
 def ensemble_error(logits: np.ndarray, labels: np.ndarray) -> float:
-    """Top-1 error from 0 to 1 of logits (n, C), given labels (n,); of tied classes the first counts."""
+    """Take the top-1 error of logits.
+
+    Parameters
+    ----------
+    logits : ndarray of shape (n, C)
+    labels : ndarray of int, shape (n,)
+
+    Returns
+    -------
+    float
+        From 0 to 1; of tied classes the first counts.
+    """
     return float((np.argmax(logits, axis=1) != labels).mean())
 
 
 def evaluate_ensemble(members: Sequence[np.ndarray], labels: np.ndarray) -> dict[str, float]:
-    """Of one ensemble: error, mean_member_error, error_reduction_rate and all_wrong.
+    """Evaluate an ensemble that averages the logits of its members.
 
-    members: logits (n, C) of each; labels (n,). The error reduction rate is 1 - error of the
-    ensemble / mean error of its members (hwang2024, Section 5.1), NaN if no member errs, below 0 if
-    the ensemble is worse than its mean member. all_wrong: share of the images that every member
-    gets wrong (hwang2024, Fig. 7c).
+    Parameters
+    ----------
+    members : sequence of ndarray of shape (n, C)
+        Logits of each.
+    labels : ndarray of int, shape (n,)
+
+    Returns
+    -------
+    dict of float
+        error; mean_member_error; error_reduction_rate, 1 - error / mean_member_error (hwang2024, Section
+        5.1), NaN if no
+        member errs and below 0 if the ensemble is worse than its mean member; all_wrong, the share of the
+        images that
+        every member gets wrong (hwang2024, Fig. 7c).
     """
     stack = np.stack(members).astype(np.float64)
     wrong = stack.argmax(2) != labels
@@ -43,8 +64,23 @@ def evaluate_ensemble(members: Sequence[np.ndarray], labels: np.ndarray) -> dict
 
 
 def pair_ensembles(logits: Mapping[str, np.ndarray], labels: np.ndarray) -> pd.DataFrame:
-    """A row for every two different models: model_a, model_b, error_a, error_b and what
-    :func:`evaluate_ensemble` returns.
+    """Evaluate the ensemble of every two different models.
+
+    Parameters
+    ----------
+    logits : mapping of str to ndarray of shape (n, C)
+        Of the members by their models' names, on the same images.
+    labels : ndarray of int, shape (n,)
+
+    Returns
+    -------
+    DataFrame
+        Columns model_a, model_b, error_a, error_b, and those of :func:`evaluate_ensemble`.
+
+    Raises
+    ------
+    ModelkinError
+        If logits are not finite, or differ in images or classes.
     """
     _checked(logits, labels, [2])
     alone = {name: ensemble_error(values, labels) for name, values in logits.items()}
@@ -69,12 +105,36 @@ def cluster_ensembles(
     draws: int,
     rng: np.random.Generator,
 ) -> pd.DataFrame:
-    """Ensembles of N models that come from k clusters, for every k up to N (hwang2024, Fig. 7 and 8).
+    """Evaluate random ensembles of N models from k clusters, for every k up to N (hwang2024, Fig. 7 and 8).
 
-    clusters: the cluster (M,) of each model, the same for every k. Each draw takes k of the clusters
-    that together have N models, one model from each of these, and the others from anywhere in them.
-    Columns members (N), clusters (k), draw, and what :func:`evaluate_ensemble` returns; the k for which no
-    clusters have enough models are left out.
+    Each draw takes k of the clusters that together have N models, one model from each of these, and the
+    others
+    from anywhere in them.
+
+    Parameters
+    ----------
+    logits : mapping of str to ndarray of shape (n, C)
+        Of the members by their models' names, on the same images.
+    labels : ndarray of int, shape (n,)
+    clusters : ndarray of int, shape (M,)
+        The cluster of each model, the same for every k.
+    sizes : sequence of int
+        Every N.
+    draws : int
+        For each N and k.
+    rng : Generator
+
+    Returns
+    -------
+    DataFrame
+        Columns members (N), clusters (k), draw, and those of :func:`evaluate_ensemble`. A k for which no
+        clusters
+        have enough models is left out.
+
+    Raises
+    ------
+    ModelkinError
+        If sizes are impossible, or logits and clusters are of different models, images or classes.
     """
     _checked(logits, labels, sizes)
     if np.shape(clusters) != (len(logits),):
@@ -100,16 +160,42 @@ def chosen_ensembles(
     rng: np.random.Generator,
     directions: Mapping[str, str],
 ) -> pd.DataFrame:
-    """The most diverse set of N models by each measure, against random sets of N (hwang2024, Table 3).
+    """Compare the most diverse ensemble of N models by each measure with random ones (hwang2024, Table 3).
 
-    Most diverse: the lowest mean similarity (highest mean distance) over its pairs; all sets are
-    tried if there are at most 20,000, else the set grows greedily from the most diverse pair. Models for
-    which a measure is undefined with others are in none of its sets, be they chosen or random; there is no
-    row where too few are left. directions: 'similarity' or 'distance' by measure. Columns kind, measure,
-    members (N), models (joined by commas), its error and error_reduction_rate, mean and sd of both over the
-    random sets (the same ones for all measures of the same models; random_err_*: error reduction rate),
-    better_than_random: share of the random sets with a higher error of the ensemble; left_out (joined by
-    commas). Raises ModelkinError if a pair is missing.
+    The most diverse has the lowest mean similarity (highest mean distance) over its pairs. All sets are tried
+    if there are
+    at most 20,000, else the set grows greedily from the most diverse pair. Models for which a measure is
+    undefined with
+    others are in none of its sets, chosen or random; there is no row where too few are left.
+
+    Parameters
+    ----------
+    logits : mapping of str to ndarray of shape (n, C)
+        Of the members by their models' names, on the same images.
+    labels : ndarray of int, shape (n,)
+    similarity : DataFrame
+        The similarity table.
+    sizes : sequence of int
+        Every N.
+    draws : int
+        Random sets for each N, the same ones for all measures of the same models.
+    rng : Generator
+    directions : mapping of str to str
+        "similarity" or "distance" by measure.
+
+    Returns
+    -------
+    DataFrame
+        Columns kind, measure, members (N), models (joined by commas), error, error_reduction_rate, mean and
+        sd of both over
+        the random sets (random_error_*, random_err_*), better_than_random (share of the random sets with a
+        higher error),
+        left_out (joined by commas).
+
+    Raises
+    ------
+    ModelkinError
+        If a pair is missing from the table, or logits do not fit together.
     """
     _checked(logits, labels, sizes)
     squares = {}
@@ -164,21 +250,45 @@ def best_ensembles(
     rng: np.random.Generator,
     splits: int = 200,
 ) -> pd.DataFrame:
-    """For each size the ensemble with the lowest error, and what can be expected of choosing it so.
+    """Find the ensemble with the lowest error of each size, and what to expect of choosing it so.
 
-    All sets are tried if there are at most 20,000; else those that add a model to one of the ten best that
-    are smaller. The lowest of many errors is too low by luck, so the gain is that of sets (and of single
-    models) chosen on a random half of the images and looked at on the other: its mean and the range of
-    95 % of the splits. Columns members, models (joined by commas), error and single (the best model alone)
-    with single_error, all on all images; gain, gain_low, gain_high; chosen_again: share of the splits
-    that choose the same set; n (images).
+    The lowest of many errors is too low by luck, so the gain is that of sets (and of single models) chosen on
+    a random half
+    of the images and looked at on the other. All sets are tried if there are at most 20,000; else those that
+    add a model
+    to one of the ten best that are smaller.
+
+    Parameters
+    ----------
+    logits : mapping of str to ndarray of shape (n, C)
+        Of the members by their models' names, on the same images.
+    labels : ndarray of int, shape (n,)
+    sizes : sequence of int
+    rng : Generator
+    splits : int
+        Random halves.
+
+    Returns
+    -------
+    DataFrame
+        Columns members, models (joined by commas) and error; single (the best model alone) and single_error;
+        gain (mean over
+        splits) with the range of 95 % of them, gain_low and gain_high; chosen_again, the share of the splits
+        that choose
+        the same set; n (images).
+
+    Raises
+    ------
+    ModelkinError
+        If sizes are impossible, or logits do not fit together.
     """
     _checked(logits, labels, sizes)
     names = list(logits)
     halves = [rng.permutation(len(labels)) < len(labels) // 2 for _ in range(splits)]
     stack = list(logits.values())
     alone = np.stack([values.argmax(1) != labels for values in stack])
-    sets, wrong = [(i,) for i in range(len(names))], alone
+    sets: list[tuple[int, ...]] = [(i,) for i in range(len(names))]
+    wrong = alone
     rows = []
     for size in range(2, max(sizes) + 1):
         sets = _candidates(len(names), size, sets, wrong)
@@ -223,7 +333,20 @@ def _candidates(models: int, size: int, smaller: list[tuple[int, ...]], wrong: n
 
 
 def most_diverse(closeness: np.ndarray, size: int) -> tuple[int, ...]:
-    """The ``size`` models with the lowest mean closeness (M, M) over their pairs; the first if tied."""
+    """Choose the models with the lowest mean closeness over their pairs.
+
+    Parameters
+    ----------
+    closeness : ndarray of shape (M, M)
+        Symmetric; higher is more alike.
+    size : int
+        How many.
+
+    Returns
+    -------
+    tuple of int
+        Their places; the first such set if several are tied.
+    """
     models = len(closeness)
     if math.comb(models, size) <= EXHAUSTIVE:
         sets = np.array(list(itertools.combinations(range(models), size)))

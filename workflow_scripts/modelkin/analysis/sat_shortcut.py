@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -25,7 +26,13 @@ def shortcut_pairs(
     rows = []
     for new, other in ((a, b) for a in right for b in right if a != b):
         both = right[new] & right[other]
-        row = {"model_a": new, "model_b": other, "shortcut": np.nan, "full": np.nan, "n": int(both.sum())}
+        row: dict[str, Any] = {
+            "model_a": new,
+            "model_b": other,
+            "shortcut": np.nan,
+            "full": np.nan,
+            "n": int(both.sum()),
+        }
         if both.any():
             share = torch.tensor(fooled[new, other][both].mean())
             row["shortcut"] = float(sat.score(share))
@@ -34,7 +41,9 @@ def shortcut_pairs(
     return pd.DataFrame(rows)
 
 
-def _full(right, fooled, a: str, b: str) -> float:
+def _full(
+    right: Mapping[str, np.ndarray], fooled: Mapping[tuple[str, str], np.ndarray], a: str, b: str
+) -> float:
     """The measure itself, of the outcomes as the similarity stage has them."""
     outcomes = (
         torch.from_numpy(np.stack([right[x], fooled[y, x]], axis=1).astype(np.float32))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from torch.nn.functional import cross_entropy
 from modelkin.batching import MemoryFittingBatches, batch_rows
 from modelkin.data.images import Images
 from modelkin.errors import ModelkinError
+from modelkin.networks.classifier import Classifier
 from modelkin.store import arrays
 
 PART_ROWS = 500  # computed before they are written
@@ -25,7 +27,7 @@ DIMENSIONS = {
 }
 
 
-def compute_activations(model, images: Images, **how) -> xr.Dataset:
+def compute_activations(model: Classifier, images: Images, **how: Any) -> xr.Dataset:
     """representation (n, p), logits (n, C) and the images' label (n,), with sample ids.
 
     how: batch_size and device, as in :func:`activation_parts`.
@@ -33,13 +35,13 @@ def compute_activations(model, images: Images, **how) -> xr.Dataset:
     return xr.concat(list(activation_chunks(model, images, **how)), "sample")
 
 
-def activation_chunks(model, images: Images, **how) -> Iterator[xr.Dataset]:
+def activation_chunks(model: Classifier, images: Images, **how: Any) -> Iterator[xr.Dataset]:
     """What :func:`compute_activations` returns, some rows at a time, of which only the last are held."""
     return (compute() for compute in activation_parts(model, images, **how))
 
 
 def activation_parts(
-    model, images: Images, *, batch_size: int | None = None, device: torch.device | str = "cpu"
+    model: Classifier, images: Images, *, batch_size: int | None = None, device: torch.device | str = "cpu"
 ) -> Iterator[Callable[[], xr.Dataset]]:
     """A function for each part of the images, which computes representation, logits and label of its rows.
 
@@ -53,13 +55,13 @@ def activation_parts(
     return _parts(compute, model, images, batch_size, device)
 
 
-def saliency_chunks(model, images: Images, **how) -> Iterator[xr.Dataset]:
+def saliency_chunks(model: Classifier, images: Images, **how: Any) -> Iterator[xr.Dataset]:
     """saliency (n, c, h, w) in float32, some rows at a time; how: as in :func:`activation_parts`."""
     return (compute() for compute in saliency_parts(model, images, **how))
 
 
 def saliency_parts(
-    model, images: Images, *, batch_size: int | None = None, device: torch.device | str = "cpu"
+    model: Classifier, images: Images, *, batch_size: int | None = None, device: torch.device | str = "cpu"
 ) -> Iterator[Callable[[], xr.Dataset]]:
     """A function for each part of the images, which computes saliency (n, c, h, w) of its rows.
 
@@ -77,18 +79,24 @@ def saliency_parts(
     return _parts(compute, model, images, batch_size, device)
 
 
-def _parts(compute, model, images: Images, batch_size, device) -> Iterator[Callable[[], xr.Dataset]]:
-    batch_size = batch_size or batch_rows(max(model.size, images.shape[-1]), device)
+def _parts(
+    compute: Callable[[torch.Tensor, torch.Tensor], dict[str, torch.Tensor]],
+    model: Classifier,
+    images: Images,
+    batch_size: int | None,
+    device: torch.device | str,
+) -> Iterator[Callable[[], xr.Dataset]]:
+    at_once = batch_size or batch_rows(max(model.size, images.shape[-1]), device)
     fitting = MemoryFittingBatches()
 
     def computed(part: Images) -> xr.Dataset:
         found = []
-        for batch in part.chunks(batch_size):
+        for batch in part.chunks(at_once):
             x, y = (torch.from_numpy(values).to(device) for values in (batch.floats(), batch.labels))
             found.extend(fitting(compute, x, y))
         return _dataset({name: torch.cat([values[name] for values in found]) for name in found[0]}, part.ids)
 
-    rows = math.ceil(PART_ROWS / batch_size) * batch_size
+    rows = math.ceil(PART_ROWS / at_once) * at_once
     for start in range(0, len(images), rows):
         yield functools.partial(computed, images.pick(slice(start, start + rows)))
 

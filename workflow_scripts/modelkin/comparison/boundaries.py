@@ -16,13 +16,14 @@ from modelkin.comparison.activations import saliency_chunks
 from modelkin.comparison.measures.boundary_distance import HALVINGS
 from modelkin.data.images import Images
 from modelkin.errors import ModelkinError
+from modelkin.networks.classifier import Classifier
 from modelkin.store.arrays import sample_coordinate
 
 MARGIN = 0.1  # of a plane's sides, beyond its three images
 
 
 def decision_regions_of(
-    model,
+    model: Classifier,
     images: Images,
     rng: np.random.Generator,
     *,
@@ -68,7 +69,7 @@ def _plane(corners: torch.Tensor, grid: int, size: int) -> Iterator[torch.Tensor
 
 
 def boundary_distances_of(
-    model,
+    model: Classifier,
     images: Images,
     rng: np.random.Generator,
     *,
@@ -96,8 +97,8 @@ def boundary_distances_of(
         parts = [part["saliency"].to_numpy() for part in saliency_chunks(model, few, device=device)]
         way = _of_length(torch.from_numpy(np.concatenate(parts)).to(x), reach)
     found = [
-        _first_crossing(model, *part, steps)
-        for part in zip(
+        _first_crossing(model, image, path, label, steps)
+        for image, path, label in zip(
             *(v.split(batch_rows(max(model.size, x.shape[-1]), device)) for v in (x, way, y)), strict=True
         )
     ]
@@ -115,7 +116,9 @@ def _of_length(ways: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
     return ways * scale.view(-1, 1, 1, 1)
 
 
-def _first_crossing(model, x, way, y, steps: int) -> tuple[np.ndarray, np.ndarray]:
+def _first_crossing(
+    model: Classifier, x: torch.Tensor, way: torch.Tensor, y: torch.Tensor, steps: int
+) -> tuple[np.ndarray, np.ndarray]:
     """right (b,), and the share (b,) of the way from each image to the first point of another class."""
 
     def crossed(share: torch.Tensor) -> torch.Tensor:
@@ -138,7 +141,7 @@ def _first_crossing(model, x, way, y, steps: int) -> tuple[np.ndarray, np.ndarra
     return right.cpu().numpy(), far.cpu().numpy()
 
 
-def _to_other_class(few: Images, images: Images, device) -> torch.Tensor:
+def _to_other_class(few: Images, images: Images, device: torch.device | str) -> torch.Tensor:
     """For each of few images the nearest of another class (n, c, h, w)."""
     x, y = torch.from_numpy(few.floats()).to(device), torch.from_numpy(few.labels).to(device)
     nearest, best = torch.zeros_like(x), torch.full((len(x),), torch.inf, device=device)
@@ -158,7 +161,7 @@ def _to_other_class(few: Images, images: Images, device) -> torch.Tensor:
 
 
 @torch.no_grad()
-def _classes(model, images: torch.Tensor) -> np.ndarray:
+def _classes(model: Classifier, images: torch.Tensor) -> np.ndarray:
     """The class (n,) that a model gives each image (n, c, h, w); ModelkinError unless logits are finite."""
     logits = torch.cat(MemoryFittingBatches()(model, images))
     if not torch.isfinite(logits).all():

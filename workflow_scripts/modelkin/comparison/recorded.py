@@ -42,6 +42,7 @@ class Recorded:
         return self._opened(run, what)[what]
 
     def _opened(self, run: Run, what: str) -> xr.Dataset:
+        group: str | None
         if what in BOUNDARIES:
             manifest, group = paths.boundaries(run.observer), what
         else:

@@ -10,7 +10,24 @@ from modelkin.errors import ModelkinError
 
 
 def natural_probe(images: Images, samples: int, rng: np.random.Generator) -> Images:
-    """A probe of ``samples`` images drawn without replacement, in the order of the dataset."""
+    """Draw natural images without replacement.
+
+    Parameters
+    ----------
+    images : Images
+    samples : int
+    rng : Generator
+
+    Returns
+    -------
+    Images
+        In the order of the dataset.
+
+    Raises
+    ------
+    ModelkinError
+        If there are fewer images than are asked for.
+    """
     if samples > len(images):
         raise ModelkinError(
             f"the natural probe asks for {samples} images, but the dataset's test split has {len(images)}."
@@ -19,10 +36,27 @@ def natural_probe(images: Images, samples: int, rng: np.random.Generator) -> Ima
 
 
 def seed_target_pairs(images: Images, samples: int, rng: np.random.Generator) -> pd.DataFrame:
-    """Seed and target images of different classes (jones2022, Section 3.2).
+    """Draw pairs of a seed and a target image of different classes, from which inverted images are made.
 
-    Targets are drawn without replacement; each seed is drawn from the images of other classes.
-    Returns columns sample, seed, target (ids) and seed_label, target_label.
+    Targets are drawn without replacement; each seed is drawn from the images of other classes (jones2022,
+    Section 3.2).
+
+    Parameters
+    ----------
+    images : Images
+    samples : int
+        Number of pairs.
+    rng : Generator
+
+    Returns
+    -------
+    DataFrame
+        Columns sample (``seed>target``), seed and target (ids), seed_label and target_label.
+
+    Raises
+    ------
+    ModelkinError
+        If there are fewer images than are asked for, or they are of one class.
     """
     if samples > len(images):
         raise ModelkinError(

@@ -1,4 +1,6 @@
-"""The figures. A module here is a figure, made once for the study or once for each measure.
+"""What it looks like: the figures.
+
+A module here is a figure, made once for the study or once for each measure.
 
 ``FIGURE`` says what it needs and how it is drawn. The modules load matplotlib lazily, so the
 workflow can read what they need without waiting for it.

@@ -5,17 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from modelkin import lazy, probe_kinds
 from modelkin.comparison import measures
 
-pd = lazy.module("pandas")
-plt = lazy.module("matplotlib.pyplot")
-sns = lazy.module("seaborn")
-tables = lazy.module("modelkin.analysis.tables")
+if TYPE_CHECKING:
+    import matplotlib.pyplot as plt
+    import pandas as pd
+    import seaborn as sns
+
+    from modelkin.analysis import tables
+else:
+    pd = lazy.module("pandas")
+    plt = lazy.module("matplotlib.pyplot")
+    sns = lazy.module("seaborn")
+    tables = lazy.module("modelkin.analysis.tables")
 
 KINDS = (*probe_kinds.ORIGINS, probe_kinds.IMPORTED)
 MARKERS = "osD^vPX*<>ph"

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from modelkin import lazy
 from modelkin.errors import ModelkinError
 from modelkin.jobs import gpus
 from modelkin.jobs.running import LOG
 
-# Jobs that only draw or make tables need no torch.
-precision = lazy.module("modelkin.precision")
+if TYPE_CHECKING:
+    from modelkin import precision
+else:  # jobs that only draw or make tables need no torch
+    precision = lazy.module("modelkin.precision")
 
 
 def job_device(config: Mapping[str, Any]):

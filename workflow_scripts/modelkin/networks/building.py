@@ -18,7 +18,24 @@ from modelkin.networks.classifier import RESIZING, Classifier, frozen
 def new_model(
     architecture: str, *, channels: int, size: int, classes: int, width: int, representation: int
 ) -> Classifier:
-    """An untrained classifier; its weights come from torch's global generator."""
+    """Make an untrained classifier of one of our architectures, with weights from torch's global generator.
+
+    Parameters
+    ----------
+    architecture : str
+        One of :func:`modelkin.networks.architectures.names`.
+    channels, size : int
+        Of the images.
+    classes : int
+    width : int
+        Of the network: channels of its first block, or what is like it.
+    representation : int
+        Features p of the representation.
+
+    Returns
+    -------
+    Classifier
+    """
     shape = {"channels": channels, "size": size, "width": width, "representation": representation}
     features = architectures.build(architecture, **shape)
     network = nn.Sequential(features, nn.Linear(representation, classes))
@@ -38,12 +55,37 @@ def from_source(
     resize: str = "bilinear",
     **entry: Any,
 ) -> Classifier:
-    """A model that was trained elsewhere, frozen, on the CPU, its head found and its behaviour checked.
+    """Take in a model that was trained elsewhere: its head is found, and its behaviour is checked.
 
-    source: a module of :mod:`modelkin.networks.sources`; entry: what it takes. images: of the dataset that
-    the model is to be used on. head, mean, std and size go before what the source knows and what can be
-    found; without either, images are not normalised and are taken at the dataset's size. resize: a method of
-    :data:`RESIZING` for images of other sizes, or 'own' for the one that the source names.
+    Parameters
+    ----------
+    source : str
+        One of :func:`modelkin.networks.sources.names`: "timm", "torchvision", "robustness", "robustbench" or
+        "file".
+    images : Images
+        Of the dataset that the model is to be used on.
+    head : str, optional
+        Name of the layer whose input is the representation; found by tracing if it is not given.
+    mean, std : sequence of float, optional
+        Normalisation of each channel, pixels being in [0, 1]; by default what the source knows, else none.
+    size : int, optional
+        Pixels a side of the images that it takes; by default what the source knows, else the dataset's.
+    resize : {"nearest", "bilinear", "bicubic", "own"}
+        How images of other sizes are scaled; "own" is what the source names.
+    **entry
+        What the source takes, as in an entry of the config: architecture, weights, options, ...
+
+    Returns
+    -------
+    Classifier
+        Frozen, on the CPU.
+
+    Raises
+    ------
+    ModelkinError
+        If the checkpoint does not fit or is refused, or the model does not turn such images into logits, each
+        image's
+        independent of the others.
     """
     found = sources.get(source).take(len(images.classes), **entry)
     channels, own = images.shape[0], found.interpolation
@@ -108,19 +150,35 @@ def _tried(model: Classifier, example: torch.Tensor) -> torch.Tensor:
 
 
 def rebuilt_model(build: Mapping[str, Any]) -> Classifier:
-    """A classifier of the same build, its weights yet to be loaded."""
+    """Make a classifier of the same build as a stored one, its weights yet to be loaded.
+
+    Parameters
+    ----------
+    build : mapping
+        ``facts["build"]`` of the model's manifest.
+
+    Returns
+    -------
+    Classifier
+    """
     if build["source"] == "train":
         return new_model(**{key: value for key, value in build.items() if key != "source"})
     network = sources.get(build["source"]).network(**build["network"])
-    model = Classifier(
-        network, build["head"], *(build[key] for key in ("mean", "std", "size")), build["resize"]
-    )
+    taken = {key: build[key] for key in ("head", "mean", "std", "size", "resize")}
+    model = Classifier(network, **taken)
     model.build = dict(build)
     return model
 
 
 def normalise_like(model: Classifier, images: Images) -> None:
-    """Set the model's normalisation to the channel means and deviations of these images."""
+    """Set a model's normalisation to the channel means and standard deviations of some images.
+
+    Parameters
+    ----------
+    model : Classifier
+        Changed in place.
+    images : Images
+    """
     wide = images.floats().astype(np.float64)
     model.mean.copy_(torch.from_numpy(wide.mean((0, 2, 3))).view_as(model.mean))
     model.std.copy_(torch.from_numpy(wide.std((0, 2, 3))).clamp_min(1e-3).view_as(model.std))
@@ -128,7 +186,20 @@ def normalise_like(model: Classifier, images: Images) -> None:
 
 @torch.no_grad()
 def check_fits(model: nn.Module, images: Images, name: str) -> None:
-    """ModelkinError unless the model gives one finite logit per class of these images."""
+    """Make sure that a model gives one finite logit for each class of some images.
+
+    Parameters
+    ----------
+    model : Module
+    images : Images
+    name : str
+        Of the model, for the error.
+
+    Raises
+    ------
+    ModelkinError
+        If it does not.
+    """
     device = next(model.parameters()).device
     logits = model(torch.from_numpy(images.floats(slice(0, 2))).to(device))
     if logits.ndim != 2 or logits.shape[1] != len(images.classes):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -20,16 +21,33 @@ from modelkin.networks.folding import fold_batch_norms
 from modelkin.networks.tracing import Reached, SplitPoint, captured_inputs
 
 RESIZING = ("nearest", "bilinear", "bicubic")
+Network = TypeVar("Network", bound=nn.Module)
 
 
 class Classifier(nn.Module):
-    """Images (n, c, h, w) in [0, 1] -> logits (n, C), by any network that ends in a head.
+    """An image classifier: images in [0, 1] in, logits out, with a representation before its head.
 
-    network: takes images that have been normalised. head: the name of its module whose input is the
-    representation (see :func:`modelkin.networks.tracing.find_head`). mean, std: per-channel normalisation in
-    units of [0, 1]. size: the pixels of its images; others are scaled to it by ``resize``, a method
-    of :data:`RESIZING`.
+    It scales images to its size and normalises them itself.
+
+    Parameters
+    ----------
+    network : Module
+        Takes images that have been normalised.
+    head : str
+        Name of the module whose input is the representation.
+    mean, std : sequence of float
+        Normalisation of each channel, in units of [0, 1].
+    size : int
+        Pixels a side of the images that the network takes; others are scaled to it.
+    resize : {"nearest", "bilinear", "bicubic"}
+        How.
     """
+
+    # What builds it again, and where it is from: set by who builds it.
+    build: dict[str, Any]
+    origin: dict[str, Any]
+    mean: torch.Tensor
+    std: torch.Tensor
 
     def __init__(
         self,
@@ -46,6 +64,17 @@ class Classifier(nn.Module):
         self.register_buffer("std", torch.tensor(std, dtype=torch.float32).view(1, -1, 1, 1))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Compute logits.
+
+        Parameters
+        ----------
+        images : Tensor of shape (n, c, h, w)
+            In [0, 1], of any size.
+
+        Returns
+        -------
+        Tensor of shape (n, C)
+        """
         x = self.prepared(images)
         with precision.autocast(images.device):
             logits = self.network(x)
@@ -53,23 +82,60 @@ class Classifier(nn.Module):
         return logits.to(images.dtype) if isinstance(logits, torch.Tensor) else logits
 
     def prepared(self, images: torch.Tensor) -> torch.Tensor:
-        """The images as the network takes them: at its size, normalised."""
+        """Scale and normalise images as the network takes them.
+
+        Parameters
+        ----------
+        images : Tensor of shape (n, c, h, w)
+            In [0, 1].
+
+        Returns
+        -------
+        Tensor of shape (n, c, size, size)
+        """
         return (resized(images, self.size, self.resize) - self.mean) / self.std
 
     def representation(self, images: torch.Tensor) -> torch.Tensor:
-        """(n, p): the input of the head, flattened; what comes after is not computed."""
+        """Compute the input of the head, flattened; what comes after it is not computed.
+
+        Parameters
+        ----------
+        images : Tensor of shape (n, c, h, w)
+            In [0, 1].
+
+        Returns
+        -------
+        Tensor of shape (n, p)
+        """
         with captured_inputs(self.network, [self.head], stop=True) as seen, contextlib.suppress(Reached):
             self(images)
         return seen[self.head].flatten(1).to(images.dtype)
 
     def both(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """The representation (n, p) and the logits (n, C), by one forward pass."""
+        """Compute representation and logits by one forward pass.
+
+        Parameters
+        ----------
+        images : Tensor of shape (n, c, h, w)
+            In [0, 1].
+
+        Returns
+        -------
+        tuple of Tensor
+            Of shapes (n, p) and (n, C).
+        """
         with captured_inputs(self.network, [self.head]) as seen:
             logits = self(images)
         return seen[self.head].flatten(1).to(images.dtype), logits
 
     def folded(self) -> Classifier:
-        """The same function, faster where batch norms can be folded into convolutions."""
+        """Make a faster copy of it, its batch norms folded into convolutions where that can be done.
+
+        Returns
+        -------
+        Classifier
+            The same function up to rounding.
+        """
         own = {name: getattr(self, name) for name in ("head", "size", "resize")}
         mean, std = (value.flatten().tolist() for value in (self.mean, self.std))
         example = torch.rand(self.blank(2).shape, generator=torch.Generator().manual_seed(0)).to(self.mean)
@@ -77,18 +143,45 @@ class Classifier(nn.Module):
         return on_device(frozen(Classifier(network, mean=mean, std=std, **own)), self.mean.device)
 
     def split_points(self) -> list[SplitPoint]:
-        """Where the network can be cut in two, in order."""
+        """Find where the network can be cut in two.
+
+        Returns
+        -------
+        list of SplitPoint
+            In the order of the forward pass.
+        """
         return tracing.split_points(self.network, self.prepared(self.blank(1)))
 
     def blank(self, number: int) -> torch.Tensor:
-        """So many black images (n, c, size, size)."""
+        """Make black images of the model's own size.
+
+        Parameters
+        ----------
+        number : int
+
+        Returns
+        -------
+        Tensor of shape (number, c, size, size)
+        """
         return self.mean.new_zeros(number, self.mean.shape[1], self.size, self.size)
 
 
 def model_batches(
     model: Classifier, images: Images, device: torch.device | str = "cpu"
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Images at the model's own size and their labels, as many at a time as memory allows."""
+    """Go through images at a model's own size, as many at a time as memory allows.
+
+    Parameters
+    ----------
+    model : Classifier
+    images : Images
+    device : torch.device or str
+
+    Yields
+    ------
+    tuple of Tensor
+        Images (b, c, size, size) in [0, 1] and their labels (b,), on the device.
+    """
     for part in images.chunks(batch_rows(max(model.size, images.shape[-1]), device)):
         yield model_batch(model, part, device)
 
@@ -96,15 +189,37 @@ def model_batches(
 def model_batch(
     model: Classifier, images: Images, device: torch.device | str = "cpu"
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """These images at the model's own size (n, c, size, size) and their labels (n,), on a device."""
+    """Put images on a device, at a model's own size.
+
+    Parameters
+    ----------
+    model : Classifier
+    images : Images
+    device : torch.device or str
+
+    Returns
+    -------
+    tuple of Tensor
+        Images (n, c, size, size) in [0, 1] and their labels (n,).
+    """
     x = torch.from_numpy(images.floats()).to(device)
     return resized(x, model.size, model.resize), torch.from_numpy(images.labels).to(device)
 
 
 def resized(images: torch.Tensor, size: int, method: str = "bilinear") -> torch.Tensor:
-    """Images (n, c, h, w) in [0, 1] at size x size pixels; themselves if they are. Differentiable.
+    """Scale images in [0, 1] to a size, smoothed before shrinking; differentiable.
 
-    method: one of :data:`RESIZING`. Smoothed before shrinking, and kept within [0, 1].
+    Parameters
+    ----------
+    images : Tensor of shape (n, c, h, w)
+    size : int
+        Pixels a side.
+    method : {"nearest", "bilinear", "bicubic"}
+
+    Returns
+    -------
+    Tensor of shape (n, c, size, size)
+        In [0, 1]; the images themselves if they have that size.
     """
     if images.shape[-2:] == (size, size):
         return images
@@ -123,18 +238,50 @@ def resized(images: torch.Tensor, size: int, method: str = "bilinear") -> torch.
 
 
 def on_device(model: Classifier, device: torch.device | str) -> Classifier:
-    """The model moved to a device, its weights in the order that is fastest there."""
+    """Move a model to a device, its weights in the memory order that is fastest there.
+
+    Parameters
+    ----------
+    model : Classifier
+    device : torch.device or str
+
+    Returns
+    -------
+    Classifier
+        The same object.
+    """
     fast = torch.device(device).type == "cuda"
     model.network.to(memory_format=torch.channels_last if fast else torch.preserve_format)
     return model.to(device)
 
 
-def frozen(model: nn.Module) -> nn.Module:
-    """The model in eval mode, its parameters without gradients."""
+def frozen(model: Network) -> Network:
+    """Put a network in eval mode, its parameters without gradients.
+
+    Parameters
+    ----------
+    model : Module
+
+    Returns
+    -------
+    Module
+        The same object.
+    """
     return model.eval().requires_grad_(False)
 
 
 @torch.no_grad()
-def is_right(model, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Whether the top-1 class of each image (n, c, h, w) is its label, (n,)."""
+def is_right(model: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Tell for each image whether the class with the highest logit is its label.
+
+    Parameters
+    ----------
+    model : Module
+    images : Tensor of shape (n, c, h, w)
+    labels : Tensor of int, shape (n,)
+
+    Returns
+    -------
+    Tensor of bool, shape (n,)
+    """
     return torch.cat(MemoryFittingBatches()(lambda x, y: model(x).argmax(1) == y, images, labels))

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from modelkin import lazy
 
-np = lazy.module("numpy")
-pd = lazy.module("pandas")
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+else:
+    np = lazy.module("numpy")
+    pd = lazy.module("pandas")
 
 
 # The 13 that hwang2024's Table 1 draws its keywords from, and what they mean in tables.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -107,7 +107,7 @@ def split_points(network: nn.Module, example: torch.Tensor) -> list[SplitPoint]:
             if isinstance(output, torch.Tensor) and output.grad_fn is not None and output.ndim >= 2:
                 kept.append(output.grad_fn)
                 shape = tuple(output.shape[1:])
-                resolution = shape[1:] if output.ndim == 4 else None
+                resolution = (shape[1], shape[2]) if output.ndim == 4 else None
                 made[output.grad_fn] = SplitPoint(name, shape, resolution)
 
         return hook
@@ -144,7 +144,8 @@ def _bottlenecks(end) -> list:
 
 def _topological(end) -> tuple[list, dict]:
     """The nodes before ``end``, each before those that use it; and for each the nodes that use it."""
-    after, finished = {end: []}, []
+    after: dict[Any, list] = {end: []}
+    finished = []
     path = [(end, iter(end.next_functions))]
     while path:
         node, rest = path[-1]

@@ -6,6 +6,7 @@ import json
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 import safetensors
 import torch
@@ -21,8 +22,18 @@ from modelkin.store.digests import digest_of
 WEIGHTS, HISTORY = "weights.safetensors", "history.json"
 
 
-def write_model(manifest: str | Path, model: Classifier, history: list[dict], **about) -> None:
-    """Write a model's weights and training history; ``about`` as in ``manifests.write``."""
+def write_model(manifest: str | Path, model: Classifier, history: list[dict], **about: Any) -> None:
+    """Write a model's weights and training history as an artifact.
+
+    Parameters
+    ----------
+    manifest : path
+    model : Classifier
+    history : list of dict
+        One for each epoch; empty for a model that was not trained here.
+    **about
+        As in :func:`modelkin.store.manifests.write`.
+    """
 
     def save(folder: Path) -> None:
         folder.mkdir()
@@ -47,7 +58,18 @@ def save_weights(model: Classifier, path: Path) -> None:
 
 
 def training_history(manifest: str | Path) -> list[dict]:
-    """Epoch, loss and accuracies of a trained model, one row per epoch."""
+    """Read how a model was trained.
+
+    Parameters
+    ----------
+    manifest : path
+        Of the model.
+
+    Returns
+    -------
+    list of dict
+        Epoch, loss and accuracies, one for each epoch; empty for a model that was not trained here.
+    """
     return json.loads((manifests.store_of(manifest, "") / HISTORY).read_text())
 
 

@@ -13,13 +13,13 @@ import xarray as xr
 from modelkin.batching import MemoryFittingBatches, batch_rows
 from modelkin.data.images import WHITE, Images, unit_floats
 from modelkin.errors import ModelkinError
-from modelkin.networks.classifier import is_right, model_batch
+from modelkin.networks.classifier import Classifier, is_right, model_batch
 from modelkin.optimise import threats
 from modelkin.optimise.attacks.base import Attack
 
 
 def attack_parts(
-    model,
+    model: Classifier,
     images: Images,
     attack: Callable[[int], Attack],
     *,
@@ -43,7 +43,7 @@ def attack_parts(
 
 
 def attacked_chunk(
-    model,
+    model: Classifier,
     images: Images,
     attack: Attack,
     *,
@@ -87,7 +87,7 @@ def rounded_pixels(near: np.ndarray, images: np.ndarray, stored: str) -> np.ndar
 
 
 @torch.no_grad()
-def _finite_classes(model, images: torch.Tensor) -> torch.Tensor:
+def _finite_classes(model: Classifier, images: torch.Tensor) -> torch.Tensor:
     """The top-1 class of each image, (n,); ModelkinError unless all logits are finite."""
     logits = torch.cat(MemoryFittingBatches()(model, images))
     if not torch.isfinite(logits).all():

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
@@ -22,7 +22,16 @@ Losses = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 class Descended(NamedTuple):
-    """images (n, ...), their losses (n,) and the steps taken for each (n,)."""
+    """What a descent found.
+
+    Attributes
+    ----------
+    images : Tensor of shape (n, c, h, w)
+    losses : Tensor of shape (n,)
+        At these images.
+    steps : Tensor of int, shape (n,)
+        Steps that each took.
+    """
 
     images: torch.Tensor
     losses: torch.Tensor
@@ -30,7 +39,14 @@ class Descended(NamedTuple):
 
 
 class Ball(NamedTuple):
-    """Where images must stay: within ``radius`` of where they are measured from, in 'l2' or 'linf'."""
+    """Where images must stay: within a radius of where they are measured from.
+
+    Attributes
+    ----------
+    norm : {"l2", "linf"}
+    radius : float
+        In units of pixels in [0, 1].
+    """
 
     norm: str
     radius: float
@@ -38,11 +54,19 @@ class Ball(NamedTuple):
 
 @dataclass(frozen=True)
 class Descent:
-    """Settings of a descent.
+    """A descent on images, each sample for itself.
 
-    rule: how images move. ball: around the start, never left; None for no limit.
-    stop_below: a sample whose loss falls below leaves the batch and the next one takes its place.
-    keep: 'best' returns each sample's best iterate, the last included; 'last' the last one.
+    Attributes
+    ----------
+    steps : int
+    rule : StepRule
+        How images move (see :mod:`modelkin.optimise.steps`).
+    ball : Ball, optional
+        Around the start, never left; no limit if None.
+    stop_below : float, optional
+        A sample whose loss falls below leaves the batch, and the next one takes its place.
+    keep : {"best", "last"}
+        Which iterate of each sample is returned; the best may be the last.
     """
 
     steps: int
@@ -60,11 +84,32 @@ class Descent:
         centre: torch.Tensor | None = None,
         progress: Callable[[int, int, float], None] | None = None,
     ) -> Descended:
-        """Descend from ``start`` (n, c, h, w), pixels in [0, 1].
+        """Descend from some images.
 
-        losses(x, index): per-sample losses (b,) of the samples with these indices; each sample's
-        loss must depend on it alone. centre: of the ball (default: start).
-        progress(finished samples, evaluations, median of the lowest losses so far), called at every step.
+        Parameters
+        ----------
+        losses : callable
+            ``losses(x, index)`` gives the losses (b,) of images x (b, c, h, w), which are the samples with
+            these indices;
+            each sample's loss must depend on it alone.
+        start : Tensor of shape (n, c, h, w)
+            In [0, 1], where the images stay.
+        batch_size : int, optional
+            Images at a time; all by default, and fewer where memory runs out.
+        centre : Tensor of shape (n, c, h, w), optional
+            Of the ball; the start by default.
+        progress : callable, optional
+            Called at every step with the finished samples, the evaluations so far, and the median of the
+            lowest losses.
+
+        Returns
+        -------
+        Descended
+
+        Raises
+        ------
+        ModelkinError
+            If a loss is not finite.
         """
         n, fitting = len(start), MemoryFittingBatches()
         centre = start if centre is None else centre
@@ -139,8 +184,26 @@ def _gradient(
 
 
 def around(centre: torch.Tensor, ball: Ball, generator: torch.Generator | None = None) -> torch.Tensor:
-    """Random starts: a point of each image's ball (n, c, h, w), uniform in it, with pixels in [0, 1]."""
-    shape = {"size": centre.shape, "generator": generator, "dtype": centre.dtype, "device": centre.device}
+    """Draw a point of each image's ball, uniformly, as a random start.
+
+    Parameters
+    ----------
+    centre : Tensor of shape (n, c, h, w)
+        In [0, 1].
+    ball : Ball
+    generator : torch.Generator, optional
+
+    Returns
+    -------
+    Tensor of shape (n, c, h, w)
+        Clipped to [0, 1].
+    """
+    shape: dict[str, Any] = {
+        "size": centre.shape,
+        "generator": generator,
+        "dtype": centre.dtype,
+        "device": centre.device,
+    }
     norm, radius = ball
     if norm == "linf":
         offset = (2 * torch.rand(**shape) - 1) * radius
@@ -152,7 +215,19 @@ def around(centre: torch.Tensor, ball: Ball, generator: torch.Generator | None =
 
 
 def project(offset: torch.Tensor, ball: Ball) -> torch.Tensor:
-    """The nearest offset in the ball, sample by sample."""
+    """Project offsets into a ball, sample by sample.
+
+    Parameters
+    ----------
+    offset : Tensor of shape (n, c, h, w)
+        From the centre of the ball.
+    ball : Ball
+
+    Returns
+    -------
+    Tensor of shape (n, c, h, w)
+        The nearest offsets within it.
+    """
     norm, radius = ball
     if norm == "linf":
         return offset.clamp(-radius, radius)
@@ -176,12 +251,17 @@ class _Batch:
     state: State
 
     def keeping(self, mask: torch.Tensor) -> _Batch:
-        *own, state = vars(self).values()
-        return _Batch(*(value[mask] for value in own), {key: value[mask] for key, value in state.items()})
+        state = {key: value[mask] for key, value in self.state.items()}
+        return _Batch(**{name: value[mask] for name, value in self._own().items()}, state=state)
 
     def joined(self, other: _Batch) -> _Batch:
         if not len(other.index):
             return self
-        (*own, state), (*its, more) = (vars(batch).values() for batch in (self, other))
-        both = (torch.cat(values) for values in zip(own, its, strict=True))
-        return _Batch(*both, {key: torch.cat([value, more[key]]) for key, value in state.items()})
+        its = other._own()
+        own = {name: torch.cat([value, its[name]]) for name, value in self._own().items()}
+        state = {key: torch.cat([value, other.state[key]]) for key, value in self.state.items()}
+        return _Batch(**own, state=state)
+
+    def _own(self) -> dict[str, torch.Tensor]:
+        """All but what the rule remembers."""
+        return {name: value for name, value in vars(self).items() if name != "state"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,7 @@ import xarray as xr
 from modelkin.batching import batch_rows
 from modelkin.data.images import Images
 from modelkin.errors import ModelkinError
-from modelkin.networks.classifier import resized
+from modelkin.networks.classifier import Classifier, resized
 from modelkin.optimise.descent import Descent
 from modelkin.optimise.inversion_modes import DEFAULTS
 from modelkin.optimise.steps import InTurn, Momentum, QuasiNewton
@@ -23,9 +24,38 @@ PUBLISHED, FAST = DEFAULTS["published"], DEFAULTS["fast"]
 PART_BYTES = 2**27  # of images that are inverted before any is written
 
 
+class HasRepresentation(Protocol):
+    """A model that can be inverted: any object with a method ``representation``."""
+
+    def representation(self, images: torch.Tensor) -> torch.Tensor:
+        """Compute the representation of images.
+
+        Parameters
+        ----------
+        images : Tensor of shape (n, c, h, w)
+            In [0, 1].
+
+        Returns
+        -------
+        Tensor of shape (n, p)
+            Differentiable with respect to the images.
+        """
+
+
 @dataclass(frozen=True)
 class Inverted:
-    """images (n, c, h, w); relative loss (n,); steps taken (n,); L2 distance from the seed (n,)."""
+    """Inverted images, and how each came out.
+
+    Attributes
+    ----------
+    images : Tensor of shape (n, c, h, w)
+        In [0, 1].
+    loss : Tensor of shape (n,)
+        Distance of the representation from the target's, relative to the norm of the target's.
+    steps : Tensor of int, shape (n,)
+    distance : Tensor of shape (n,)
+        L2 distance from the seed, pixels being in [0, 1].
+    """
 
     images: torch.Tensor
     loss: torch.Tensor
@@ -34,11 +64,28 @@ class Inverted:
 
     @classmethod
     def joined(cls, parts: Sequence[Inverted]) -> Inverted:
-        """Several, one after the other."""
+        """Join several, one after the other.
+
+        Parameters
+        ----------
+        parts : sequence of Inverted
+
+        Returns
+        -------
+        Inverted
+        """
         return cls(*(torch.cat([getattr(part, field.name) for part in parts]) for field in fields(cls)))
 
     def facts(self) -> dict[str, float]:
-        """Medians and 90th percentile: what tells whether the inversion worked."""
+        """Summarise how the inversion went.
+
+        Returns
+        -------
+        dict
+            images, median_loss, loss_90 (90 % quantile), median_steps and median_distance. A median loss of
+            0.05 or
+            less is a good inversion.
+        """
         loss = self.loss.double().cpu().numpy()
         return {
             "images": len(loss),
@@ -50,16 +97,37 @@ class Inverted:
 
     @classmethod
     def told(cls, stored: xr.Dataset) -> Inverted:
-        """What a stored probe says of how it came out, without its images: images (n, 0)."""
+        """Read how a stored probe came out, without its images.
+
+        Parameters
+        ----------
+        stored : Dataset
+            Of :meth:`to_dataset`.
+
+        Returns
+        -------
+        Inverted
+            Its images have shape (n, 0).
+        """
         loss, steps, distance = (
             torch.from_numpy(stored[key].values) for key in ("loss", "steps", "distance")
         )
         return cls(loss.new_zeros(len(loss), 0), loss, steps, distance)
 
     def to_dataset(self, pairs: pd.DataFrame, classes: list[str]) -> xr.Dataset:
-        """The probe as a store: images labelled as their targets, and how each came out.
+        """Make a dataset of the probe: images labelled as their targets, and how each came out.
 
-        pairs: as :func:`modelkin.data.probes.seed_target_pairs` returns them, in the order of the images.
+        Parameters
+        ----------
+        pairs : DataFrame
+            Of :func:`modelkin.data.probes.seed_target_pairs`, in the order of the images.
+        classes : list of str
+            Names in the order of the labels.
+
+        Returns
+        -------
+        Dataset
+            image, label, loss, steps and distance along ``sample``.
         """
         probe = Images(
             self.images.cpu().numpy(), pairs["target_label"].to_numpy(), pairs["sample"].to_numpy(), classes
@@ -75,10 +143,25 @@ def published(
     schedule: str = PUBLISHED["schedule"],
     stop_below: float | None = PUBLISHED["stop_below"],
 ) -> Descent:
-    """The descent of jones2022: steps along the normalised gradient, with momentum; the best iterate is kept.
+    """Make the descent of jones2022, Section 3.2: momentum along the normalised gradient.
 
-    step_size is in L2 units of pixels in [0, 1]; schedule and stop_below as in
-    :mod:`modelkin.optimise.descent`.
+    The best iterate of each sample is kept.
+
+    Parameters
+    ----------
+    steps : int
+    step_size : float
+        L2 length of a step, pixels being in [0, 1].
+    momentum : float
+        Share of the earlier direction in each step.
+    schedule : {"constant", "cosine"}
+        Of the step size over the steps.
+    stop_below : float, optional
+        Relative loss at which a sample is finished.
+
+    Returns
+    -------
+    Descent
     """
     return Descent(steps, Momentum(step_size, decay=momentum, schedule=schedule), stop_below=stop_below)
 
@@ -91,12 +174,27 @@ def fast(
     memory: int = FAST["memory"],
     stop_below: float = FAST["stop_below"],
 ) -> Descent:
-    """Published steps until a sample's relative loss is under ``finish_below``, then quasi-Newton ones until
-    it is under ``stop_below``.
+    """Make a descent that starts as the published one and ends with quasi-Newton steps.
 
     The first steps decide which of the images that the model cannot tell apart is found, and with it every
-    similarity, so they are the paper's; the last ones only decide how soon. memory: as in
-    :class:`~modelkin.optimise.steps.QuasiNewton`.
+    similarity, so they are the paper's; the last ones only decide how soon.
+
+    Parameters
+    ----------
+    steps : int
+        In all, at most.
+    step_size, momentum : float
+        Of the first steps, as in :func:`published`.
+    finish_below : float
+        Relative loss below which a sample goes on with quasi-Newton steps.
+    memory : int
+        Past steps whose curvature these use (see :class:`~modelkin.optimise.steps.QuasiNewton`).
+    stop_below : float
+        Relative loss at which a sample is finished.
+
+    Returns
+    -------
+    Descent
     """
     rule = InTurn(Momentum(step_size, decay=momentum), QuasiNewton(memory), finish_below)
     return Descent(steps, rule, stop_below=stop_below)
@@ -106,7 +204,7 @@ MODES = {"published": published, "fast": fast}
 
 
 def invert(
-    model,
+    model: HasRepresentation,
     seeds: torch.Tensor,
     targets: torch.Tensor,
     descent: Descent | None = None,
@@ -114,11 +212,33 @@ def invert(
     batch_size: int | None = None,
     progress: Callable[[int, int, float], None] | None = None,
 ) -> Inverted:
-    """From each seed image, an image whose representation is that of its target image.
+    """Change seed images until a model's representations of them are those of target images.
 
-    seeds, targets: (n, c, h, w) in [0, 1], on the model's device. The loss of a sample is
-    ||rep(x) - rep(target)|| / ||rep(target)||. Raises ModelkinError if a target's representation
-    is zero or not finite, for then that loss is undefined.
+    A sample's loss is ||rep(x) - rep(target)|| / ||rep(target)|| (jones2022, Section 3.2).
+
+    Parameters
+    ----------
+    model : HasRepresentation
+        A :class:`~modelkin.networks.classifier.Classifier`, or any object with a differentiable
+        ``representation``.
+    seeds, targets : Tensor of shape (n, c, h, w)
+        In [0, 1], on the model's device.
+    descent : Descent, optional
+        :func:`fast` by default, or :func:`published`.
+    batch_size : int, optional
+        Images at a time; all by default. A sample that is finished makes room for the next.
+    progress : callable, optional
+        Called at every step with the finished samples, the evaluations of the model so far, and the median
+        loss.
+
+    Returns
+    -------
+    Inverted
+
+    Raises
+    ------
+    ModelkinError
+        If shapes differ, or a target's representation is zero or not finite, for which the loss is undefined.
     """
     if seeds.shape != targets.shape:
         raise ModelkinError(f"seeds {tuple(seeds.shape)} and targets {tuple(targets.shape)} differ in shape.")
@@ -143,7 +263,7 @@ def invert(
 
 
 def inversion_parts(
-    model,
+    model: Classifier,
     images: Images,
     pairs: pd.DataFrame,
     descent: Descent,
@@ -152,11 +272,26 @@ def inversion_parts(
     device: torch.device | str = "cpu",
     progress: Callable[[int, int, float], None] | None = None,
 ) -> Iterator[Callable[[], xr.Dataset]]:
-    """The inverted probe of a model at its own size in parts, so that all need not be in memory.
+    """Split the inverted probe of a model into parts, so that all need not be in memory.
 
-    pairs: ids of ``images``, as :func:`modelkin.data.probes.seed_target_pairs` draws them. Each part is a
-    function that inverts some of the pairs and returns :meth:`Inverted.to_dataset` of them. progress: as in
-    :meth:`modelkin.optimise.descent.Descent.run`, counted over all parts that are computed.
+    Parameters
+    ----------
+    model : Classifier
+    images : Images
+        Scaled to the model's own size.
+    pairs : DataFrame
+        Ids of ``images``, of :func:`modelkin.data.probes.seed_target_pairs`.
+    descent : Descent
+    batch_size : int, optional
+        Images at a time; by default what suits their size and the device.
+    device : torch.device or str
+    progress : callable, optional
+        As in :meth:`modelkin.optimise.descent.Descent.run`, counted over all parts that are computed.
+
+    Yields
+    ------
+    callable
+        Without arguments; inverts some of the pairs and returns :meth:`Inverted.to_dataset` of them.
     """
     rows = max(1, PART_BYTES // (4 * images.shape[0] * model.size**2))
     batch_size = batch_size or batch_rows(model.size, device)

@@ -17,7 +17,14 @@ class StepRule(Protocol):
     def begin(self, x: torch.Tensor) -> State:
         """What is remembered of images (b, ...) before their first step."""
 
-    def move(self, state: State, x, gradient, loss, share) -> tuple[torch.Tensor, State]:
+    def move(
+        self,
+        state: State,
+        x: torch.Tensor,
+        gradient: torch.Tensor,
+        loss: torch.Tensor,
+        share: torch.Tensor,
+    ) -> tuple[torch.Tensor, State]:
         """What to add to each image, and what to remember. share (b,): of its steps, how much is done."""
 
 
@@ -41,7 +48,14 @@ class Momentum:
     def begin(self, x: torch.Tensor) -> State:
         return {"momentum": torch.zeros_like(x)}
 
-    def move(self, state: State, x, gradient, loss, share) -> tuple[torch.Tensor, State]:
+    def move(
+        self,
+        state: State,
+        x: torch.Tensor,
+        gradient: torch.Tensor,
+        loss: torch.Tensor,
+        share: torch.Tensor,
+    ) -> tuple[torch.Tensor, State]:
         size = torch.full_like(loss, self.size)
         if self.schedule == "cosine":
             size = size * (1 + torch.cos(math.pi * share)) / 2
@@ -80,7 +94,14 @@ class QuasiNewton:
             "longest": unknown,
         }
 
-    def move(self, state: State, x, gradient, loss, share) -> tuple[torch.Tensor, State]:
+    def move(
+        self,
+        state: State,
+        x: torch.Tensor,
+        gradient: torch.Tensor,
+        loss: torch.Tensor,
+        share: torch.Tensor,
+    ) -> tuple[torch.Tensor, State]:
         basis, oldest, flat = state["basis"], state["oldest"], x.flatten(1)
         slope, moved = loss.unsqueeze(1) * gradient.flatten(1), flat - state["x"]
         rows = torch.arange(len(x), device=x.device)
@@ -116,7 +137,14 @@ class InTurn:
         turned = torch.zeros(len(x), dtype=torch.bool, device=x.device)
         return {"turned": turned, **_prefixed(self.first.begin(x), self.then.begin(x))}
 
-    def move(self, state: State, x, gradient, loss, share) -> tuple[torch.Tensor, State]:
+    def move(
+        self,
+        state: State,
+        x: torch.Tensor,
+        gradient: torch.Tensor,
+        loss: torch.Tensor,
+        share: torch.Tensor,
+    ) -> tuple[torch.Tensor, State]:
         turned = state["turned"] | (loss < self.below)
         moves, states = zip(
             *(

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
+from zarr.abc.store import ByteRequest
 from zarr.codecs import BloscCodec, Crc32cCodec
+from zarr.core.buffer import Buffer, BufferPrototype
 from zarr.storage import LocalStore
 
 from modelkin.errors import ModelkinError
@@ -24,19 +27,51 @@ CHUNK_KEY = re.compile(r"/c(/\d+)*$")  # the end of its key in a zarr store of f
 CODECS = (BloscCodec(cname="zstd", clevel=1, shuffle="shuffle"), Crc32cCodec())
 
 
-def sample_coordinate(ids) -> np.ndarray:
-    """Sample ids in the form in which zarr v3 keeps strings (variable length)."""
+def sample_coordinate(ids: Iterable[str]) -> np.ndarray:
+    """Put sample ids into the form in which zarr v3 keeps strings (variable length).
+
+    Parameters
+    ----------
+    ids : iterable of str
+
+    Returns
+    -------
+    ndarray of object, shape (n,)
+    """
     return np.asarray(ids, dtype=object)
 
 
 def write(data: xr.Dataset, path: Path, group: str | None = None) -> None:
-    """Write a dataset (or one group of a store) in row chunks, compressed losslessly."""
+    """Write a dataset, or one group of a store, in chunks of rows, compressed losslessly.
+
+    Parameters
+    ----------
+    data : Dataset
+        With a dimension ``sample``.
+    path : Path
+        Of the store.
+    group : str, optional
+    """
     write_chunks([data], path, group)
 
 
 def write_chunks(chunks: Iterable[xr.Dataset], path: Path, group: str | None = None) -> None:
-    """Write datasets that follow each other along the samples as one, holding one at a time."""
-    about = {"group": group, "consolidated": False, "zarr_format": 3, "write_empty_chunks": True}
+    """Write datasets that follow each other along the samples as one, holding one at a time.
+
+    Parameters
+    ----------
+    chunks : iterable of Dataset
+        With a dimension ``sample``.
+    path : Path
+        Of the store.
+    group : str, optional
+    """
+    about: dict[str, Any] = {
+        "group": group,
+        "consolidated": False,
+        "zarr_format": 3,
+        "write_empty_chunks": True,
+    }
     with warnings.catch_warnings():
         # Strings of variable length have no final specification in zarr v3; we read them with zarr.
         warnings.filterwarnings("ignore", message=".*does not have a Zarr V3 specification.*")
@@ -47,8 +82,8 @@ def write_chunks(chunks: Iterable[xr.Dataset], path: Path, group: str | None = N
                 chunk.to_zarr(path, mode="a", encoding=_encoding(chunk), **about)
 
 
-def _encoding(data: xr.Dataset) -> dict[str, dict]:
-    encoding = {name: {"compressors": CODECS} for name in data.coords}
+def _encoding(data: xr.Dataset) -> dict[Hashable, dict[str, Any]]:
+    encoding: dict[Hashable, dict[str, Any]] = {name: {"compressors": CODECS} for name in data.coords}
     for name, variable in data.data_vars.items():
         row_bytes = max(1, variable.dtype.itemsize * int(np.prod(variable.shape[1:])))
         rows = min(CHUNK_ROWS, max(1, CHUNK_BYTES // row_bytes), max(1, variable.shape[0]))
@@ -59,7 +94,9 @@ def _encoding(data: xr.Dataset) -> dict[str, dict]:
 class _StoreWithoutGaps(LocalStore):
     """A store in which a chunk that is not there is damage: zarr takes it for one of zeros."""
 
-    async def get(self, key, prototype, byte_range=None):
+    async def get(
+        self, key: str, prototype: BufferPrototype | None = None, byte_range: ByteRequest | None = None
+    ) -> Buffer | None:
         found = await super().get(key, prototype, byte_range)
         if found is None and CHUNK_KEY.search(key):
             manifest = self.root.with_suffix(".json")
@@ -70,12 +107,35 @@ class _StoreWithoutGaps(LocalStore):
 
 
 def open_dataset(path: Path, group: str | None = None) -> xr.Dataset:
-    """A stored dataset (or one group of it), read lazily; ModelkinError, then or later, if it is damaged."""
+    """Open a stored dataset, to be read lazily.
+
+    Parameters
+    ----------
+    path : path
+        Of the store, as in ``results/digits/activations/natural/vgg-0.zarr``.
+    group : str, optional
+        Of the store.
+
+    Returns
+    -------
+    Dataset
+        With a coordinate ``sample`` of ids.
+
+    Raises
+    ------
+    ModelkinError
+        If it is damaged; then, or when what is damaged is read.
+    """
     try:
         whole = _StoreWithoutGaps(path, read_only=True)
         # Not cached: what is read stays in memory only as long as it is used.
         return xr.open_dataset(
-            whole, engine="zarr", group=group, consolidated=False, chunks=None, cache=False
+            whole,  # type: ignore[arg-type]  # a store of zarr, which xarray's types leave out
+            engine="zarr",
+            group=group,
+            consolidated=False,
+            chunks=None,
+            cache=False,
         )
     except (FileNotFoundError, KeyError, ValueError) as error:
         manifest = Path(path).with_suffix(".json")
@@ -86,7 +146,17 @@ def open_dataset(path: Path, group: str | None = None) -> xr.Dataset:
 
 
 def stored_chunks(path: Path) -> Iterator[xr.Dataset]:
-    """A stored dataset, :data:`CHUNK_ROWS` samples at a time."""
+    """Read a stored dataset :data:`CHUNK_ROWS` samples at a time.
+
+    Parameters
+    ----------
+    path : Path
+
+    Yields
+    ------
+    Dataset
+        In memory.
+    """
     data = open_dataset(path)
     for start in range(0, data.sizes["sample"], CHUNK_ROWS):
         yield data.isel(sample=slice(start, start + CHUNK_ROWS)).load()

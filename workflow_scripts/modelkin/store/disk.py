@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 from modelkin.errors import ModelkinError
@@ -68,14 +69,14 @@ def out_of_space(error: BaseException, folder: str | Path) -> ModelkinError | No
 
 
 @contextlib.contextmanager
-def writable_folder(folder: Path):
+def writable_folder(folder: Path) -> Iterator[None]:
     """Make a folder and write in it; ModelkinError if there is no room or no permission."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         yield
     except (PermissionError, NotADirectoryError, FileExistsError) as error:
         raise ModelkinError(
-            f"cannot write in {folder}: {os.strerror(error.errno)}; give write permission, then run again: "
+            f"cannot write in {folder}: {error.strerror}; give write permission, then run again: "
             "what is finished is kept."
         ) from None
     except OSError as error:

@@ -12,7 +12,20 @@ from modelkin.store import manifests
 
 
 def write(manifest: str | Path, frame: pd.DataFrame, **about: Any) -> dict[str, Any]:
-    """Write a frame as the parquet artifact of a manifest; ``about`` as in ``manifests.write``."""
+    """Write a frame as the parquet artifact of a manifest.
+
+    Parameters
+    ----------
+    manifest : path
+    frame : DataFrame
+    **about
+        As in :func:`modelkin.store.manifests.write`.
+
+    Returns
+    -------
+    dict
+        The manifest.
+    """
     facts = {"rows": len(frame), "columns": list(frame.columns), **about.pop("facts", {})}
     return manifests.write(
         manifest,
@@ -24,11 +37,36 @@ def write(manifest: str | Path, frame: pd.DataFrame, **about: Any) -> dict[str, 
 
 
 def write_all(paths: Iterable[str | Path], frames: Mapping[str, pd.DataFrame], **about: Any) -> None:
-    """Write the frame named like each manifest of ``paths``; ``about`` as in :func:`write`."""
+    """Write several frames, each as the artifact of the manifest that has its name.
+
+    Parameters
+    ----------
+    paths : iterable of path
+        Of the manifests.
+    frames : mapping of str to DataFrame
+        By the manifests' names without suffix.
+    **about
+        As in :func:`modelkin.store.manifests.write`.
+    """
     for manifest in paths:
         write(manifest, frames[Path(manifest).stem], **about)
 
 
 def read(manifest: str | Path) -> pd.DataFrame:
-    """The frame of a parquet artifact; ModelkinError if it is damaged."""
+    """Read a table of a study.
+
+    Parameters
+    ----------
+    manifest : path
+        As in ``results/digits/tables/similarity.json``.
+
+    Returns
+    -------
+    DataFrame
+
+    Raises
+    ------
+    ModelkinError
+        If it is not there, or not what was stored.
+    """
     return pd.read_parquet(manifests.verified_store_of(manifest, ".parquet"))

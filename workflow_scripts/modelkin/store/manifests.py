@@ -62,7 +62,7 @@ def parse_intact(text: str) -> dict[str, Any] | None:
 
 def _is_manifest(found: Mapping[str, Any]) -> bool:
     """Whether everything that is relied on is there and of its type: it may be somebody else's."""
-    named = [found.get(key) for key in ("inputs", "manifests")]
+    named = [found.get(key) or {} for key in ("inputs", "manifests")]
     return (
         all(isinstance(found.get(key), kind) for key, kind in HOLDS.items())
         and all(isinstance(value, str) for each in named for value in each.values())
@@ -71,7 +71,21 @@ def _is_manifest(found: Mapping[str, Any]) -> bool:
 
 
 def read(manifest: str | Path) -> dict[str, Any]:
-    """The manifest at that path; ModelkinError if it is missing or not one."""
+    """Read a manifest.
+
+    Parameters
+    ----------
+    manifest : path
+
+    Returns
+    -------
+    dict
+
+    Raises
+    ------
+    ModelkinError
+        If it is missing, damaged or no manifest.
+    """
     try:
         found = json.loads(Path(manifest).read_text())
     except FileNotFoundError:
@@ -84,12 +98,38 @@ def read(manifest: str | Path) -> dict[str, Any]:
 
 
 def facts(manifests: Iterable[str | Path]) -> dict[str, dict[str, Any]]:
-    """The facts of each of these artifacts, by the name of its manifest."""
+    """Read the facts of several artifacts.
+
+    Parameters
+    ----------
+    manifests : iterable of path
+
+    Returns
+    -------
+    dict
+        Facts by the names of the manifests.
+    """
     return {Path(manifest).stem: read(manifest)["facts"] for manifest in manifests}
 
 
 def store_of(manifest: str | Path, suffix: str = ".zarr") -> Path:
-    """The path of the store beside a manifest ('' for a plain directory)."""
+    """Find the store beside a manifest.
+
+    Parameters
+    ----------
+    manifest : path
+    suffix : str
+        Of the store; empty for a folder of files.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    ModelkinError
+        If it is missing, or was left out of the bundle that the study came in.
+    """
     path = Path(manifest).with_suffix(suffix)
     if not path.exists() and Path(manifest).with_suffix(LEFT_OUT).exists():
         raise ModelkinError(
@@ -104,9 +144,23 @@ def store_of(manifest: str | Path, suffix: str = ".zarr") -> Path:
 
 
 def verified_store_of(manifest: str | Path, suffix: str) -> Path:
-    """The path of a store beside a manifest, all of whose bytes are what was stored.
+    """Find a store, and make sure that every byte of it is what was stored.
 
-    For small stores, which have no checksums of their own.
+    It reads all of it, so it is for stores without checksums of their own.
+
+    Parameters
+    ----------
+    manifest : path
+    suffix : str
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    ModelkinError
+        If it is missing or damaged.
     """
     path = store_of(manifest, suffix)
     if digest_of(path) != read(manifest)["digest"]:
@@ -154,9 +208,38 @@ def write(
 ) -> dict[str, Any]:
     """Save a store under a temporary name, move it into place, then write its manifest.
 
-    save: writes the store at the path it is given. inputs: manifests of what it was made from.
-    facts: what a reader wants to know without opening the store; nothing that changes when the
-    content does not; a function is called when the store has been saved. Returns the manifest.
+    So whoever finds a manifest finds a finished store.
+
+    Parameters
+    ----------
+    manifest : path
+    save : callable
+        Writes the store at the path that it is given.
+    suffix : str
+        Of the store; empty for a folder of files.
+    stage : str
+    version : int
+        Of the stage.
+    settings : mapping, optional
+        What of the config decided the content.
+    inputs : iterable of path
+        Manifests of what it was made of.
+    facts : mapping or callable, optional
+        What a reader wants to know without opening the store; nothing that changes when the content does not.
+        A callable is
+        called when the store has been saved.
+    device : str, optional
+        Where it was computed.
+
+    Returns
+    -------
+    dict
+        The manifest.
+
+    Raises
+    ------
+    ModelkinError
+        If there is no room or no permission.
     """
     manifest = Path(manifest)
     final = manifest.with_suffix(suffix)
@@ -198,7 +281,24 @@ def is_current(
     settings: Mapping[str, Any],
     inputs: Iterable[str | Path],
 ) -> bool:
-    """Whether an artifact is there, undamaged, and made of these inputs with these settings."""
+    """Tell whether an artifact is there, undamaged, and made of these inputs with these settings.
+
+    Parameters
+    ----------
+    manifest : path
+    suffix : str
+        Of the store.
+    stage : str
+    version : int
+        Of the stage.
+    settings : mapping
+    inputs : iterable of path
+        Manifests of what it should have been made of.
+
+    Returns
+    -------
+    bool
+    """
     manifest = Path(manifest)
     if not manifest.exists() or not manifest.with_suffix(suffix).exists():
         return False
@@ -210,14 +310,27 @@ def is_current(
 
 
 def remove(manifest: str | Path, suffix: str) -> None:
-    """Delete an artifact: its manifest first, so that nothing unfinished looks finished, and its store."""
+    """Delete an artifact: its manifest first, so that nothing unfinished looks finished, then its store.
+
+    Parameters
+    ----------
+    manifest : path
+    suffix : str
+        Of the store.
+    """
     manifest = Path(manifest)
     manifest.unlink()
     for store_or_mark in (manifest.with_suffix(suffix), manifest.with_suffix(LEFT_OUT)):
         remove_path(store_or_mark)
 
 
-def provenance(manifest: Path, stage, version, settings, inputs) -> dict[str, Any]:
+def provenance(
+    manifest: Path,
+    stage: str,
+    version: int,
+    settings: Mapping[str, Any] | None,
+    inputs: Iterable[str | Path],
+) -> dict[str, Any]:
     """The part of a manifest that says what decided the content, in the form JSON gives it back."""
     made = {
         "stage": stage,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import os
@@ -72,12 +73,16 @@ def write_in_parts(
             if number in kept:
                 LOG.info("%s is there from an earlier start", part.name)
             else:
-                kept.keep(number, lambda path, part=part: arrays.write_chunks(part.compute(), path))
+                kept.keep(number, functools.partial(_write_part, part))
             arrays.write_chunks(_shown(kept.path(number), look), path, part.group)
 
     made = manifests.write(manifest, save, facts=facts, **about)
     kept.drop()
     return made
+
+
+def _write_part(part: Part, path: Path) -> None:
+    arrays.write_chunks(part.compute(), path)
 
 
 def _shown(path: Path, look: Callable[[xr.Dataset], None] | None) -> Iterable[xr.Dataset]:

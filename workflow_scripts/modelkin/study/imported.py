@@ -11,11 +11,15 @@ import itertools
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from modelkin import lazy
 from modelkin.errors import ModelkinError
 
-pd = lazy.module("pandas")
+if TYPE_CHECKING:
+    import pandas as pd
+else:
+    pd = lazy.module("pandas")
 
 
 SYMMETRIC = 1e-6  # share of the largest value by which the two directions may differ and be one

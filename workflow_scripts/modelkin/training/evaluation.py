@@ -40,7 +40,7 @@ def evaluate_model(
     from scipy.stats import binomtest  # slow to import, and seldom needed
 
     pgd = pgd_descent(norm, radius, steps, step_size)
-    found = {
+    found: dict[str, Any] = {
         "clean_accuracy": model_accuracy(model, images, device),
         "adversarial_accuracy": model_accuracy(
             model,

@@ -84,7 +84,7 @@ def fit(
         model.train()
         for module in fixed:
             module.eval()
-        loss_sum = right = seen = 0
+        loss_sum, right, seen = 0.0, 0, 0
         order = torch.randperm(len(x)).to(device).split(schedule.batch_size)
         for number, rows in enumerate(order[:batches]):
             share = (epoch + number / batches) / schedule.epochs
@@ -114,7 +114,7 @@ def fit(
 
 def make_optimiser(parameters: Iterable[nn.Parameter], schedule: Schedule) -> torch.optim.Optimizer:
     """The optimiser of a schedule, for these parameters."""
-    about = {"lr": schedule.learning_rate, "weight_decay": schedule.weight_decay}
+    about: dict[str, Any] = {"lr": schedule.learning_rate, "weight_decay": schedule.weight_decay}
     if schedule.optimiser == "sgd":
         return torch.optim.SGD(parameters, **about, momentum=schedule.momentum, nesterov=schedule.nesterov)
     return {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}[schedule.optimiser](parameters, **about)
@@ -169,7 +169,7 @@ def train(
     """
     torch.manual_seed(seed)
     channels, size, _ = images.shape
-    shape = {"channels": channels, "size": size, "classes": len(images.classes)}
+    shape: dict[str, Any] = {"channels": channels, "size": size, "classes": len(images.classes)}
     model = building.new_model(
         **shape, **{key: settings[key] for key in ("architecture", "width", "representation")}
     )
@@ -185,7 +185,7 @@ def train(
         history.append(report)
         LOG.info("%s", report)
         if after_epoch is not None:
-            after_epoch(model, report["epoch"])
+            after_epoch(model, int(report["epoch"]))
         if progress is not None:
             progress(
                 report["epoch"], f"loss {report['loss']:.3f}, test accuracy {report['test_accuracy']:.3f}"

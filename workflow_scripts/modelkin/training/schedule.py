@@ -102,7 +102,7 @@ def unused_settings(settings: Mapping[str, Any]) -> dict[str, str]:
 
     settings: of a :class:`Schedule`; what they leave out is at its default.
     """
-    found = {}
+    found: dict[str, str] = {}
     for key, choices in CHOICES.items():
         chosen = settings.get(key, DEFAULTS[key])
         for other, own in choices.items():

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from modelkin import probe_kinds, registry
 from modelkin.comparison.measures.base import (
@@ -21,6 +21,10 @@ from modelkin.comparison.measures.base import (
     of_one_type,
 )
 from modelkin.store import paths
+
+if TYPE_CHECKING:
+    import torch
+    from numpy.typing import ArrayLike
 
 __all__ = [
     "BOUNDARIES",
@@ -42,22 +46,65 @@ IMPORTED = "imported_"  # how labels of what others measured begin
 
 
 def names() -> list[str]:
-    """The names of all measures, sorted."""
+    """List the names of all measures, sorted.
+
+    Returns
+    -------
+    list of str
+    """
     return registry.names(sys.modules[__name__])
 
 
 def get(name: str) -> Measure:
-    """The measure of that name; ModelkinError with the nearest valid name if there is none."""
+    """Look up a measure by its name.
+
+    Parameters
+    ----------
+    name : str
+        One of :func:`names`.
+
+    Returns
+    -------
+    Measure
+        Its two halves, ``prepare`` and ``compare``, and what is known of it (bounds, direction, source).
+
+    Raises
+    ------
+    ModelkinError
+        If there is none of that name; the sentence has the nearest one.
+    """
     return registry.load_choice(sys.modules[__name__], name, "measure").MEASURE
 
 
 def imported_label(direction: str, name: str) -> str:
-    """The label of a table of similarities or distances that somebody else made."""
+    """Make the label of a table of similarities or distances that somebody else measured.
+
+    Parameters
+    ----------
+    direction : {"similarity", "distance"}
+    name : str
+        As the config calls the table.
+
+    Returns
+    -------
+    str
+    """
     return f"{IMPORTED}{direction}.{name}"
 
 
 def describe_label(label: str) -> Described:
-    """What is to be said of the measure of a label, be it one of the registry's or an imported table."""
+    """Describe the measure that a label in a table stands for.
+
+    Parameters
+    ----------
+    label : str
+        Of a measure with its settings (``knn_jaccard-k20``), or of an imported table.
+
+    Returns
+    -------
+    Described
+        Title, source, bounds, direction and unit.
+    """
     if not label.startswith(IMPORTED):
         return get(ConfiguredMeasure.of(label).name)
     direction, _, name = label.removeprefix(IMPORTED).partition(".")
@@ -74,20 +121,40 @@ def describe_label(label: str) -> Described:
 
 
 def settings_by_measure(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """The settings of each measure's part of a shell, by the measure's label.
+    """Split the settings of a similarity shell by measure.
 
-    settings: of the shell, with ``measures`` a list of label, name, settings and version. A part knows of no
-    other measure, so that adding one leaves it as it is.
+    So adding a measure leaves the others as they are.
+
+    Parameters
+    ----------
+    settings : mapping
+        Of the shell, with ``measures`` a list of label, name, settings and version.
+
+    Returns
+    -------
+    dict
+        The settings of each measure's part, by the measure's label.
     """
     shared = {key: settings[key] for key in ("permutations", "seed", "dataset")}
     return {item["label"]: {**shared, "measure": item} for item in settings["measures"]}
 
 
 def takes_artifact(name: str, manifest: str) -> bool:
-    """Whether a measure is taken of this artifact of a study: of boundaries or else of activations.
+    """Tell whether a measure is taken of an artifact of a study: of boundaries, or else of activations.
 
     Of the activations on the images of an attack with a label only if it is measured there, so that another
     attack leaves all other measures as they are.
+
+    Parameters
+    ----------
+    name : str
+        Of the measure.
+    manifest : str
+        Path of the artifact's manifest.
+
+    Returns
+    -------
+    bool
     """
     measure = get(name)
     if paths.is_boundaries(manifest) or measure.takes in BOUNDARIES:
@@ -96,17 +163,36 @@ def takes_artifact(name: str, manifest: str) -> bool:
     return probe_kinds.attack_of(kind) is None or measure.measurable(kind)
 
 
-def compare(name: str, a, b, **settings) -> Estimate:
-    """One measure on two arrays whose rows are the same samples.
+def compare(name: str, a: ArrayLike | torch.Tensor, b: ArrayLike | torch.Tensor, **settings: int) -> Estimate:
+    """Compare two models' arrays by one measure.
 
-    a, b: arrays or tensors (n, p) and (n, q); what they hold is the measure's ``takes``:
-    representations, logits or saliency maps. Returns the value and its standard error.
+    Parameters
+    ----------
+    name : str
+        One of :func:`names`.
+    a, b : array_like or Tensor of shape (n, p) and (n, q)
+        Rows are the same samples in the same order, on any device. What they hold is the measure's ``takes``:
+        representations, logits, saliency maps (n, c, h, w), outcomes of attacks, or values of boundaries.
+    **settings : int
+        The measure's own, such as ``k`` of ``knn_jaccard``.
 
+    Returns
+    -------
+    Estimate
+        The value and its standard error over samples.
+
+    Raises
+    ------
+    ModelkinError
+        If there is no such measure, or the arrays differ in samples, hold NaN or are constant.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> a = np.random.default_rng(0).normal(size=(50, 8))
     >>> compare("linear_cka", a, 3 * a[:, ::-1] + 1).value.__round__(6)
     1.0
     """
     measure = get(name)
-    a, b = of_one_type(a, b)
-    return measure.compare(measure.prepare(a, **settings), measure.prepare(b, **settings))
+    first, second = of_one_type(a, b)
+    return measure.compare(measure.prepare(first, **settings), measure.prepare(second, **settings))

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from modelkin.comparison.measures.base import Estimate, Measure, checked, mean_of, same_outputs
 
+if TYPE_CHECKING:
+    import torch
 
-def prepare(logits) -> dict:
+
+def prepare(logits: torch.Tensor) -> dict[str, torch.Tensor]:
     """logits (n, C), checked; two samples at least."""
     return {"logits": checked(logits, "logits")}
 
 
-def compare(a: dict, b: dict) -> Estimate:
+def compare(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> Estimate:
     """Share of the samples to which both models give the same top-1 class (the first if tied)."""
     same_outputs(a["logits"], b["logits"])
     return mean_of(a["logits"].argmax(1) == b["logits"].argmax(1))

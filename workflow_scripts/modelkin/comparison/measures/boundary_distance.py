@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 from modelkin import lazy
 from modelkin.comparison.measures.base import Estimate, Measure, checked, mean_of, same_samples
 from modelkin.errors import Undefined
 
-torch = lazy.module("torch")
+if TYPE_CHECKING:
+    import torch
+else:
+    torch = lazy.module("torch")
+
 HALVINGS = 10  # of the step in which a boundary was crossed, to say where
 
 
-def prepare(distances) -> dict:
+def prepare(distances: torch.Tensor) -> dict[str, torch.Tensor]:
     """distances (n, 2): whether the model is right on each image, and how far its boundary is."""
     distances = checked(distances, "distances to the decision boundary")
     return {"right": distances[:, 0] > 0, "distance": distances[:, 1]}
 
 
-def compare(a: dict, b: dict) -> Estimate:
+def compare(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> Estimate:
     """Mean absolute difference of the two distances over the images that both models get right, n of them.
 
     Raises Undefined if there is none.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from modelkin import lazy
 from modelkin.comparison.measures.base import (
     ROUNDING,
@@ -17,10 +19,13 @@ from modelkin.comparison.measures.base import (
 )
 from modelkin.errors import ModelkinError
 
-torch = lazy.module("torch")
+if TYPE_CHECKING:
+    import torch
+else:
+    torch = lazy.module("torch")
 
 
-def prepare(x) -> dict:
+def prepare(x: torch.Tensor) -> dict[str, torch.Tensor]:
     """x (n, p) -> the centred matrix, its squared row norms, and its HSIC with itself, whole and left out.
 
     Raises ModelkinError for fewer than four samples, and where the HSIC with itself is zero (as for
@@ -42,7 +47,7 @@ def prepare(x) -> dict:
     return part | {"total": repeated(whole, x), "own": torch.where(left_out > noise, left_out, torch.nan)}
 
 
-def compare(a: dict, b: dict) -> Estimate:
+def compare(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> Estimate:
     """HSIC(A, B) / sqrt(HSIC(A, A) HSIC(B, B)) with the exact delete-one jackknife.
 
     The standard error is NaN below five samples, or when the HSIC of a model with itself is zero
@@ -54,7 +59,7 @@ def compare(a: dict, b: dict) -> Estimate:
     return jackknife(value, left_out / (a["own"] * b["own"]).sqrt())
 
 
-def _hsic(a: dict, b: dict):
+def _hsic(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
     """n (n - 3) times the unbiased HSIC, () and without each sample (n,), up to one factor.
 
     With zero-diagonal Gram matrices K, L of centred data (row sums -k_i, -l_i, the squared row
@@ -82,11 +87,11 @@ def _hsic(a: dict, b: dict):
     return whole, _combine(squares, products, sums, m)
 
 
-def _combine(squares, products, sums, n: int):
+def _combine(squares: torch.Tensor, products: torch.Tensor, sums: torch.Tensor, n: int) -> torch.Tensor:
     return squares - n / (n - 2) * products + sums / ((n - 1) * (n - 2))
 
 
-def _against(x, weights):
+def _against(x: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
     """x_i' (sum_j weights_j x_j) for each sample, (n,)."""
     x = x.double()
     return x @ (x.T @ weights)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from modelkin.comparison.measures.base import Estimate, Measure, checked, mean_of, same_samples
 
+if TYPE_CHECKING:
+    import torch
 
-def prepare(regions) -> dict:
+
+def prepare(regions: torch.Tensor) -> dict[str, torch.Tensor]:
     """regions (n, points): the class of each point of n planes."""
     return {"regions": checked(regions, "decision regions")}
 
 
-def compare(a: dict, b: dict) -> Estimate:
+def compare(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> Estimate:
     """Mean over planes of the share of points to which both models give the same class."""
     same_samples(a["regions"], b["regions"])
     return mean_of((a["regions"] == b["regions"]).double().mean(1))

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 from modelkin import lazy
 from modelkin.comparison.measures.base import Estimate, Measure, log_probabilities, mean_of, same_outputs
 
-torch = lazy.module("torch")
+if TYPE_CHECKING:
+    import torch
+else:
+    torch = lazy.module("torch")
 
 
-def prepare(logits) -> dict:
+def prepare(logits: torch.Tensor) -> dict[str, torch.Tensor]:
     """logits (n, C) -> log-probabilities (n, C) in float64; two samples at least."""
     return {"log_p": log_probabilities(logits)}
 
 
-def compare(a: dict, b: dict) -> Estimate:
+def compare(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> Estimate:
     """Mean of 1 - JSD over samples, with logarithms to base 2, so that 0 is disjoint and 1 is equal."""
-    a, b = a["log_p"], b["log_p"]
-    same_outputs(a, b)
-    middle = torch.logaddexp(a, b) - math.log(2)
-    divergence = (a.exp() * (a - middle) + b.exp() * (b - middle)).sum(1) / 2
+    log_p, log_q = a["log_p"], b["log_p"]
+    same_outputs(log_p, log_q)
+    middle = torch.logaddexp(log_p, log_q) - math.log(2)
+    divergence = (log_p.exp() * (log_p - middle) + log_q.exp() * (log_q - middle)).sum(1) / 2
     return mean_of(1 - divergence / math.log(2))
 
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from modelkin import lazy
 from modelkin.comparison.measures.base import Estimate, Measure, centred, mean_of, same_samples
 from modelkin.errors import ModelkinError
 
-torch = lazy.module("torch")
+if TYPE_CHECKING:
+    import torch
+else:
+    torch = lazy.module("torch")
 
 ROWS = 1024
 
 
-def prepare(x, k: int = 10) -> dict:
+def prepare(x: torch.Tensor, k: int = 10) -> dict[str, torch.Tensor]:
     """x (n, p) -> the indices (n, k) of each sample's neighbours by cosine of centred rows.
 
     A sample is never its own neighbour, however many duplicates it has; ties are broken as
@@ -37,21 +42,23 @@ def prepare(x, k: int = 10) -> dict:
     return {"neighbours": torch.cat(found)}
 
 
-def permute(prepared: dict, order) -> dict:
+def permute(prepared: dict[str, torch.Tensor], order: torch.Tensor) -> dict[str, torch.Tensor]:
     """The lists after new sample i has become old sample order[i]: rows move, and so do names."""
     place = torch.empty_like(order)
     place[order] = torch.arange(len(order), device=order.device)
     return {"neighbours": place[prepared["neighbours"][order]]}
 
 
-def compare(a: dict, b: dict) -> Estimate:
+def compare(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> Estimate:
     """Mean over samples of |intersection| / |union| of the two neighbour lists."""
-    a, b = a["neighbours"], b["neighbours"]
-    same_samples(a, b)
-    if a.shape != b.shape:
-        raise ModelkinError(f"the two models have {a.shape[1]} and {b.shape[1]} neighbours for each sample.")
-    shared = torch.cat([_shared(*part) for part in zip(a.split(ROWS), b.split(ROWS), strict=True)])
-    return mean_of(shared / (2 * a.shape[1] - shared))
+    first, second = a["neighbours"], b["neighbours"]
+    same_samples(first, second)
+    if first.shape != second.shape:
+        raise ModelkinError(
+            f"the two models have {first.shape[1]} and {second.shape[1]} neighbours for each sample."
+        )
+    shared = torch.cat([_shared(*part) for part in zip(first.split(ROWS), second.split(ROWS), strict=True)])
+    return mean_of(shared / (2 * first.shape[1] - shared))
 
 
 def _shared(a, b):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from modelkin import lazy
 from modelkin.comparison.measures.base import (
     ROUNDING,
@@ -16,17 +18,20 @@ from modelkin.comparison.measures.base import (
     same_samples,
 )
 
-torch = lazy.module("torch")
+if TYPE_CHECKING:
+    import torch
+else:
+    torch = lazy.module("torch")
 
 
-def prepare(x) -> dict:
+def prepare(x: torch.Tensor) -> dict[str, torch.Tensor]:
     """x (n, p) -> the centred matrix, and for each sample the quantities that its removal needs."""
     x = narrowed(centred(x))
     gram = x.T @ x
     return {"x": x, "own": quadratic(x, x, gram), "total": repeated(frobenius2(gram), x)}
 
 
-def compare(a: dict, b: dict) -> Estimate:
+def compare(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> Estimate:
     """||A'B||^2 / (||A'A|| ||B'B||) with the exact delete-one jackknife.
 
     Without sample i the centred cross product is C - n/(n-1) a_i b_i', so all n leave-one-out

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from modelkin import lazy
 from modelkin.comparison.measures.base import (
     ROUNDING,
@@ -14,10 +16,13 @@ from modelkin.comparison.measures.base import (
     same_samples,
 )
 
-torch = lazy.module("torch")
+if TYPE_CHECKING:
+    import torch
+else:
+    torch = lazy.module("torch")
 
 
-def prepare(x) -> dict:
+def prepare(x: torch.Tensor) -> dict[str, torch.Tensor]:
     """x (n, p) -> the centred matrix with unit Frobenius norm, (n, min(p, n - 1)), in float64.
 
     The distance is a square root that is steep near 0: a float32 product would be off by 1e-4 there.
@@ -28,7 +33,7 @@ def prepare(x) -> dict:
     return {"x": x / torch.linalg.vector_norm(x)}
 
 
-def compare(a: dict, b: dict) -> Estimate:
+def compare(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> Estimate:
     """(2 - d) / 2 with d = sqrt(2 - 2 ||A'B||_*), the distance after the best rotation.
 
     The nuclear norm is that of the smaller side's Gram matrix, and unequal widths need no padding.

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from modelkin import lazy
 from modelkin.comparison.measures.base import Estimate, Measure, checked, mean_of, same_samples
 from modelkin.errors import ModelkinError
 
-torch = lazy.module("torch")
+if TYPE_CHECKING:
+    import torch
+else:
+    torch = lazy.module("torch")
 
 
-def prepare(maps) -> dict:
+def prepare(maps: torch.Tensor) -> dict[str, torch.Tensor]:
     """Saliency maps (n, c, h, w), the signed gradients -> rows of unit length; a zero map stays zero.
 
     The paper does not say that it takes absolute values, so the sign counts. Two samples at least.
@@ -29,13 +34,15 @@ def _in_rows(function, *tensors):
     return torch.cat([function(*rows) for rows in zip(*(x.split(64) for x in tensors), strict=True)])
 
 
-def compare(a: dict, b: dict) -> Estimate:
+def compare(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> Estimate:
     """Mean cosine over samples; a sample whose map is zero in either model counts as 0."""
-    a, b = a["unit"], b["unit"]
-    same_samples(a, b)
-    if a.shape[1] != b.shape[1]:
-        raise ModelkinError(f"the two models' saliency maps have {a.shape[1]} and {b.shape[1]} values.")
-    return mean_of(_in_rows(lambda x, y: (x.double() * y.double()).sum(1), a, b))
+    first, second = a["unit"], b["unit"]
+    same_samples(first, second)
+    if first.shape[1] != second.shape[1]:
+        raise ModelkinError(
+            f"the two models' saliency maps have {first.shape[1]} and {second.shape[1]} values."
+        )
+    return mean_of(_in_rows(lambda x, y: (x.double() * y.double()).sum(1), first, second))
 
 
 MEASURE = Measure(

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 from modelkin import lazy
 from modelkin.comparison.measures.base import Estimate, Measure, checked, jackknife, same_samples
 from modelkin.errors import Undefined
 
-torch = lazy.module("torch")
+if TYPE_CHECKING:
+    import torch
+else:
+    torch = lazy.module("torch")
 
 FLOOR = 0.01  # percent; the paper's eps_s, whose value it does not give
 
 
-def prepare(outcomes) -> dict:
+def prepare(outcomes: torch.Tensor) -> dict[str, torch.Tensor]:
     """outcomes (n, 2) of 0 and 1: whether the model is right on each image, and whether it is wrong on the
     other model's adversarial image of it.
     """
@@ -21,7 +25,7 @@ def prepare(outcomes) -> dict:
     return {"right": outcomes[:, 0], "fooled": outcomes[:, 1]}
 
 
-def compare(a: dict, b: dict) -> Estimate:
+def compare(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> Estimate:
     """log max(floor, 100 m), m being the mean over images that both models get right of the share of the two
     that the other's adversarial image fools; natural logarithm, with the exact delete-one jackknife.
 
@@ -42,7 +46,7 @@ def compare(a: dict, b: dict) -> Estimate:
     return jackknife(value, score((fooled.sum() - fooled) / (n - 1)))._replace(n=n)
 
 
-def score(share):
+def score(share: torch.Tensor) -> torch.Tensor:
     """Equation (1) of a share of fooled images, or of several."""
     return (100 * share).clamp_min(FLOOR).log()
 

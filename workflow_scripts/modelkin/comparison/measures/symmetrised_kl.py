@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from modelkin.comparison.measures.base import Estimate, Measure, log_probabilities, mean_of, same_outputs
 
+if TYPE_CHECKING:
+    import torch
 
-def prepare(logits) -> dict:
+
+def prepare(logits: torch.Tensor) -> dict[str, torch.Tensor]:
     """logits (n, C) -> log-probabilities (n, C) in float64; two samples at least."""
     return {"log_p": log_probabilities(logits)}
 
 
-def compare(a: dict, b: dict) -> Estimate:
+def compare(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> Estimate:
     """Mean of KL(P || Q) / 2 + KL(Q || P) / 2 over samples, in nats: 0 is equal, no upper bound."""
-    a, b = a["log_p"], b["log_p"]
-    same_outputs(a, b)
-    return mean_of(((a.exp() - b.exp()) * (a - b)).sum(1) / 2)
+    log_p, log_q = a["log_p"], b["log_p"]
+    same_outputs(log_p, log_q)
+    return mean_of(((log_p.exp() - log_q.exp()) * (log_p - log_q)).sum(1) / 2)
 
 
 MEASURE = Measure(

@@ -1,7 +1,7 @@
 """The datasets. A module here is a dataset: its name is what the config calls it.
 
 ``load(**settings)`` returns ``{"train": split, "test": split}``, the first only if there is one. A
-split has ``labels``, ``ids`` and ``classes``, ``pick(rows)`` and ``blocks()``, which yields its
+split has ``labels``, ``ids`` and ``classes``, ``pick(rows)`` and ``chunks()``, which yields its
 images as :class:`~modelkin.data.images.Images`: it is an ``Images`` itself, or decodes files when asked.
 ``counts(**settings)`` says without decoding an image how many each split has, of how many classes, and
 of how many pixels a side (None if that is not known before); ``shape(**settings)`` their channels, height and
@@ -39,7 +39,7 @@ def load(
     expected: see :func:`counts`; what is loaded is there, so it decides nothing here.
     """
     splits = _module(name, settings).load(**settings)
-    return _shared().subset(splits, **subset) if subset else splits
+    return base.subset(splits, **subset) if subset else splits
 
 
 def counts(
@@ -87,12 +87,6 @@ def shape(
 def missing(name: str, *, subset=None, expected=None, **settings) -> list[str]:
     """What of a dataset is not there and will not be downloaded, as sentences; subset, expected: unused."""
     return _module(name, settings).missing(**settings)
-
-
-def _shared() -> ModuleType:
-    """What datasets share; imported late, for the config is read without numpy."""
-
-    return base
 
 
 def _module(name: str, settings: dict) -> ModuleType:

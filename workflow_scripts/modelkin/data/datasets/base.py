@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from PIL import Image
@@ -15,7 +16,10 @@ from PIL import Image
 from modelkin import lazy
 from modelkin.errors import ModelkinError, unknown_name
 
-images = lazy.module("modelkin.data.images")
+if TYPE_CHECKING:
+    from modelkin.data import images
+else:
+    images = lazy.module("modelkin.data.images")
 
 LOG = logging.getLogger("modelkin")
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos")
@@ -45,7 +49,7 @@ class Preparation:
                 f"dataset: resize ({self.resize}) must be at least as large as size ({self.size})."
             )
 
-    def __call__(self, image) -> np.ndarray:
+    def __call__(self, image: Image.Image) -> np.ndarray:
         """uint8 (channels, size, size) of a Pillow image; ValueError for more than 16 bits."""
         image = in_mode(image, MODES[self.channels])
         if self.size is not None:
@@ -53,7 +57,7 @@ class Preparation:
         pixels = np.asarray(image, np.uint8)
         return pixels[None] if self.channels == 1 else pixels.transpose(2, 0, 1)
 
-    def _cropped(self, image):
+    def _cropped(self, image: Image.Image) -> Image.Image:
         from torchvision.transforms import functional
 
         method = functional.InterpolationMode(self.interpolation)
@@ -61,7 +65,7 @@ class Preparation:
         return functional.center_crop(scaled, self.size)
 
 
-def in_mode(image, mode: str):
+def in_mode(image: Image.Image, mode: str) -> Image.Image:
     """A Pillow image as 'L' or 'RGB'; 16-bit grey is scaled to 8 bits rather than cut off."""
     if image.mode.startswith("I;16"):
         image = Image.fromarray((np.asarray(image).astype(np.uint16) // 257).astype(np.uint8))
@@ -80,36 +84,37 @@ class Files:
     a warning, instead of ending.
     """
 
-    open: Callable[[int], object]
-    names: Sequence[str]
+    open: Callable[[int], Image.Image]
+    names: Sequence[str] | np.ndarray
     labels: np.ndarray
     ids: np.ndarray
     classes: list[str]
     prepare: Preparation
     skip_corrupt: bool = False
     rows: np.ndarray | None = None
-    modes: Counter = field(default_factory=Counter)
+    modes: Counter[str] = field(default_factory=Counter)
 
     def __len__(self) -> int:
         return len(self.ids)
 
-    def pick(self, rows: Sequence[int]) -> Files:
+    def pick(self, rows: Sequence[int] | np.ndarray) -> Files:
         """The images of these rows, in that order."""
-        rows = np.asarray(rows)
-        kept = rows if self.rows is None else self.rows[rows]
-        return replace(self, labels=self.labels[rows], ids=self.ids[rows], rows=kept)
+        chosen = np.asarray(rows)
+        kept = chosen if self.rows is None else self.rows[chosen]
+        return replace(self, labels=self.labels[chosen], ids=self.ids[chosen], rows=kept)
 
     def chunks(self, rows: int = 256, threads: int | None = None) -> Iterator[images.Images]:
         """All images in order, decoded by several threads, at most ``rows`` at a time."""
-        threads = threads or int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count())
+        threads = threads or int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1)
         with ThreadPoolExecutor(threads) as pool:
             for start in range(0, len(self), rows):
                 here = range(start, min(start + rows, len(self)))
                 decoded = dict(zip(here, pool.map(self._decoded, here), strict=True))
-                kept = [row for row in here if decoded[row] is not None]
+                pixels = {row: image for row, image in decoded.items() if image is not None}
+                kept = list(pixels)
                 if kept:
                     yield images.Images(
-                        self._stacked([decoded[row] for row in kept]),
+                        self._stacked(list(pixels.values())),
                         self.labels[kept],
                         self.ids[kept],
                         self.classes,
@@ -141,7 +146,11 @@ class Files:
         return np.stack(decoded)
 
 
-def joined(split) -> images.Images:
+# In memory, or decoded when asked for.
+Split: TypeAlias = "images.Images | Files"
+
+
+def joined(split: Split) -> images.Images:
     """All images of a split in memory."""
     blocks = list(split.chunks())
     if not blocks:
@@ -150,7 +159,9 @@ def joined(split) -> images.Images:
     return images.Images(**parts, classes=blocks[0].classes)
 
 
-def subset(splits: dict, classes: int | Sequence[str], seed: int = 0, labels: str = "new") -> dict:
+def subset(
+    splits: dict[str, Split], classes: int | Sequence[str], seed: int = 0, labels: str = "new"
+) -> dict[str, Split]:
     """The images of some classes: these, or so many drawn with a seed from the test split's.
 
     labels: 'new' numbers the chosen classes from 0, in the order in which the dataset has them;
@@ -172,7 +183,7 @@ def subset(splits: dict, classes: int | Sequence[str], seed: int = 0, labels: st
     return {name: _of_classes(split, chosen, labels == "new") for name, split in splits.items()}
 
 
-def _of_classes(split, chosen: np.ndarray, relabel: bool):
+def _of_classes(split: Split, chosen: np.ndarray, relabel: bool) -> Split:
     rows = np.flatnonzero(np.isin(split.labels, chosen))
     kept = split.pick(rows)
     if not relabel:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from modelkin import lazy
 from modelkin.errors import ModelkinError
 
-images = lazy.module("modelkin.data.images")
+if TYPE_CHECKING:
+    from modelkin.data import images
+else:
+    images = lazy.module("modelkin.data.images")
 
 IMAGES, CLASSES = 1797, 10
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from modelkin import lazy
 from modelkin.errors import ModelkinError
 
-base = lazy.module("modelkin.data.datasets.base")
+if TYPE_CHECKING:
+    from modelkin.data.datasets import base
+else:
+    base = lazy.module("modelkin.data.datasets.base")
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp"}
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 import zipfile
 import zlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from modelkin import lazy
 from modelkin.errors import ModelkinError
 
-images = lazy.module("modelkin.data.images")
+if TYPE_CHECKING:
+    from modelkin.data import images
+else:
+    images = lazy.module("modelkin.data.images")
 
 
 def counts(
@@ -20,7 +24,7 @@ def counts(
     classes: list[str] | None = None,
     size: int | None = None,
     **more,
-) -> dict[str, int]:
+) -> dict[str, int | None]:
     """What :func:`load` will return; reads the labels only, and how large the images are."""
     labels = {split: _arrays(path, ["y"])["y"] for split, path in _paths(train, test).items()}
     found = len(np.unique(np.concatenate(list(labels.values()))))

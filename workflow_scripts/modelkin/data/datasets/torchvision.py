@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from modelkin import lazy
 from modelkin.errors import ModelkinError, unknown_name
 
-base = lazy.module("modelkin.data.datasets.base")
+if TYPE_CHECKING:
+    from modelkin.data.datasets import base
+else:
+    base = lazy.module("modelkin.data.datasets.base")
 
 
 class About(NamedTuple):
@@ -57,7 +60,7 @@ ABOUT = {
 }
 
 
-def counts(dataset: str, root: str, **settings) -> dict[str, int]:
+def counts(dataset: str, root: str, **settings) -> dict[str, int | None]:
     """What :func:`load` will return: the published numbers, whether the dataset is there or not."""
     about = _about(dataset)
     _preparation(about, dataset, **settings)
@@ -75,6 +78,7 @@ def shape(dataset: str, root: str, **settings) -> tuple[int, int, int]:
     about = _about(dataset)
     prepare = _preparation(about, dataset, **settings)
     size = prepare.size or about.size
+    assert size is not None  # _preparation has refused it
     return prepare.channels, size, size
 
 
@@ -161,7 +165,7 @@ def _preparation(
     resize: int | None = None,
     interpolation: str = "bilinear",
     **_,
-):
+) -> base.Preparation:
     if about.size is None and size is None:
         raise ModelkinError(f"dataset {dataset}: its images differ in size; give a size.")
     wanted = None if size == about.size and resize is None else size

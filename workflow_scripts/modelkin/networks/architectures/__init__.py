@@ -57,6 +57,8 @@ def custom(place: str, options: Mapping[str, Any] | None = None):
     found = check_custom(place)
     path = Path(found["file"])
     spec = importlib.util.spec_from_file_location(f"modelkin_custom_{path.stem}", path)
+    assert spec is not None  # its name ends in .py
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)

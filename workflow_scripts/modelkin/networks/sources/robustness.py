@@ -100,5 +100,5 @@ def lend_missing_module() -> None:
     from torch.hub import load_state_dict_from_url
 
     lent = types.ModuleType("torchvision.models.utils")
-    lent.load_state_dict_from_url = load_state_dict_from_url
+    lent.__dict__["load_state_dict_from_url"] = load_state_dict_from_url
     sys.modules.setdefault(lent.__name__, lent)

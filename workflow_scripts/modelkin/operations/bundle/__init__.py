@@ -4,8 +4,8 @@ A bundle is a zip of uncompressed members: config.yaml, ``bundle.json`` (sha256 
 ``ro-crate-metadata.json`` and the artifacts. It is not trusted: whatever it holds is checked before the first
 byte is written.
 
-python -m modelkin.operations.bundle unpack FILE
-python -m modelkin.operations.bundle merge FIRST SECOND --study NAME
+python -m modelkin unpack FILE
+python -m modelkin merge FIRST SECOND --study NAME
 """
 
 from modelkin.operations.bundle.opening import CONFIG, CRATE, LISTED, NAME, Bundle

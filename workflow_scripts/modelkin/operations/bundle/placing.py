@@ -16,10 +16,9 @@ import yaml
 from modelkin.errors import ModelkinError
 from modelkin.operations import verify
 from modelkin.operations.bundle.opening import Bundle
+from modelkin.operations.workflow_file import workflow_file
 from modelkin.store import disk
 from modelkin.store.paths import RESULTS, is_similarity_part
-
-SNAKEFILE = Path(__file__).parents[3] / "Snakefile"
 
 
 def unpack(path: str | Path, folder: str | Path = ".") -> Bundle:
@@ -43,7 +42,8 @@ def unpack(path: str | Path, folder: str | Path = ".") -> Bundle:
 
 
 def check_new(folder: Path, study: str) -> None:
-    """ModelkinError if there is a study or a config of that name already."""
+    """ModelkinError if there is a study or a config of that name already, or no workflow to go on with."""
+    workflow_file()
     for path in (folder / RESULTS / study, folder / f"{study}.yaml"):
         if path.exists() or path.is_symlink():
             raise ModelkinError(
@@ -102,7 +102,7 @@ def _snakemake(folder: Path, study: str, *arguments: str) -> subprocess.Complete
         "-m",
         "snakemake",
         "--snakefile",
-        str(SNAKEFILE),
+        str(workflow_file()),
         "--configfile",
         f"{study}.yaml",
     ]

@@ -1,4 +1,4 @@
-"""The command line: python -m modelkin.operations.bundle unpack | merge."""
+"""The command line: python -m modelkin unpack | merge."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from modelkin.operations.bundle.merging import merge_studies
 def main(arguments: list[str] | None = None) -> None:
     """The command line."""
     parser = argparse.ArgumentParser(
-        prog="python -m modelkin.operations.bundle", description="Studies as files."
+        prog="python -m modelkin", description="Studies as files; see docs/sharing.md."
     )
     commands = parser.add_subparsers(dest="command", required=True)
     unpacking = commands.add_parser("unpack", help="check a bundle and put its study into this folder")
@@ -45,4 +45,5 @@ def _unpacked(bundle: Bundle) -> str:
     return "\n".join(lines)
 
 
-main()
+if __name__ == "__main__":
+    main()
