@@ -4,7 +4,6 @@ from modelkin import jobs, precision, probe_kinds
 from modelkin.comparison.activations import activation_chunks
 from modelkin.comparison.recorded import shell_runs, where
 from modelkin.data.images import load_images
-from modelkin.networks.weights import load_model
 from modelkin.store import arrays
 from modelkin.store.manifests import write as write_artifact
 from modelkin.store.resumable import ResumableParts
@@ -26,7 +25,7 @@ with jobs.running_job(snakemake.log[0], f"activations {snakemake.wildcards.model
     kept = ResumableParts(snakemake.output[0], **about)
 
     def computed(source, observer):
-        model = load_model(manifests[observer], device, resize)
+        model = jobs.load_configured_model(snakemake.config, manifests[observer], device, resize)
         return activation_chunks(model, load_images(probes[source]), device=device)
 
     def save(path):

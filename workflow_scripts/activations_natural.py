@@ -4,13 +4,12 @@ from modelkin import jobs, precision
 from modelkin.comparison.activations import activation_chunks, saliency_chunks
 from modelkin.data.images import load_images
 from modelkin.networks import building
-from modelkin.networks.weights import load_model
 from modelkin.store import arrays, manifests
 
 with jobs.running_job(snakemake.log[0], f"activations {snakemake.wildcards.model}", snakemake.input):
     device = jobs.job_device(snakemake.config)
     own, resize = not snakemake.wildcards.on, snakemake.params.resize
-    model = load_model(snakemake.input.model, device, resize)
+    model = jobs.load_configured_model(snakemake.config, snakemake.input.model, device, resize)
     probe = load_images(snakemake.input.probe)
     if own:
         building.check_fits(model, probe, snakemake.wildcards.model)

@@ -2,7 +2,6 @@
 
 from modelkin import jobs, precision, seeds
 from modelkin.data.images import load_images
-from modelkin.networks.weights import load_model
 from modelkin.optimise.adversarial_probe import attack_in_parts, probe_facts
 from modelkin.optimise.attacks import from_settings
 from modelkin.store import arrays, manifests
@@ -11,7 +10,9 @@ from modelkin.store.resumable import ResumableParts
 with jobs.running_job(snakemake.log[0], f"attack {snakemake.wildcards.model}", snakemake.input) as log:
     settings, seed = dict(snakemake.params.adversarial), snakemake.params.seed
     device = jobs.job_device(snakemake.config)
-    model = load_model(snakemake.input.model, device, snakemake.params.resize).folded()
+    model = jobs.load_configured_model(
+        snakemake.config, snakemake.input.model, device, snakemake.params.resize
+    ).folded()
     probe = load_images(snakemake.input.probe)
     form = settings.pop("stored")
     about = {

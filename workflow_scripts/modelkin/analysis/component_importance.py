@@ -124,7 +124,7 @@ def component_tables(
     """
     values = tables.both_directions(similarity)
     values = values[values["model_a"] < values["model_b"]].dropna(subset="value")
-    importances, scores, keywords = [], [], []
+    importances, scores, words = [], [], []
     for measure, kind, pairs in each_matrix(values):
         which = {"measure": measure, "kind": kind}
         found, score = importance(table, pairs, seed=seed)
@@ -133,9 +133,9 @@ def component_tables(
         here = clusters.query("measure == @measure and kind == @kind").set_index("model")
         clustered = table[table["model"].isin(here.index)]
         labels = here.loc[clustered["model"], "cluster"].to_numpy()
-        keywords.append(keywords(clustered, labels).assign(**which))
+        words.append(keywords(clustered, labels).assign(**which))
     return {
         "component_importance": pd.concat(importances, ignore_index=True),
         "component_scores": pd.DataFrame(scores),
-        "component_keywords": pd.concat(keywords, ignore_index=True),
+        "component_keywords": pd.concat(words, ignore_index=True),
     }

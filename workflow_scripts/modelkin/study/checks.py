@@ -14,22 +14,26 @@ from modelkin.errors import ModelkinError, unknown_name
 from modelkin.networks import architectures, sources
 from modelkin.optimise import attacks
 from modelkin.store import disk
+from modelkin.study import untrusted
 
 # Keys of the entry of a model that is trained here, and those it cannot do without.
 TRAINED, TRAINED_NEEDS = {"architecture", "recipe", "training"}, ("architecture",)
 # What every entry may say: who the model is, and what the user knows of it.
-WHO = {"name", "source", "eps", "norm", "retired", "regime", "hyper_parameters"}
+WHO = {"name", "source", "eps", "norm", "retired", "regime", "hyper_parameters", untrusted.KEY}
+NOT_FOR_STUDIES = {"readme.md", "calibration.json"}  # what else stands in results/
 SIZED = ("natural", "inverted")  # kinds of probe that the config gives a number of images
 
 
 def check_study(study, config: dict[str, Any]) -> None:
     """ModelkinError unless the parts of a config go together."""
     check_unique("model", [entry["name"] for entry in config["models"]])
+    _names(study)
     check_unique("measure", [m.label for m in study.measures])
     if len(study.active) < 2:
         raise ModelkinError("a study compares at least two models; too many of them are retired.")
     for name, entry in study.models.items():
-        _source(name, entry, taken_in=study.taken_in(name))
+        # What is untrusted is not even looked at.
+        _source(name, entry, taken_in=entry.get(untrusted.KEY, False) or study.taken_in(name))
     for name in study.of_source("train"):
         entry = study.models[name]
         if entry["architecture"] not in architectures.names():
@@ -57,6 +61,29 @@ def check_unique(what: str, names: list[str]) -> None:
     for name in names:
         if names.count(name) > 1:
             raise ModelkinError(f"two {what}s are named '{name}'; names must differ.")
+
+
+def _names(study) -> None:
+    """ModelkinError unless every name can be that of a file beside the others, on every file system."""
+    if study.name.casefold() in NOT_FOR_STUDIES or study.name.casefold().endswith(".zip"):
+        raise ModelkinError(
+            f"study: '{study.name}' is the name of another file in results; choose another one."
+        )
+    seen: dict[str, str] = {}
+    for name in study.names:
+        if name.casefold() in seen:
+            raise ModelkinError(
+                f"models '{seen[name.casefold()]}' and '{name}' differ only in upper and lower case, which some "
+                "file systems take for the same; rename one."
+            )
+        seen[name.casefold()] = name
+    for name in study.names:
+        for suffix in (".json", ".left_out"):
+            if f"{name}{suffix}".casefold() in seen:
+                raise ModelkinError(
+                    f"models '{name}' and '{seen[f'{name}{suffix}'.casefold()]}' cannot be in one study, for a file "
+                    "of the first has the name of the second; rename one."
+                )
 
 
 def _source(name: str, entry: dict[str, Any], taken_in: bool) -> None:

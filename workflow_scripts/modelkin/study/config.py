@@ -21,7 +21,7 @@ from modelkin.data import datasets
 from modelkin.errors import ModelkinError, unknown_name
 from modelkin.networks import architectures, sources
 from modelkin.optimise import attacks, inversion_modes
-from modelkin.study import checks, schema
+from modelkin.study import checks, schema, untrusted
 from modelkin.study.component_table import read_component_table
 from modelkin.study.imported import imported_digest, read_imported
 
@@ -82,12 +82,21 @@ class Study:
 
     def settings(self, dataset: str) -> dict[str, Any]:
         """What :func:`modelkin.data.datasets.load` takes for the dataset of that label."""
-        return {key: value for key, value in self._datasets[dataset].items() if key != "label"}
+        return {
+            key: value
+            for key, value in self._datasets[dataset].items()
+            if key not in ("label", untrusted.KEY)
+        }
 
     def _counted(self, dataset: str) -> dict[str, Any]:
         """``datasets.counts`` of the dataset of that label, as it is or as it was stored."""
         settings = self.settings(dataset)
-        stored = self._stored(f"{self._dataset_artifact(dataset)}.json", dataset=settings)
+        stored = self._stored(
+            f"{self._dataset_artifact(dataset)}.json",
+            dataset={key: value for key, value in settings.items() if key != "expected"},
+        )
+        if stored is None and self._untrusted(self._datasets[dataset]):
+            raise ModelkinError(f"the study lacks its dataset, and {untrusted.advice(self._called(dataset))}")
         if stored is None:
             return datasets.counts(**settings)
         facts = stored["facts"]
@@ -118,7 +127,7 @@ class Study:
         found = {}
         for entry in self._config["imported"]:
             schema.fill(entry, described["properties"]["imported"]["items"], deep=False)
-            if Path(entry["file"]).exists():
+            if not self._untrusted(entry) and Path(entry["file"]).exists():
                 read_imported(entry["file"], self.active)
                 sha256 = imported_digest(entry["file"])
             else:
@@ -134,11 +143,20 @@ class Study:
         section = self._config.get("components")
         if section is None:
             return None
-        if Path(section["file"]).exists():
+        if not self._untrusted(section) and Path(section["file"]).exists():
             rows = read_component_table(section["file"], self.names, self.active)
             return {"replace": section["replace"], "rows": rows}
         stored = self._stored("tables/components.json")
         return stored and stored["settings"]["components"]
+
+    @staticmethod
+    def _untrusted(entry: Mapping[str, Any]) -> bool:
+        """Whether nothing of what an entry names may be opened yet."""
+        return entry.get(untrusted.KEY, False)
+
+    def _called(self, dataset: str) -> str:
+        """How the entry of a dataset is called where entries are trusted."""
+        return dataset if dataset in self.others else "dataset"
 
     def _dataset_artifact(self, dataset: str) -> str:
         return f"dataset.{dataset}" if dataset in self.others else "dataset"
@@ -223,7 +241,25 @@ class Study:
 
     def weights_file(self, name: str) -> list[str]:
         """The local checkpoint of a model; none if its weights are downloaded by name or not there yet."""
+        if self._untrusted(self.models[name]):
+            return []
         return [path for path in self._files(name) if Path(path).is_file()]
+
+    def outside(self) -> dict[str, list[str]]:
+        """The files and folders outside of the study that artifacts are made of, by the artifacts' manifests.
+
+        Only of what is trusted; there or not.
+        """
+        found = {
+            f"{self._dataset_artifact(label)}.json": datasets.files(**self.settings(label))
+            for label in (self.dataset, *self.others)
+            if not self._untrusted(self._datasets[label])
+        }
+        return found | {
+            f"models/{name}.json": sources.outside(self.models[name]["source"], **self.entry(name))
+            for name in self.taken
+            if not self._untrusted(self.models[name])
+        }
 
     def missing(self) -> dict[str, str]:
         """What a run needs, is not there and is not downloaded by it, in sentences.
@@ -233,20 +269,29 @@ class Study:
         """
         found = {}
         for label in (self.dataset, *self.others):
-            if said := datasets.missing(**self.settings(label)):
+            if self._untrusted(self._datasets[label]):
+                found[self._dataset_artifact(label)] = f"dataset {untrusted.advice(self._called(label))}"
+            elif said := datasets.missing(**self.settings(label)):
                 found[self._dataset_artifact(label)] = " ".join(said)
         for name in self.taken:
+            if self._untrusted(self.models[name]):
+                found[f"models/{name}"] = f"model {untrusted.advice(name)}"
+                continue
             for path in self._files(name):
                 if not Path(path).exists():
                     what = checks.checkpoint(name)
                     found[f"models/{name}"] = f"{what}, {path}, does not exist; put it there."
         for entry in self.imported.values():
-            if entry["sha256"] is None:
+            if self._untrusted(entry):
+                found[f"imported/{entry['label']}"] = f"imported table {untrusted.advice(entry['label'])}"
+            elif entry["sha256"] is None:
                 name, path = entry["label"], entry["file"]
                 found[f"imported/{name}"] = (
                     f"the imported table '{name}', {path}, does not exist; put it there."
                 )
-        if "components" in self._config and self.components is None:
+        if self.components is None and self._untrusted(self._config.get("components", {})):
+            found["tables/components"] = f"table {untrusted.advice('components')}"
+        elif "components" in self._config and self.components is None:
             path = self._config["components"]["file"]
             found["tables/components"] = f"the table of components, {path}, does not exist; put it there."
         return found

@@ -6,7 +6,7 @@ images as :class:`~modelkin.data.images.Images`: it is an ``Images`` itself, or 
 ``counts(**settings)`` says without decoding an image how many each split has, of how many classes, and
 of how many pixels a side (None if that is not known before); ``shape(**settings)`` their channels, height and
 width, decoding none if the settings say it; ``missing(**settings)`` what is not there and can only be put
-there by hand, as sentences.
+there by hand, as sentences; ``files(**settings)`` which files and folders it is read from.
 """
 
 from __future__ import annotations
@@ -82,6 +82,11 @@ def shape(
     if expected is not None and module.missing(**settings):
         return expected["channels"], expected["size"], expected["size"]
     return tuple(module.shape(**settings))
+
+
+def files(name: str, *, subset=None, expected=None, **settings) -> list[str]:
+    """The files and folders that a dataset is read from, there or not; subset, expected: unused."""
+    return _module(name, settings).files(**settings)
 
 
 def missing(name: str, *, subset=None, expected=None, **settings) -> list[str]:

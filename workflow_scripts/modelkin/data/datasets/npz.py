@@ -38,6 +38,11 @@ def shape(test: str, **more) -> tuple[int, int, int]:
     return load(test, **{key: more[key] for key in ("channels", "size") if key in more})["test"].shape
 
 
+def files(test: str, train: str | None = None, **more) -> list[str]:
+    """The files of the splits."""
+    return list(_paths(train, test).values())
+
+
 def missing(test: str, train: str | None = None, **more) -> list[str]:
     """A sentence for each file that is not there."""
     return [_no_file(path) for path in _paths(train, test).values() if not Path(path).is_file()]
@@ -86,12 +91,12 @@ def _converted(pixels: np.ndarray, channels: int | None, size: int | None) -> np
     height, width = pixels.shape[2:]
     if size is None:
         raise ModelkinError(f"dataset npz: images of {height} x {width} pixels are not square; give a size.")
-    return _scaled(images.unit(pixels), size)
+    return _scaled(images.unit_floats(pixels), size)
 
 
 def _grey(pixels: np.ndarray) -> np.ndarray:
     weights = np.array([0.299, 0.587, 0.114], np.float32)
-    return np.einsum("nchw,c->nhw", images.unit(pixels), weights)[:, None].clip(0, 1)
+    return np.einsum("nchw,c->nhw", images.unit_floats(pixels), weights)[:, None].clip(0, 1)
 
 
 def _scaled(pixels: np.ndarray, size: int) -> np.ndarray:

@@ -18,6 +18,7 @@ import yaml
 from modelkin.errors import ModelkinError
 from modelkin.operations import verify
 from modelkin.store import disk, manifests
+from modelkin.study import untrusted
 from modelkin.study.config import Study
 
 FORMAT = 1
@@ -34,7 +35,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 class Bundle:
     """A bundle that was found to be sound: its list, its config and the digests of its files.
 
-    Nothing has been written. Raises ModelkinError, and leaves everything as it is, if it cannot be trusted.
+    In its config, entries that would run code or reach out are marked as untrusted. Nothing has been written. Raises ModelkinError, and leaves everything as it is, if it cannot be trusted.
     """
 
     def __init__(self, path: str | Path):
@@ -45,7 +46,7 @@ class Bundle:
             self.listed = _checked_list(self._json(LISTED), self._infos)
             self.name: str = self.listed["study"]
             self._check_digests()
-            self.config = self._yaml(CONFIG)
+            self.config = untrusted.marked_untrusted(self._yaml(CONFIG))
             self.content = self._content()
             self.manifests = verify.manifests(self.content)
             self._check_artifacts()
