@@ -19,8 +19,8 @@ from modelkin.networks import architectures
 from modelkin.store.disk import write_text
 
 COMMAND = "python -m modelkin.operations.bundle trust"
-OURS = {"train"}  # sources that name nothing outside of this package
-OUR_DATASETS = {"digits"}
+OURS = ("train",)  # sources that name nothing outside of this package
+OUR_DATASETS = ("digits",)
 BY_NAME = re.compile(r"[A-Z][A-Z0-9_]*")  # of torchvision's weights
 KEY = "untrusted"
 
