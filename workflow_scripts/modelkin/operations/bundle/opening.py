@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 
 from modelkin.errors import ModelkinError
-from modelkin.operations import verify
+from modelkin.operations import facts_schema, verify
 from modelkin.store import disk, manifests
 from modelkin.study import untrusted
 from modelkin.study.config import Study
@@ -132,6 +132,9 @@ class Bundle:
             ).prepare()
         except graphlib.CycleError:
             raise self._refused("some of its artifacts were made of themselves") from None
+        for name, made in self.manifests.items():
+            if why := facts_schema.why_wrong(made["stage"], made["facts"]):
+                raise self._refused(f"the facts of {name} are not those of its stage: {why}")
 
     def _valid_study(self) -> Study:
         try:
@@ -140,6 +143,9 @@ class Bundle:
             )
         except ModelkinError as error:
             raise self._refused(f"its config is not valid: {str(error).rstrip('.')}") from None
+        except (TypeError, ValueError, KeyError, AttributeError, IndexError, OverflowError) as error:
+            # Facts of a stranger's manifests may be of any type.
+            raise self._refused(f"its config and its manifests do not go together ({type(error).__name__})") from None
 
 
 def _checked_members(path: Path, infos: Iterable[zipfile.ZipInfo]) -> dict[str, zipfile.ZipInfo]:
