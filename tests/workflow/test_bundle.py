@@ -435,7 +435,10 @@ def test_a_manifest_that_names_code_does_not_run_it(study, tmp_path):
     made, code = manifests.read(model), importlib.util.find_spec("torch.utils.collect_env").origin
     made["facts"]["build"] = {
         **{"source": "file", "head": "1", "mean": [0.0], "std": [1.0], "size": 8, "resize": "bilinear"},
-        **{"classes": 10, "network": {"architecture": f"{code}:run", "options": {"command": f"touch {mark}"}}},
+        **{
+            "classes": 10,
+            "network": {"architecture": f"{code}:run", "options": {"command": f"touch {mark}"}},
+        },
     }
     made[manifests.OWN] = manifests.own_digest(made)
     model.write_text(manifests.text_of(made))

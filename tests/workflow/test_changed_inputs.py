@@ -131,7 +131,9 @@ def test_images_that_changed_in_place_are_never_mixed_with_new_results(own):
     assert said in done.stdout
     assert not (own.results / "models").exists()
     verified = own.run("--cores", "1", "verify").stdout
-    assert "stale     dataset.json: test.npz, of which it was made, changed since, and 2 artifacts" in verified
+    assert (
+        "stale     dataset.json: test.npz, of which it was made, changed since, and 2 artifacts" in verified
+    )
     # What the sentence advises cures it.
     manifest.unlink()
     own.make("--until", "probes")
@@ -164,7 +166,9 @@ def test_models_that_are_deleted_or_reordered_are_refused_with_advice(study, how
     if how == "deleted":
         models.pop(1)
         study.config["distillation"]["student"] = "mlp-0.5"
-        said = "model 'mlp-0' is gone from the config, where 'vgg-0.5' stood after vgg-0, mlp-0; put back, with"
+        said = (
+            "model 'mlp-0' is gone from the config, where 'vgg-0.5' stood after vgg-0, mlp-0; put back, with"
+        )
     else:
         models[1], models[2] = models[2], models[1]
         said = "the order is another in the config, where 'vgg-0.5' stood after vgg-0, mlp-0; put the models back"

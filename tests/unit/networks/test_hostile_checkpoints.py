@@ -150,15 +150,29 @@ def test_it_is_refused_in_a_sentence(said, what):
 def test_what_torch_writes_is_read(tmp_path):
     shared = torch.arange(6.0)
     whole = {
-        **{"a": shared[:3], "b": shared[3:], "c": shared.view(2, 3).T, "d": torch.tensor(3), "e": torch.zeros(0)},
+        **{
+            "a": shared[:3],
+            "b": shared[3:],
+            "c": shared.view(2, 3).T,
+            "d": torch.tensor(3),
+            "e": torch.zeros(0),
+        },
         **{"f": torch.nn.Parameter(TENSOR), "g": TENSOR.half(), "h": torch.ones(3).bool()},
     }
-    with_more = {"state_dict": whole, "optimizer": {"state": {0: {"step": 3}}, "lr": [0.1]}, "epoch": 3, "x": {1, 2}}
+    with_more = {
+        "state_dict": whole,
+        "optimizer": {"state": {0: {"step": 3}}, "lr": [0.1]},
+        "epoch": 3,
+        "x": {1, 2},
+    }
     for number, content in enumerate((whole, with_more)):
         for legacy in (False, True):
             torch.save(content, tmp_path / f"{number}-{legacy}.pt", _use_new_zipfile_serialization=not legacy)
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, *sorted(tmp_path.glob("*.pt"))], capture_output=True, text=True, timeout=400
+        [sys.executable, "-c", SCRIPT, *sorted(tmp_path.glob("*.pt"))],
+        capture_output=True,
+        text=True,
+        timeout=400,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout.split() == ["read"] * 8, done.stdout

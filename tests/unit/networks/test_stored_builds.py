@@ -45,7 +45,9 @@ def mark(tmp_path):
 
 def test_a_function_of_an_installed_library_is_not_run(tmp_path, mark):
     """torch's own collect_env.run gives its argument to a shell."""
-    path = stored(tmp_path, built("file", {"architecture": f"{COLLECT}:run", "options": {"command": f"touch {mark}"}}))
+    path = stored(
+        tmp_path, built("file", {"architecture": f"{COLLECT}:run", "options": {"command": f"touch {mark}"}})
+    )
     with pytest.raises(ModelkinError, match="whose code would be run; if you trust it, say so"):
         load_model(path)
     assert not mark.exists()
@@ -145,7 +147,9 @@ GARBAGE = {
     "a function of torchvision": built("torchvision", TIMM | {"architecture": "get_model"}),
     "a family of robustness": built("robustness", {"architecture": "os/system", "classes": 10}),
     "a function of robustness": built("robustness", {"architecture": "cifar/load_state_dict", "classes": 10}),
-    "robustbench": built("robustbench", {"architecture": "Carmon2019Unlabeled", "options": {"model_dir": "/tmp"}}),
+    "robustbench": built(
+        "robustbench", {"architecture": "Carmon2019Unlabeled", "options": {"model_dir": "/tmp"}}
+    ),
     "a library of nothing": built("file", TIMM | {"library": "os"}),
     "a library of another source": built("timm", TIMM | {"library": "torchvision"}),
     "a library's hub": built("file", TIMM | {"library": "timm", "architecture": "hf-hub:a/b"}),

@@ -25,7 +25,10 @@ REACHING = {
         {"source": "robustbench", "architecture": "A", "options": {"model_dir": "~/x"}},
         ["downloads A of robustbench", "gives it '~/x'"],
     ),
-    "robustness": ({"source": "robustness", "architecture": "imagenet/resnet18", "weights": "x"}, ["reads x"]),
+    "robustness": (
+        {"source": "robustness", "architecture": "imagenet/resnet18", "weights": "x"},
+        ["reads x"],
+    ),
 }
 
 
@@ -46,7 +49,9 @@ def test_what_a_model_reaches_for_is_named(name):
 def test_datasets_and_tables_reach_out_too():
     config = config_of(
         dataset={"name": "npz", "test": "/a.npz", "train": "b.npz"},
-        other_datasets=[{"label": "o", "name": "torchvision", "dataset": "svhn", "root": "d", "download": True}],
+        other_datasets=[
+            {"label": "o", "name": "torchvision", "dataset": "svhn", "root": "d", "download": True}
+        ],
         imported=[{"label": "i", "file": "/dev/zero"}],
         components={"file": "c.csv"},
     )
@@ -60,7 +65,9 @@ def test_datasets_and_tables_reach_out_too():
 
 def test_what_reaches_for_nothing_is_not_marked():
     assert untrusted.marked_untrusted(TINY) == TINY
-    assert untrusted.marked_untrusted(config_of({**OWN, "untrusted": False}))["models"][-1]["untrusted"] is True
+    assert (
+        untrusted.marked_untrusted(config_of({**OWN, "untrusted": False}))["models"][-1]["untrusted"] is True
+    )
 
 
 @pytest.mark.parametrize("garbage", [None, 3, "x", [1], {"models": {}}, [{"name": []}]])
@@ -85,7 +92,9 @@ def test_nothing_untrusted_is_opened(tmp_path, monkeypatch):
     assert all("is untrusted; look at its entry" in each for each in said.values())
     assert (study.weights_file("own"), study.outside()) == ([], {"dataset.json": []})
     dataset = {"name": "npz", "test": "/dev/zero"}
-    with pytest.raises(ModelkinError, match="lacks its dataset, and 'dataset' came in a bundle and is untrusted"):
+    with pytest.raises(
+        ModelkinError, match="lacks its dataset, and 'dataset' came in a bundle and is untrusted"
+    ):
         Study(untrusted.marked_untrusted(config_of(dataset=dataset)))
 
 
@@ -93,7 +102,9 @@ def test_an_untrusted_dataset_that_was_taken_in_need_not_be_opened():
     dataset = {"name": "npz", "test": "/dev/zero", "train": "/dev/zero"}
     facts = {"images": {"test": 100, "train": 200}, "classes": list("abc"), "shape": [1, 8, 8]}
     made = {"tiny/dataset.json": {"settings": {"dataset": dataset}, "facts": facts}}
-    assert Study(untrusted.marked_untrusted(config_of(dataset=dataset)), made.get).counts["npz"]["test"] == 100
+    assert (
+        Study(untrusted.marked_untrusted(config_of(dataset=dataset)), made.get).counts["npz"]["test"] == 100
+    )
 
 
 def test_a_mark_changes_no_settings():
@@ -124,7 +135,9 @@ def test_trust_changes_one_word(tmp_path):
     (tmp_path / "c.yaml").write_text(TEXT)
     (trusted,) = untrusted.trust_in_file(tmp_path / "c.yaml", ["a"])
     assert trusted.name == "a"
-    assert (tmp_path / "c.yaml").read_text() == TEXT.replace("file, untrusted: true", "file, untrusted: false")
+    assert (tmp_path / "c.yaml").read_text() == TEXT.replace(
+        "file, untrusted: true", "file, untrusted: false"
+    )
     text, _ = untrusted.trust_entries(TEXT, ["dataset", "a"])
     assert [each.name for each in untrusted.still_untrusted(yaml.safe_load(text))] == ["b", "b"]
     with pytest.raises(ModelkinError, match="two untrusted entries are called 'b'"):

@@ -256,9 +256,18 @@ def check_made(name: str, value: Any, path: Path) -> None:
     import torch
 
     ordinary = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
-    if value.layout is not torch.strided or value.is_quantized or value.device.type != "cpu" or value.is_nested:
-        raise ModelkinError(f"the checkpoint {path} holds a sparse, quantised or empty tensor, first '{name:.60}'.")
+    if (
+        value.layout is not torch.strided
+        or value.is_quantized
+        or value.device.type != "cpu"
+        or value.is_nested
+    ):
+        raise ModelkinError(
+            f"the checkpoint {path} holds a sparse, quantised or empty tensor, first '{name:.60}'."
+        )
     if value.is_floating_point() and value.dtype not in ordinary:
         raise ModelkinError(f"the checkpoint {path} holds numbers of {value.dtype}, first in '{name:.60}'.")
     if value.numel() * value.element_size() > value.untyped_storage().nbytes():
-        raise ModelkinError(f"the checkpoint {path} holds a tensor that claims more than is stored, '{name:.60}'.")
+        raise ModelkinError(
+            f"the checkpoint {path} holds a tensor that claims more than is stored, '{name:.60}'."
+        )

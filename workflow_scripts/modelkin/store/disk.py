@@ -30,7 +30,9 @@ def check_file(path: str | Path, what: str, largest: float = math.inf) -> Path:
     if not path.stat().st_size:
         raise ModelkinError(f"{what}, {path}, is empty; copy or download it again.")
     if path.stat().st_size > largest:
-        raise ModelkinError(f"{what}, {path}, is larger than {largest / 1e6:.0f} MB; it is not what it should be.")
+        raise ModelkinError(
+            f"{what}, {path}, is larger than {largest / 1e6:.0f} MB; it is not what it should be."
+        )
     return path
 
 

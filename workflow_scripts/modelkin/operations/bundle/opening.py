@@ -145,7 +145,9 @@ class Bundle:
             raise self._refused(f"its config is not valid: {str(error).rstrip('.')}") from None
         except (TypeError, ValueError, KeyError, AttributeError, IndexError, OverflowError) as error:
             # Facts of a stranger's manifests may be of any type.
-            raise self._refused(f"its config and its manifests do not go together ({type(error).__name__})") from None
+            raise self._refused(
+                f"its config and its manifests do not go together ({type(error).__name__})"
+            ) from None
 
 
 def _checked_members(path: Path, infos: Iterable[zipfile.ZipInfo]) -> dict[str, zipfile.ZipInfo]:
