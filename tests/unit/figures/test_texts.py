@@ -8,7 +8,9 @@ from modelkin import figures
 from modelkin.figures import base
 
 mpl.use("agg")
-MODELS = pd.DataFrame({"name": ["a", "b"], "eps": [0.0, 0.0], "architecture": "vgg", "at_chance": [False, False]})
+MODELS = pd.DataFrame(
+    {"name": ["a", "b"], "eps": [0.0, 0.0], "architecture": "vgg", "at_chance": [False, False]}
+)
 
 
 @pytest.fixture
