@@ -19,7 +19,7 @@ with jobs.running_job(snakemake.log[0], "verify") as log:
         why = f"{path}, of which it was made, changed since, and {resting} artifacts rest on it"
         wrong.append(verify.Finding(manifest, "stale", why))
     text, fine = verify.verification_report(params.study, wrong, len(made), left_out)
-    if unknown := changed_inputs.unrecorded(params.outside, made):
+    if unknown := changed_inputs.unrecorded(params.outside, made.get):
         text += (
             f"\n{len(unknown)} artifacts, first {unknown[0]}, do not tell of which files outside they were made, "
             "as artifacts of earlier versions do not; whether these changed is not known."
