@@ -63,8 +63,9 @@ def sentence(function, *arguments):
     try:
         return function(*arguments)
     except ModelkinError as error:
-        assert len(str(error)) < 3000
-        return None
+        said = str(error)
+    assert len(said) < 3000
+    return None
 
 
 def with_changes(value, changes):

@@ -409,7 +409,7 @@ def test_a_hostile_bundle_is_refused_before_anything_is_written(packed, tmp_path
 
 
 def test_what_a_bundle_would_reach_for_is_named_and_untrusted(packed, tmp_path):
-    """A component table without an end: nothing opens it, and nothing is made of it until the user says so."""
+    """A table without an end: nothing opens it, and nothing is made of it until the user says so."""
     file = config_with(Forged(packed), components={"file": "/dev/zero"}).write(tmp_path / "forged.zip")
     done = subprocess.run(
         [sys.executable, "-m", "modelkin.operations.bundle", "unpack", str(file)],

@@ -171,7 +171,7 @@ def test_models_that_are_deleted_or_reordered_are_refused_with_advice(study, how
         )
     else:
         models[1], models[2] = models[2], models[1]
-        said = "the order is another in the config, where 'vgg-0.5' stood after vgg-0, mlp-0; put the models back"
+        said = "the order is another in the config, where 'vgg-0.5' stood after vgg-0, mlp-0; put the models"
     assert said in study.run("--dry-run").stdout
     before = study.stamps()
     done = study.run("--cores", "1")

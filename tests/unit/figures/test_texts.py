@@ -1,4 +1,4 @@
-"""Figures of what came from outside: texts that matplotlib would take for mathematics, measures without clusters."""
+"""Figures of texts that matplotlib would take for mathematics, and of measures without clusters."""
 
 import matplotlib as mpl
 import pandas as pd

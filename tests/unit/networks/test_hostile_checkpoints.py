@@ -1,4 +1,4 @@
-"""Checkpoints that somebody made to hang, to fill memory or to be run: a sentence each, in little memory and time."""
+"""Checkpoints made to hang, to fill memory or to be run: a sentence each, in little memory and time."""
 
 import pickle
 import subprocess

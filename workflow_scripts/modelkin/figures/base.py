@@ -86,7 +86,7 @@ def draw_measure(figure: Figure, data: Mapping[str, Any], settings: Mapping[str,
 
 
 def as_plain_text(table: pd.DataFrame) -> pd.DataFrame:
-    """A table whose texts are drawn as they are: what stands between two dollars would be taken for mathematics."""
+    """A table whose texts are drawn as they are, and not as mathematics if they hold two dollars."""
     texts = [name for name in table if pd.api.types.is_string_dtype(table[name].dtype)]
     escaped = {name: table[name].map(_escaped, na_action="ignore") for name in texts}
     return table.assign(

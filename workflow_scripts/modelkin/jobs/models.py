@@ -13,9 +13,9 @@ from modelkin.study import untrusted
 def load_configured_model(config: Mapping[str, Any], manifest: str | Path, device, resize: str | None = None):
     """The model of a manifest of the study that a config describes, frozen, in eval mode.
 
-    The config is asked, not a rule's params: what it says of where a model is from changes no result. Arguments
-    and result otherwise as of :func:`modelkin.networks.weights.load_model`. Raises ModelkinError if the
-    config has no such model, or says that it is untrusted.
+    The config is asked, not a rule's params: what it says of where a model is from changes no result.
+    Arguments and result otherwise as of :func:`modelkin.networks.weights.load_model`. Raises ModelkinError
+    if the config has no such model, or says that it is untrusted.
     """
     from modelkin.networks.weights import load_model
 

@@ -113,8 +113,8 @@ def rebuilt_model(
     """A classifier of the same build, its weights yet to be loaded.
 
     build: from a manifest, which may be a stranger's. entry, sha256: see
-    :func:`modelkin.networks.stored_builds.stored_network`. Raises ModelkinError unless the build is sound, and
-    if building it would run code that the entry does not name.
+    :func:`modelkin.networks.stored_builds.stored_network`. Raises ModelkinError unless the build is sound,
+    and if building it would run code that the entry does not name.
     """
     if isinstance(build, Mapping) and build.get("source") == "train":
         return new_model(**stored_builds.check_trained(build))

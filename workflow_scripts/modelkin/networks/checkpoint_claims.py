@@ -1,8 +1,8 @@
 """What a checkpoint claims to hold, read before anything of it is made: it may be a stranger's.
 
-torch reads tensors alone from a pickle if it is told to, but it believes what the pickle says of their sizes. Here the
-pickle is followed with stand-ins that do nothing; only what tensors claim is kept. It knows nothing of what torch makes
-of it.
+torch reads tensors alone from a pickle if it is told to, but it believes what the pickle says of their sizes.
+Here the pickle is followed with stand-ins that do nothing; only what tensors claim is kept. It knows nothing
+of what torch makes of it.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class _Counted(io.RawIOBase):
 
 
 class _Claims(pickle._Unpickler):
-    """Follows a pickle. It is the Python one, for the other takes memory for whatever place a pickle names."""
+    """Follows a pickle. Python's own reader, for the other takes memory for any place that is named."""
 
     dispatch = dict(pickle._Unpickler.dispatch)
 
@@ -184,7 +184,8 @@ def check_claims(path: Path) -> None:
         raise ModelkinError(f"the checkpoint {path} is damaged or not a checkpoint ({reason}).") from None
     if claimed > path.stat().st_size * SLACK:
         raise ModelkinError(
-            f"the checkpoint {path} is refused: its tensors claim more than the file holds; it is cut off or made up."
+            f"the checkpoint {path} is refused: its tensors claim more than the file holds; it is cut off "
+            f"or made up."
         )
 
 

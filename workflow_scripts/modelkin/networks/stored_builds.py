@@ -23,7 +23,7 @@ LARGEST = 2**20  # of whole numbers in a build: classes, pixels, widths
 
 
 def check_trained(build: Any) -> dict[str, Any]:
-    """What :func:`modelkin.networks.building.new_model` takes; ModelkinError unless the build says just that."""
+    """What ``building.new_model`` takes; ModelkinError unless the build says just that."""
     settings = _with_keys(build, ("source", *TRAINED))
     settings.pop("source")
     if settings["architecture"] not in architectures.names():
@@ -117,7 +117,8 @@ def _check_consent(source: str, network: Mapping[str, Any], entry: Mapping[str, 
     said = {key: entry.get(key) for key in ("source", "architecture")}
     if said != {"source": source, "architecture": named} or not _same_options(source, network, entry):
         raise ModelkinError(
-            f"the model's network is said to be made by '{named}' of source '{source}', but the config's entry "
+            f"the model's network is said to be made by '{named}' of source '{source}', but the config's "
+            f"entry "
             "says otherwise (source, architecture or options); delete the model's manifest and run again."
         )
 

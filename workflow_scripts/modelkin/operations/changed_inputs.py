@@ -1,7 +1,8 @@
-"""What a finished study rests on and nothing remakes by itself: files outside of it, and the order of its models.
+"""What a finished study rests on and nothing remakes by itself: files outside of it, and the order of its
+models.
 
-Snakemake watches neither. New results beside old ones that were made of something else would be a mixture, so it is
-said before anything runs. It reads manifests, and of files outside only those that the config names.
+Snakemake watches neither. New results beside old ones that were made of something else would be a mixture,
+so it is said before anything runs. It reads manifests, and of files outside only those that the config names.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ Made = Callable[[str], Mapping[str, Any] | None]  # the manifest at a path below
 
 
 class Changed(NamedTuple):
-    """An artifact, by its manifest below the study, and the file or folder that is not what it was made of."""
+    """An artifact's manifest below the study, and the file or folder that is not what it was made of."""
 
     manifest: str
     path: str
@@ -37,8 +38,8 @@ def changed_files(
     made
         Gives the manifest at a path below the study, None if there is none.
     memory
-        Where to keep what was read, so that a file of the same size and times is not read again; without it, all
-        are read.
+        Where to keep what was read, so that a file of the same size and times is not read again; without
+        it, all are read.
 
     Returns
     -------
@@ -77,8 +78,10 @@ def resting_on(manifest: str, made: Mapping[str, Mapping[str, Any] | None]) -> s
 def file_sentence(changed: Changed, results: str) -> str:
     """What to tell the user of a changed file, and what to do."""
     return (
-        f"{changed.path} is not what {results}/{changed.manifest} was made of; put back what was there (new code or "
-        "images can have files of their own), or delete that manifest and run again to make it and all that rests "
+        f"{changed.path} is not what {results}/{changed.manifest} was made of; put back what was there "
+        f"(new code or "
+        "images can have files of their own), or delete that manifest and run again to make it and all "
+        "that rests "
         "on it anew."
     )
 
@@ -102,6 +105,7 @@ def order_sentence(moved: Mapping[str, list[str]], study: Study, results: str) -
     shells = ", ".join(f"{results}/similarity/{each}.json" for each in list(moved)[:3])
     more = f" and {len(moved) - 3} more" if len(moved) > 3 else ""
     return (
-        f"{what} the config, where '{name}' stood after {', '.join(then[:-1][:5]) or 'none'}; put {cure}, or delete "
+        f"{what} the config, where '{name}' stood after {', '.join(then[:-1][:5]) or 'none'}; put {cure}, "
+        f"or delete "
         f"{shells}{more} to have the shells of {len(moved)} models computed anew."
     )

@@ -18,8 +18,8 @@ MODEL = {
     "properties": {
         "build": {"type": "object", "required": ["source"], "properties": {"source": {"type": "string"}}},
         **{key: {"type": "string"} for key in ("source", "origin", "weights", "head")},
-        **{key: COUNT for key in ("parameters", "size")},
-        **{key: NUMBER for key in ("multiply_adds", "width")},
+        **dict.fromkeys(("parameters", "size"), COUNT),
+        **dict.fromkeys(("multiply_adds", "width"), NUMBER),
         "mean": {"type": "array", "items": {"type": "number"}},
         "std": {"type": "array", "items": {"type": "number"}},
         "split_points": {
@@ -41,7 +41,7 @@ DATASET = {
 # Of a stage that is not here, nothing in its facts is relied on.
 FACTS = {
     **{"train": MODEL, "import": MODEL, "dataset": DATASET, "invert": NUMBERS, "attack": NUMBERS},
-    **{stage: TABLE for stage in ("evaluate", "tables", "similarity", "imported", "distill", "draws")},
+    **dict.fromkeys(("evaluate", "tables", "similarity", "imported", "distill", "draws"), TABLE),
 }
 
 

@@ -16,7 +16,8 @@ NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS}  # of file systems that c
 
 
 def check_file(path: str | Path, what: str, largest: float = math.inf) -> Path:
-    """The path of a regular file that is there, not empty, and of so many bytes at most; ModelkinError otherwise.
+    """The path of a regular file that is there, not empty, and of so many bytes at most; ModelkinError
+    otherwise.
 
     Devices and pipes are not even opened: they may have no end.
     """

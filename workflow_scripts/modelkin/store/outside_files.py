@@ -1,5 +1,5 @@
-"""Files and folders that artifacts are made of and that no manifest stands beside: what they were, and whether
-they still are.
+"""Files and folders that artifacts are made of and that no manifest stands beside: what they were, and
+whether they still are.
 
 It knows nothing of what they hold.
 """
@@ -31,13 +31,14 @@ def describe_outside(paths: Iterable[str | Path]) -> dict[str, dict[str, Any]]:
     Returns
     -------
     dict
-        By path: ``sha256`` (of a folder: of its files' names and digests), ``bytes``, and ``files``, how many.
+        By path: ``sha256`` (of a folder: of its files' names and digests), ``bytes``, and ``files``, how
+        many.
     """
     return {str(path): _described(path, _listing(path)) for path in paths if _is_regular(path)}
 
 
 class WatchedFiles:
-    """Files and folders while something is made of them; those that are only downloaded then may be missing."""
+    """Files and folders while something is made of them; some may be missing until they are downloaded."""
 
     def __init__(self, paths: Iterable[str | Path]):
         self._paths = list(paths)
@@ -55,8 +56,8 @@ class WatchedFiles:
 class OutsideFiles:
     """Asks whether files and folders are what they were, and remembers by their times what it has read.
 
-    A file that has the size and times that it had when it was last read is not read again. The memory is a file
-    of its own, which may be deleted.
+    A file that has the size and times that it had when it was last read is not read again. The memory is a
+    file of its own, which may be deleted.
     """
 
     def __init__(self, memory: str | Path | None = None):

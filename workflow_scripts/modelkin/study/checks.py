@@ -73,7 +73,8 @@ def _names(study) -> None:
     for name in study.names:
         if name.casefold() in seen:
             raise ModelkinError(
-                f"models '{seen[name.casefold()]}' and '{name}' differ only in upper and lower case, which some "
+                f"models '{seen[name.casefold()]}' and '{name}' differ only in upper and lower case, "
+                f"which some "
                 "file systems take for the same; rename one."
             )
         seen[name.casefold()] = name
@@ -81,7 +82,8 @@ def _names(study) -> None:
         for suffix in (".json", ".left_out"):
             if f"{name}{suffix}".casefold() in seen:
                 raise ModelkinError(
-                    f"models '{name}' and '{seen[f'{name}{suffix}'.casefold()]}' cannot be in one study, for a file "
+                    f"models '{name}' and '{seen[f'{name}{suffix}'.casefold()]}' cannot be in one study, "
+                    f"for a file "
                     "of the first has the name of the second; rename one."
                 )
 

@@ -1,7 +1,7 @@
 """What a config that somebody else wrote would run or reach for, and the user's word that it may.
 
-Entries that came in a bundle and name code, files or downloads are marked ``untrusted: true``; nothing opens what
-they name until the user has changed that. It reads no file but the config.
+Entries that came in a bundle and name code, files or downloads are marked ``untrusted: true``; nothing opens
+what they name until the user has changed that. It reads no file but the config.
 """
 
 from __future__ import annotations
@@ -72,8 +72,9 @@ def still_untrusted(config: Mapping[str, Any]) -> list[Reaching]:
 def trust_entries(text: str, names: Iterable[str]) -> tuple[str, list[Reaching]]:
     """The text of a config in which these entries are trusted, and what they may do from now on.
 
-    Only the word ``true`` after ``untrusted:`` changes; comments stay. names: of models, of imported tables, the
-    labels of datasets, 'dataset' or 'components'. Raises ModelkinError if one is of no untrusted entry, or of two.
+    Only the word ``true`` after ``untrusted:`` changes; comments stay. names: of models, of imported tables,
+    the labels of datasets, 'dataset' or 'components'. Raises ModelkinError if one is of no untrusted entry,
+    or of two.
     """
     try:
         config, tree = yaml.safe_load(text), yaml.compose(text, yaml.SafeLoader)

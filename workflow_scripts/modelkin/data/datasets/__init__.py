@@ -22,7 +22,6 @@ from modelkin import registry
 from modelkin.data.datasets import base
 from modelkin.errors import ModelkinError, unknown_name
 
-
 # The types of settings, as they are annotated, and what to call them.
 PLAIN = {"str": str, "int": int, "bool": bool, "None": type(None)}
 SAID = {"str": "a text", "int": "a whole number", "bool": "true or false", "list[str]": "a list of texts"}

@@ -53,15 +53,16 @@ def custom(place: str, options: Mapping[str, Any] | None = None, sha256: str | N
     """The network that a callable of a user's own file returns.
 
     place: 'path/to/file.py:callable', or 'path/to/file.py:TABLE[key]' for a callable in a dictionary.
-    options: keywords for it. sha256: what the file must have. The file is run. Raises ModelkinError if there is
-    no such file or callable, or if it is another file.
+    options: keywords for it. sha256: what the file must have. The file is run. Raises ModelkinError if
+    there is no such file or callable, or if it is another file.
     """
     found = check_custom(place)
     path = Path(found["file"])
     text = path.read_bytes()
     if sha256 is not None and hashlib.sha256(text).hexdigest() != sha256:
         raise ModelkinError(
-            f"the architecture's file {path} is not the one that the model was taken in with; put that one back, "
+            f"the architecture's file {path} is not the one that the model was taken in with; put that "
+            f"one back, "
             "or delete the model's manifest and run again to take the model in anew."
         )
     spec = importlib.util.spec_from_file_location(f"modelkin_custom_{path.stem}", path)

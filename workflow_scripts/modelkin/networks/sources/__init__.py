@@ -52,7 +52,7 @@ def blank(source: str, classes: int, *, architecture: str, options: Mapping[str,
 
 
 def outside(source: str, architecture: str, **entry: Any) -> list[str]:
-    """The files and folders that an entry of that source names: checkpoint, own architecture, hub's folder."""
+    """The files and folders that an entry names: checkpoint, own architecture, a hub's local folder."""
     found = list(get(source).files({"architecture": architecture, **entry}))
     own = architectures.CUSTOM.match(architecture)
     if own:

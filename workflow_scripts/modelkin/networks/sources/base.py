@@ -19,7 +19,8 @@ def check_plain_options(options: Mapping[str, Any]) -> None:
     for key, value in options.items():
         if not PLAIN_TEXT.fullmatch(key) or REACHING.fullmatch(key) or not _is_plain(value):
             raise ModelkinError(
-                f"the manifest builds its network with the option {key!r:.60}, which is no plain value or reaches "
+                f"the manifest builds its network with the option {key!r:.60}, which is no plain value or "
+                f"reaches "
                 "out of the library; nothing is built of it."
             )
 

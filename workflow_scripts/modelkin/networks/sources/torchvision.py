@@ -86,7 +86,7 @@ def network(architecture: str, classes: int, options: Mapping[str, Any]):
 
 
 def check_named(architecture: str, options: Mapping[str, Any]) -> None:
-    """ModelkinError unless these, which may be a stranger's, name a network of torchvision and nothing else."""
+    """ModelkinError unless these, maybe a stranger's, name a network of torchvision and nothing else."""
     _check_name(architecture)
     check_plain_options(options)
 

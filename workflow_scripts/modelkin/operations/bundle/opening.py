@@ -35,7 +35,8 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 class Bundle:
     """A bundle that was found to be sound: its list, its config and the digests of its files.
 
-    In its config, entries that would run code or reach out are marked as untrusted. Nothing has been written. Raises ModelkinError, and leaves everything as it is, if it cannot be trusted.
+    In its config, entries that would run code or reach out are marked as untrusted. Nothing has been
+    written. Raises ModelkinError, and leaves everything as it is, if it cannot be trusted.
     """
 
     def __init__(self, path: str | Path):

@@ -26,8 +26,9 @@ SNAKEFILE = Path(__file__).parents[4] / "Snakefile"
 def unpack(path: str | Path, folder: str | Path = ".") -> Bundle:
     """Check a bundle, and write its study below ``folder/results`` and its config as ``folder/<study>.yaml``.
 
-    Entries of the config that would run code or reach out are marked as untrusted. Raises ModelkinError, and leaves
-    nothing behind, if the bundle is not sound or does not fit this version, or if one of the two is there.
+    Entries of the config that would run code or reach out are marked as untrusted. Raises ModelkinError,
+    and leaves nothing behind, if the bundle is not sound or does not fit this version, or if one of the
+    two is there.
     """
     bundle = Bundle(path)
     folder = Path(folder)
@@ -66,10 +67,11 @@ def _remove(folder: Path, study: str, with_results: bool) -> None:
 
 
 def check_new(folder: Path, study: str) -> None:
-    """ModelkinError if there is a study or a config of that name already, or if it is the name of something else."""
+    """ModelkinError if a study or config of that name is there, or if the name is of something else."""
     if study.casefold() in NOT_FOR_STUDIES:
         raise ModelkinError(
-            f"a study cannot be called '{study}', as another file here is; nothing was written. Ask for a bundle of "
+            f"a study cannot be called '{study}', as another file here is; nothing was written. Ask for a "
+            f"bundle of "
             "another name."
         )
     for path in (folder / RESULTS / study, folder / f"{study}.yaml"):
