@@ -1,5 +1,6 @@
 # make run    environment, installation, the default study and its report
 # make test   environment, installation, tests
+# make test-unit   those that start no Snakemake and are not slow, in less than three minutes
 # make bench  speed against peers and limits, in some minutes on an otherwise idle machine
 # make lint   formatting and lint, as the tests of a change begin
 PYTHON ?= python3.11
@@ -10,7 +11,7 @@ CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 GPUS ?= $(shell nvidia-smi --list-gpus 2>/dev/null | wc -l)
 REPORT := results/digits/report.html
 
-.PHONY: run install test lint bench clean-env
+.PHONY: run install test test-unit lint bench clean-env
 
 run: install
 	$(BIN)/snakemake --cores $(CORES) $(if $(filter-out 0,$(GPUS)),--resources gpu=$(GPUS))
@@ -27,6 +28,9 @@ $(STAMP): pyproject.toml
 
 test: install
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+test-unit: install
+	$(BIN)/python -m pytest tests/unit -m "unit and not slow" -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: install
 	$(BIN)/ruff format --check .

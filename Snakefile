@@ -19,9 +19,8 @@ sys.path.insert(0, os.path.join(workflow.basedir, "workflow_scripts"))
 from modelkin import figures, jobs, probe_kinds
 from modelkin.comparison import measures
 from modelkin.errors import ModelkinError
-from modelkin.operations import changed_inputs, resources, run_summary, study_lock
-from modelkin.operations.stages import VERSIONS
-from modelkin.store import disk
+from modelkin.operations import changed_inputs, resources, run_summary, stages, study_lock
+from modelkin.store import disk, paths
 from modelkin.store.manifests import read_intact
 from modelkin.store.modification_times import restore_order
 from modelkin.study.config import Study, summarise_missing
@@ -37,7 +36,7 @@ if not workflow.overwrite_configfiles:
 
 try:
     study = Study(config, made=lambda path: read_intact(f"results/{path}"))
-    RESULTS = f"results/{study.name}"
+    RESULTS = paths.study_folder(study.name).as_posix()
     disk.check_writable(RESULTS)
 except ModelkinError as error:
     sys.exit(f"config: {error}")
@@ -58,8 +57,10 @@ if workflow.is_main_process:
         print(f"config: {said}", file=sys.stderr)
 
 # What is not there yet and what is made of it. A study can be looked at and planned without its data.
-MISSING = {f"{RESULTS}/{name}.json": said for name, said in study.missing().items()}
-if said := summarise_missing(said for path, said in MISSING.items() if not os.path.exists(path)):
+MISSING = {f"{RESULTS}/{path}": said for path, said in study.missing().items()}
+if said := summarise_missing(
+    said for path, said in MISSING.items() if not os.path.exists(path)
+):
     print(f"config: before it can run: {said}", file=sys.stderr)
 
 
@@ -67,7 +68,9 @@ onstart:
     # Only what the coming jobs make: a checkpoint may go when its model has been taken in. Touching makes nothing.
     coming = [] if workflow.touch else workflow.dag.needrun_jobs()
     made = {path for job in coming for path in job.output}
-    if said := summarise_missing(said for path, said in MISSING.items() if path in made):
+    if said := summarise_missing(
+        said for path, said in MISSING.items() if path in made
+    ):
         sys.exit(f"config: {said}")
     left = [
         each for each in CHANGED if f"{RESULTS}/{each.manifest}" not in made
@@ -91,7 +94,6 @@ onerror:
     report_run()
 
 
-GPU = 0 if study.device == "cpu" else 1
 # What stands in paths for the study's own dataset, and for its others.
 ON = ["", *(f".{label}" for label in study.others)]
 
@@ -108,6 +110,7 @@ include: "rules/common.smk"
 include: "rules/runs.smk"
 include: "rules/data.smk"
 include: "rules/models.smk"
+include: "rules/snapshots.smk"
 include: "rules/activations.smk"
 include: "rules/similarity.smk"
 include: "rules/analyses.smk"
@@ -122,11 +125,9 @@ rule plan:
     conda:
         "envs/modelkin.yaml"
     resources:
-        gpu=GPU,
-        mem_mb=memory("plan"),
-        runtime=runtime("plan"),
+        **needs("plan"),
     params:
-        kept="results/calibration.json",
+        kept=paths.CALIBRATION,
     script:
         "workflow_scripts/plan.py"
 
@@ -136,6 +137,7 @@ rule all:
     input:
         DATA,
         MODELS,
+        SNAPSHOTS,
         ACTIVATIONS,
         BOUNDARIES,
         SIMILARITY,

@@ -12,7 +12,7 @@ from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-NAMES = ("inversion", "attacks", "measures", "activations", "memory", "workflow")
+NAMES = ("inversion", "attacks", "measures", "activations", "graphs", "memory", "workflow")
 UNITS = {"x as fast": ">=", "x the time": "<=", "of the time": "<=", "s": "<=", "jobs": "<=", "GB": "<="}
 
 

@@ -10,10 +10,10 @@ import torch
 import torchattacks
 
 from benchmarks.base import Row, in_turn
-from benchmarks.networks import classifier
+from benchmarks.networks import benchmark_classifier
 from modelkin.data.images import Images
 from modelkin.optimise import attacks
-from modelkin.optimise.adversarial_probe import attack_in_parts, probe_facts
+from modelkin.optimise.adversarial_probe import attack_parts, probe_facts
 from modelkin.optimise.attacks import from_settings
 from modelkin.optimise.attacks.base import untargeted
 from modelkin.optimise.attacks.pgd import pgd_descent
@@ -26,7 +26,7 @@ STRONGER = {"CIFAR ResNet-20": 6, "ResNet-18, 32 px": 0.5}
 
 
 def against_torchattacks(name: str, norm: str) -> Row:
-    model = classifier(name)
+    model = benchmark_classifier(name)
     fast = model.folded()
     x = torch.rand(model.blank(64).shape, generator=torch.Generator().manual_seed(1))
     y = model(x).argmax(1)
@@ -51,7 +51,7 @@ def against_torchattacks(name: str, norm: str) -> Row:
 
 def stored(images: int = 16) -> Row:
     """The disk that 5,000 attacked images of 224 pixels take, on the worst of images, which is noise."""
-    model = classifier("ResNet-18, 64 px").folded()
+    model = benchmark_classifier("ResNet-18, 64 px").folded()
     model.size = 224
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 256, (images, 3, 224, 224), dtype=np.uint8)
@@ -59,7 +59,7 @@ def stored(images: int = 16) -> Row:
         y = model(torch.from_numpy(pixels / np.float32(255))).argmax(1).numpy()
     probe = Images(pixels, y, np.array([f"{i}" for i in range(images)]), [f"{i}" for i in range(y.max() + 1)])
     attack = from_settings("pgd", "linf", 8 / 255, **{**attacks.defaults()["pgd"], "steps": STEPS})
-    made = list(attack_in_parts(model, probe, lambda part: attack, norm="linf"))
+    made = [attacked() for attacked in attack_parts(model, probe, lambda part: attack, norm="linf")]
     found = probe_facts(made)
     with tempfile.TemporaryDirectory() as folder:
         write_chunks(made, Path(folder, "probe.zarr"))

@@ -36,8 +36,8 @@ def similarity() -> None:
         for seed, name in enumerate(names):
             arrays.write_chunks(_activations(seed), Path(folder) / f"{name}.zarr")
 
-        def read(kind, source, observer, what):
-            return arrays.open_dataset(Path(folder) / f"{observer}.zarr")[what]
+        def read(run, what):
+            return arrays.open_dataset(Path(folder) / f"{run.observer}.zarr")[what]
 
         wanted = list(completed_pairs(names[-1], names[:-1], "made up", ("natural",)))
         similarity_rows(

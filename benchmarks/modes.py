@@ -7,6 +7,7 @@ prints the table of docs/modes.md and draws docs/modes.png.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import itertools
 import time
 from collections.abc import Mapping
@@ -36,8 +37,10 @@ def inverted(study: Path, loaded: Mapping[str, classifier.Classifier]) -> dict[s
     made = {mode: {} for mode in inversion.MODES}
     for (name, model), (mode, descent) in itertools.product(loaded.items(), inversion.MODES.items()):
         start = time.perf_counter()
-        parts = inversion.invert_in_parts(model, test, pairs, descent())
-        whole = inversion.Inverted.joined([part for _, part in parts])
+        parts = [inverted() for inverted in inversion.inversion_parts(model, test, pairs, descent())]
+        told = inversion.Inverted.joined([inversion.Inverted.told(part) for part in parts])
+        images = torch.from_numpy(np.concatenate([part["image"].to_numpy() for part in parts]))
+        whole = dataclasses.replace(told, images=images)
         made[mode][name] = whole, time.perf_counter() - start
         print(f"{name}, {mode}: {made[mode][name][1]:.0f} s, {whole.facts()}", flush=True)
     return made

@@ -10,7 +10,7 @@ ACTIVATIONS = expand(
 # Where every model decides, if a measure asks.
 BOUNDARIES = expand(
     f"{RESULTS}/boundaries/{{model}}.json",
-    model=study.names if study.boundaries else [],
+    model=study.names if stages.get("boundaries").is_made(study) else [],
 )
 
 
@@ -27,14 +27,12 @@ rule boundaries:
     conda:
         "../envs/modelkin.yaml"
     resources:
-        gpu=GPU,
-        mem_mb=memory("boundaries"),
-        runtime=runtime("boundaries"),
+        **needs("boundaries"),
     params:
         boundaries=study.boundaries,
         resize=study.resizing,
         seed=study.seed,
-        version=VERSIONS["boundaries"],
+        version=version("boundaries"),
     script:
         "../workflow_scripts/boundaries.py"
 
@@ -52,13 +50,11 @@ rule activations_natural:
     conda:
         "../envs/modelkin.yaml"
     resources:
-        gpu=GPU,
-        mem_mb=memory("activations_natural"),
-        runtime=runtime("activations_natural"),
+        **needs("activations_natural"),
     params:
         resize=study.resizing,
         saliency=study.section("probes")["saliency"],
-        version=VERSIONS["activations"],
+        version=version("activations_natural"),
     script:
         "../workflow_scripts/activations_natural.py"
 
@@ -81,15 +77,13 @@ rule activations_inverted:
     conda:
         "../envs/modelkin.yaml"
     resources:
-        gpu=GPU,
-        mem_mb=memory("activations_inverted"),
-        runtime=runtime("activations_inverted"),
+        **needs("activations_inverted"),
     params:
         models=lambda wildcards: study.through(wildcards.model),
         made="inverted",
         other=other,
         resize=study.resizing,
-        version=VERSIONS["activations"],
+        version=version("activations_inverted"),
     script:
         "../workflow_scripts/activations_inverted.py"
 
@@ -110,12 +104,10 @@ use rule activations_inverted as activations_adversarial with:
     benchmark:
         f"{RESULTS}/benchmarks/activations_adversarial/{{model}}.tsv"
     resources:
-        gpu=GPU,
-        mem_mb=memory("activations_adversarial"),
-        runtime=runtime("activations_adversarial"),
+        **needs("activations_adversarial"),
     params:
         models=lambda wildcards: study.through(wildcards.model),
         made="adversarial",
         other="",
         resize=study.resizing,
-        version=VERSIONS["activations"],
+        version=version("activations_adversarial"),

@@ -1,50 +1,6 @@
 # What follows from the similarity table: summaries, clusters, ensembles, distillation.
-TABLES = [
-    "models",
-    "components",
-    "inversions",
-    "similarity",
-    "summary",
-    "asymmetry",
-    "relations",
-]
-if set(study.active) & set(study.of_source("train")):
-    TABLES.append("training")
-CLUSTERS = ["clusters", "cluster_stability", "spectra", "spectral_features"]
-COMPONENTS = ["component_importance", "component_scores", "component_keywords"]
-ENSEMBLES = [
-    "ensemble_pairs",
-    "ensemble_correlations",
-    "ensemble_clusters",
-    "ensemble_choices",
-    "ensemble_relations",
-    "ensemble_best",
-]
-DISTILLATION = (
-    ["distillation", "distillation_correlations"] if study.distillation else []
-)
-SHORTCUT = (
-    ["sat_shortcut", "sat_shortcut_models"]
-    if "sat" in [measured.name for measured in study.measures]
-    else []
-)
-DRAWS = ["draws"] if study.resampling_draws else []
-RECOMMENDATIONS = ["recommendations"]
-DESCRIPTION = ["dictionary", "measures"]
-MADE = [
-    *TABLES,
-    *CLUSTERS,
-    *COMPONENTS,
-    *ENSEMBLES,
-    *DISTILLATION,
-    *RECOMMENDATIONS,
-    *SHORTCUT,
-    *DRAWS,
-]
-
-
 ANALYSES = [
-    *tables(MADE + DESCRIPTION + ["README"]),
+    *tables([*stages.study_tables(study), "README"]),
     *expand(f"{RESULTS}/students/{{teacher}}.json", teacher=study.teachers),
 ]
 DIRECTIONS = {label: measures.describe_label(label).direction for label in study.labels}
@@ -65,7 +21,7 @@ rule tables:
         similarity=expand(f"{RESULTS}/similarity/{{model}}.json", model=study.active),
         imported=IMPORTED,
     output:
-        tables(TABLES),
+        tables_of("tables"),
     log:
         f"{RESULTS}/logs/tables.log",
     benchmark:
@@ -73,15 +29,13 @@ rule tables:
     conda:
         "../envs/modelkin.yaml"
     resources:
-        gpu=0,
-        mem_mb=memory("tables"),
-        runtime=runtime("tables"),
+        **needs("tables"),
     params:
         models=study.describe(),
         components=study.components,
         others=study.others,
         failed_above=study.section("inversion")["failed_above"],
-        version=VERSIONS["tables"],
+        version=version("tables"),
     script:
         "../workflow_scripts/tables.py"
 
@@ -98,19 +52,17 @@ rule dictionary:
     conda:
         "../envs/modelkin.yaml"
     resources:
-        gpu=0,
-        mem_mb=memory("dictionary"),
-        runtime=runtime("dictionary"),
+        **needs("dictionary"),
     params:
         study=study.name,
-        tables=MADE + DESCRIPTION,
+        tables=stages.study_tables(study),
         measures=study.labels,
-        version=VERSIONS["dictionary"],
+        version=version("dictionary"),
     script:
         "../workflow_scripts/dictionary.py"
 
 
-if SHORTCUT:
+if stages.get("sat_shortcut").is_made(study):
 
     rule sat_shortcut:
         input:
@@ -124,7 +76,7 @@ if SHORTCUT:
                 f"{RESULTS}/probes/adversarial/{{model}}.json", model=study.active
             ),
         output:
-            tables(SHORTCUT),
+            tables_of("sat_shortcut"),
         log:
             f"{RESULTS}/logs/sat_shortcut.log",
         benchmark:
@@ -132,18 +84,16 @@ if SHORTCUT:
         conda:
             "../envs/modelkin.yaml"
         resources:
-            gpu=0,
-            mem_mb=memory("sat_shortcut"),
-            runtime=runtime("sat_shortcut"),
+            **needs("sat_shortcut"),
         params:
             models=study.active,
             order=study.names,
-            version=VERSIONS["sat_shortcut"],
+            version=version("sat_shortcut"),
         script:
             "../workflow_scripts/sat_shortcut.py"
 
 
-if DRAWS:
+if stages.get("draws").is_made(study):
 
     rule draws:
         input:
@@ -157,7 +107,7 @@ if DRAWS:
                 f"{RESULTS}/{{what}}/{{model}}.json", what=ATTACKED, model=study.active
             ),
         output:
-            tables(DRAWS),
+            tables_of("draws"),
         log:
             f"{RESULTS}/logs/draws.log",
         benchmark:
@@ -165,9 +115,7 @@ if DRAWS:
         conda:
             "../envs/modelkin.yaml"
         resources:
-            gpu=GPU,
-            mem_mb=memory("draws"),
-            runtime=runtime("draws"),
+            **needs("draws"),
         params:
             repeats=study.resampling_draws,
             models=study.active,
@@ -176,9 +124,34 @@ if DRAWS:
             kinds=study.resampled_kinds,
             measures=measure_params,
             seed=study.seed,
-            version=VERSIONS["draws"],
+            version=version("draws"),
         script:
             "../workflow_scripts/draws.py"
+
+
+if stages.get("training_epochs").is_made(study):
+
+    rule training_epochs:
+        input:
+            expand(
+                f"{RESULTS}/snapshot_evaluations/{{model}}.json",
+                model=[name for name in study.active if name in study.with_snapshots],
+            ),
+        output:
+            tables_of("training_epochs"),
+        log:
+            f"{RESULTS}/logs/training_epochs.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/training_epochs.tsv"
+        localrule: True
+        conda:
+            "../envs/modelkin.yaml"
+        resources:
+            **needs("training_epochs"),
+        params:
+            version=version("training_epochs"),
+        script:
+            "../workflow_scripts/training_epochs.py"
 
 
 rule clusters:
@@ -186,7 +159,7 @@ rule clusters:
         models=f"{RESULTS}/tables/models.json",
         similarity=f"{RESULTS}/tables/similarity.json",
     output:
-        tables(CLUSTERS),
+        tables_of("clusters"),
     log:
         f"{RESULTS}/logs/clusters.log",
     benchmark:
@@ -194,14 +167,12 @@ rule clusters:
     conda:
         "../envs/modelkin.yaml"
     resources:
-        gpu=0,
-        mem_mb=memory("clusters"),
-        runtime=runtime("clusters"),
+        **needs("clusters"),
     params:
         clusters=study.section("clusters"),
         directions=DIRECTIONS,
         seed=study.seed,
-        version=VERSIONS["clusters"],
+        version=version("clusters"),
     script:
         "../workflow_scripts/clusters.py"
 
@@ -212,7 +183,7 @@ rule components:
         similarity=f"{RESULTS}/tables/similarity.json",
         clusters=f"{RESULTS}/tables/clusters.json",
     output:
-        tables(COMPONENTS),
+        tables_of("components"),
     log:
         f"{RESULTS}/logs/components.log",
     benchmark:
@@ -220,12 +191,10 @@ rule components:
     conda:
         "../envs/modelkin.yaml"
     resources:
-        gpu=0,
-        mem_mb=memory("components"),
-        runtime=runtime("components"),
+        **needs("components"),
     params:
         seed=study.seed,
-        version=VERSIONS["components"],
+        version=version("components"),
     script:
         "../workflow_scripts/components.py"
 
@@ -239,7 +208,7 @@ rule ensembles:
             f"{RESULTS}/activations/natural/{{model}}.json", model=study.active
         ),
     output:
-        tables(ENSEMBLES),
+        tables_of("ensembles"),
     log:
         f"{RESULTS}/logs/ensembles.log",
     benchmark:
@@ -247,19 +216,17 @@ rule ensembles:
     conda:
         "../envs/modelkin.yaml"
     resources:
-        gpu=0,
-        mem_mb=memory("ensembles"),
-        runtime=runtime("ensembles"),
+        **needs("ensembles"),
     params:
         ensembles=study.section("ensembles"),
         directions=DIRECTIONS,
         seed=study.seed,
-        version=VERSIONS["ensembles"],
+        version=version("ensembles"),
     script:
         "../workflow_scripts/ensembles.py"
 
 
-if study.distillation:
+if stages.get("distillation").is_made(study):
 
     rule distill:
         input:
@@ -274,9 +241,7 @@ if study.distillation:
         conda:
             "../envs/modelkin.yaml"
         resources:
-            gpu=GPU,
-            mem_mb=memory("distill"),
-            runtime=runtime("distill"),
+            **needs("distill"),
         params:
             distillation={
                 key: study.distillation[key]
@@ -285,7 +250,7 @@ if study.distillation:
             student=study.training(study.distillation["student"]),
             resize=study.resizing,
             seed=study.seed,
-            version=VERSIONS["distill"],
+            version=version("distill"),
         script:
             "../workflow_scripts/distill.py"
 
@@ -298,7 +263,7 @@ if study.distillation:
                 f"{RESULTS}/students/{{teacher}}.json", teacher=study.teachers
             ),
         output:
-            tables(DISTILLATION),
+            tables_of("distillation"),
         log:
             f"{RESULTS}/logs/distillation.log",
         benchmark:
@@ -307,13 +272,11 @@ if study.distillation:
         conda:
             "../envs/modelkin.yaml"
         resources:
-            gpu=0,
-            mem_mb=memory("distillation"),
-            runtime=runtime("distillation"),
+            **needs("distillation"),
         params:
             student=study.distillation["student"],
             seed=study.seed,
-            version=VERSIONS["distillation"],
+            version=version("distillation"),
         script:
             "../workflow_scripts/distillation.py"
 
@@ -323,7 +286,7 @@ rule recommendations:
         best=f"{RESULTS}/tables/ensemble_best.json",
         students=expand(f"{RESULTS}/students/{{teacher}}.json", teacher=study.teachers),
     output:
-        tables(RECOMMENDATIONS),
+        tables_of("recommendations"),
     log:
         f"{RESULTS}/logs/recommendations.log",
     benchmark:
@@ -332,11 +295,9 @@ rule recommendations:
     conda:
         "../envs/modelkin.yaml"
     resources:
-        gpu=0,
-        mem_mb=memory("recommendations"),
-        runtime=runtime("recommendations"),
+        **needs("recommendations"),
     params:
         student=study.distillation and study.distillation["student"],
-        version=VERSIONS["recommendations"],
+        version=version("recommendations"),
     script:
         "../workflow_scripts/recommendations.py"

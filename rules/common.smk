@@ -1,12 +1,19 @@
-# What the rules ask of the study.
-def memory(stage):
-    """Megabytes for a job of that stage, and as much again each time that it is started once more."""
-    return lambda wildcards, attempt: attempt * resources.memory(*about(stage, wildcards))
+# What the rules ask of the study, and of the records of their stages.
+def needs(stage):
+    """The resources of a job of that stage: as much memory and time again at each further attempt."""
+    record = stages.get(stage)
+    return {
+        "gpu": int(record.uses_gpu and study.device != "cpu"),
+        "mem_mb": lambda wildcards, attempt: attempt
+        * resources.memory(*about(stage, wildcards)),
+        "runtime": lambda wildcards, attempt: attempt
+        * resources.minutes(*about(stage, wildcards)),
+    }
 
 
-def runtime(stage):
-    """Minutes, in the same way."""
-    return lambda wildcards, attempt: attempt * resources.minutes(*about(stage, wildcards))
+def version(stage):
+    """The version of that stage's results."""
+    return stages.get(stage).version
 
 
 def about(stage, wildcards):
@@ -58,12 +65,9 @@ def tables(names):
     return [f"{RESULTS}/tables/{name}.json" for name in names]
 
 
-def possible(figure):
-    """Whether the study has what the figure shows."""
-    return set(figure.tables) - {"images"} <= set(MADE) and figure.measure in {
-        None,
-        *study.labels,
-    }
+def tables_of(stage):
+    """The manifests of the tables that this stage makes of the study."""
+    return tables(stages.get(stage).table_names(study))
 
 
 def made_of(manifest):
@@ -87,7 +91,9 @@ def wanted(wildcards):
     every = {os.path.relpath(path, RESULTS): made_of(path) for path in rules.all.input}
     for path in SIMILARITY:
         shell = os.path.relpath(path, RESULTS)
-        for label, part in measures.settings_by_measure(every[shell]["settings"]).items():
+        for label, part in measures.settings_by_measure(
+            every[shell]["settings"]
+        ).items():
             every[f"{shell.removesuffix('.json')}/{label}.json"] = {
                 **every[shell],
                 "settings": part,

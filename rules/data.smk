@@ -21,12 +21,10 @@ rule dataset:
         "../envs/modelkin.yaml"
     threads: 8
     resources:
-        gpu=0,
-        mem_mb=memory("dataset"),
-        runtime=runtime("dataset"),
+        **needs("dataset"),
     params:
         dataset=read_from,
-        version=VERSIONS["dataset"],
+        version=version("dataset"),
     script:
         "../workflow_scripts/dataset.py"
 
@@ -44,15 +42,13 @@ rule probes:
     conda:
         "../envs/modelkin.yaml"
     resources:
-        gpu=0,
-        mem_mb=memory("probes"),
-        runtime=runtime("probes"),
+        **needs("probes"),
     params:
         samples={
             made: study.section("probes")[made] for made in ("natural", "inverted")
         },
         other=other,
         seed=study.seed,
-        version=VERSIONS["probes"],
+        version=version("probes"),
     script:
         "../workflow_scripts/probes.py"

@@ -16,9 +16,7 @@ SECTIONS = {
 }
 
 
-POSSIBLE_FIGURES = {
-    name: figures.get(name) for name in figures.names() if possible(figures.get(name))
-}
+POSSIBLE_FIGURES = {name: figures.get(name) for name in stages.possible_figures(study)}
 FIGURES = expand(f"{RESULTS}/figures/{{figure}}.json", figure=POSSIBLE_FIGURES)
 
 for name, figure in POSSIBLE_FIGURES.items():
@@ -55,9 +53,7 @@ for name, figure in POSSIBLE_FIGURES.items():
         conda:
             "../envs/modelkin.yaml"
         resources:
-            gpu=0,
-            mem_mb=memory("figures"),
-            runtime=runtime("figures"),
+            **needs("figures"),
         params:
             figure=name,
             models=study.active,
@@ -65,6 +61,6 @@ for name, figure in POSSIBLE_FIGURES.items():
             settings={
                 key: study.section("figures")[key] for key in (*figure.settings, "dpi")
             },
-            version=VERSIONS["figures"],
+            version=version("figures"),
         script:
             "../workflow_scripts/figure.py"

@@ -1,4 +1,4 @@
-ATTACKED = ["probes/adversarial"] if study.adversarial else []
+ATTACKED = ["probes/adversarial"] if stages.get("attack").is_made(study) else []
 
 # From the config's entries to models, and from each model to its card and its inverted probes.
 MODELS = expand(
@@ -22,13 +22,11 @@ rule train:
     conda:
         "../envs/modelkin.yaml"
     resources:
-        gpu=GPU,
-        mem_mb=memory("train"),
-        runtime=runtime("train"),
+        **needs("train"),
     params:
         training=lambda wildcards: study.training(wildcards.model),
         seed=study.seed,
-        version=VERSIONS["train"],
+        version=version("train"),
     script:
         "../workflow_scripts/train.py"
 
@@ -50,13 +48,11 @@ rule import_model:
     conda:
         "../envs/modelkin.yaml"
     resources:
-        gpu=GPU,
-        mem_mb=memory("import_model"),
-        runtime=runtime("import_model"),
+        **needs("import_model"),
     params:
         entry=lambda wildcards: study.entry(wildcards.model),
         resize=study.resizing,
-        version=VERSIONS["import"],
+        version=version("import_model"),
     script:
         "../workflow_scripts/import_model.py"
 
@@ -74,14 +70,12 @@ rule evaluate:
     conda:
         "../envs/modelkin.yaml"
     resources:
-        gpu=GPU,
-        mem_mb=memory("evaluate"),
-        runtime=runtime("evaluate"),
+        **needs("evaluate"),
     params:
         evaluation=study.section("evaluation"),
         resize=study.resizing,
         seed=study.seed,
-        version=VERSIONS["evaluate"],
+        version=version("evaluate"),
     script:
         "../workflow_scripts/evaluate.py"
 
@@ -99,14 +93,12 @@ rule attack:
     conda:
         "../envs/modelkin.yaml"
     resources:
-        gpu=GPU,
-        mem_mb=memory("attack"),
-        runtime=runtime("attack"),
+        **needs("attack"),
     params:
         adversarial=study.adversarial,
         resize=study.resizing,
         seed=study.seed,
-        version=VERSIONS["attack"],
+        version=version("attack"),
     script:
         "../workflow_scripts/attack.py"
 
@@ -125,12 +117,10 @@ rule invert:
     conda:
         "../envs/modelkin.yaml"
     resources:
-        gpu=GPU,
-        mem_mb=memory("invert"),
-        runtime=runtime("invert"),
+        **needs("invert"),
     params:
         inversion=inverting,
         resize=study.resizing,
-        version=VERSIONS["invert"],
+        version=version("invert"),
     script:
         "../workflow_scripts/invert.py"

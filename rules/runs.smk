@@ -12,14 +12,18 @@ def ended(job):
         state = "reused"
     else:
         state = "ran" if workflow.dag.finished(job) else "left"
-    asked = about(job.rule.name, job.wildcards)
+    asked = about(stages.of_rule(job.rule.name).name, job.wildcards)
     ran = state == "ran"
     return run_summary.Job(
         job.rule.name,
         "".join(reversed(list(job.wildcards))),
         state,
         log=Path(job.log[0]) if job.log else None,
-        seconds=run_summary.benchmark_seconds(job.benchmark) if ran and job.benchmark else 0.0,
+        seconds=(
+            run_summary.benchmark_seconds(job.benchmark)
+            if ran and job.benchmark
+            else 0.0
+        ),
         gpu=ran
         and job.resources.get("gpu", 0) > 0
         and any(map(run_summary.on_gpu, job.output[:1])),
@@ -49,7 +53,11 @@ def report_run():
 def explain_refusal():
     """Say what to do if Snakemake was to run jobs and found the folder locked."""
     started = workflow.scheduler is not None or workflow.executor_plugin is None
-    if not started and not workflow.dryrun and study_lock.is_locked(".snakemake/locks", RESULTS):
+    if (
+        not started
+        and not workflow.dryrun
+        and study_lock.is_locked(".snakemake/locks", RESULTS)
+    ):
         files = [os.path.relpath(path) for path in workflow.overwrite_configfiles]
         print(study_lock.refusal(STUDY_LOCK, files), file=sys.stderr)
 

@@ -8,9 +8,7 @@ rule verify:
     conda:
         "../envs/modelkin.yaml"
     resources:
-        gpu=0,
-        mem_mb=memory("verify"),
-        runtime=runtime("verify"),
+        **needs("verify"),
     params:
         study=study.name,
         folder=RESULTS,
@@ -31,9 +29,7 @@ rule bundle:
     conda:
         "../envs/modelkin.yaml"
     resources:
-        gpu=0,
-        mem_mb=memory("bundle"),
-        runtime=runtime("bundle"),
+        **needs("bundle"),
     params:
         folder=lambda wildcards, output: os.path.splitext(output[0])[0],
         config={key: value for key, value in config.items() if key != "bundle"},

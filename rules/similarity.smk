@@ -23,9 +23,7 @@ rule similarity:
     conda:
         "../envs/modelkin.yaml"
     resources:
-        gpu=GPU,
-        mem_mb=memory("similarity"),
-        runtime=runtime("similarity"),
+        **needs("similarity"),
     params:
         models=lambda wildcards: study.through(wildcards.model),
         dataset=study.dataset,
@@ -33,7 +31,7 @@ rule similarity:
         measures=measure_params,
         permutations=study.section("chance")["permutations"],
         seed=study.seed,
-        version=VERSIONS["similarity"],
+        version=version("similarity"),
     script:
         "../workflow_scripts/similarity.py"
 
@@ -57,12 +55,10 @@ rule import_similarity:
     conda:
         "../envs/modelkin.yaml"
     resources:
-        gpu=0,
-        mem_mb=memory("import_similarity"),
-        runtime=runtime("import_similarity"),
+        **needs("import_similarity"),
     params:
         entry=lambda wildcards: study.imported_entry(wildcards.name),
         models=study.active,
-        version=VERSIONS["imported"],
+        version=version("import_similarity"),
     script:
         "../workflow_scripts/import_similarity.py"

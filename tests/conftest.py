@@ -41,22 +41,52 @@ TINY = {
     "ensembles": {"sizes": [2, 3], "draws": 5},
     "distillation": {"student": "mlp-0", "repeats": 1},
 }
+# With these a small network learns digits in seconds.
+TRAINING = {
+    "architecture": "vgg",
+    "recipe": "standard",
+    "eps": 0,
+    "norm": "l2",
+    "epochs": 6,
+    "batch_size": 64,
+    "learning_rate": 6e-3,
+    "weight_decay": 1e-4,
+    "attack_steps": 3,
+    "attack_step": 2 / 3,
+    "trades_beta": 6.0,
+    "width": 4,
+    "representation": 16,
+}
 # The rules that follow from a changed table, and those that follow from changed similarities.
 OF_TABLES = {"tables", "clusters", "components", "ensembles", "distillation", "recommendations"}
 AFTER_TABLES = OF_TABLES | {"sat_shortcut", "draws"}
 NEW_MODEL = {"name": "mixer-0", "source": "train", "architecture": "mixer"}
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Mark each test with the folder that it stands in: unit, workflow or cluster."""
+    for item in items:
+        item.add_marker(item.path.relative_to(ROOT / "tests").parts[0])
+
+
 class StudyFolder:
     """A folder with a config and its results, on which Snakemake is run as a user would."""
 
-    def __init__(self, folder: Path, config: dict, configfile: str = "study.yaml"):
+    def __init__(
+        self,
+        folder: Path,
+        config: dict,
+        configfile: str = "study.yaml",
+        snakefile: Path = ROOT / "Snakefile",
+    ):
         self.folder, self.config, self.configfile = folder, copy.deepcopy(config), configfile
+        self.snakefile = snakefile
         self.results = folder / "results" / config["study"]
 
     def command(self, *arguments: str) -> list[str]:
         (self.folder / self.configfile).write_text(yaml.safe_dump(self.config, sort_keys=False))
-        where = ["--snakefile", str(ROOT / "Snakefile"), "--directory", str(self.folder)]
+        where = ["--snakefile", str(self.snakefile), "--directory", str(self.folder)]
         return [sys.executable, "-m", "snakemake", *where, "--configfile", self.configfile, *arguments]
 
     def run(self, *arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess:

@@ -2,42 +2,34 @@
 
 from modelkin import jobs, precision, probe_kinds
 from modelkin.comparison.activations import activation_chunks
-from modelkin.comparison.recorded import shell_runs, where
+from modelkin.comparison.recorded import shell_runs, stored_at
 from modelkin.data.images import load_images
-from modelkin.store import arrays
-from modelkin.store.manifests import write as write_artifact
-from modelkin.store.resumable import ResumableParts
+from modelkin.store.resumable import Part, write_in_parts
 
-with jobs.running_job(snakemake.log[0], f"activations {snakemake.wildcards.model}", snakemake.input) as log:
+with jobs.running_job(snakemake.log[0], f"activations {snakemake.wildcards.model}", snakemake.input):
     device = jobs.job_device(snakemake.config)
     names, resize = snakemake.params.models, snakemake.params.resize
-    kind = probe_kinds.kind_of(snakemake.params.made, snakemake.params.other)
-    manifests = dict(zip(names, snakemake.input.models, strict=True))
+    models = dict(zip(names, snakemake.input.models, strict=True))
     probes = dict(zip(names, snakemake.input.probes, strict=True))
-    telling = jobs.Progress(2 * len(names) - 1, "runs")
-    about = {
-        "stage": "activations",
-        "version": snakemake.params.version,
-        "settings": jobs.manifest_settings(snakemake.params),
-        "inputs": [*manifests.values(), *probes.values()],
-        "device": precision.describe_device(device),
-    }
-    kept = ResumableParts(snakemake.output[0], **about)
+    progress = jobs.Progress(2 * len(names) - 1, "runs")
 
-    def computed(source, observer):
-        model = jobs.load_configured_model(snakemake.config, manifests[observer], device, resize)
-        return activation_chunks(model, load_images(probes[source]), device=device)
+    def computed(run):
+        model = jobs.load_configured_model(snakemake.config, models[run.observer], device, resize)
+        return activation_chunks(model, load_images(probes[run.source]), device=device)
 
-    def save(path):
-        for number, (source, observer) in enumerate(shell_runs(names)):
-            if number in kept:
-                log.info("%s on %s is there from an earlier start", observer, source)
-            else:
-                blocks = computed(source, observer)
-                kept.keep(number, lambda path, blocks=blocks: arrays.write_chunks(blocks, path))
-            _, group = where(kind, source, observer, names)
-            arrays.write_chunks(arrays.stored_chunks(kept.path(number)), path, group)
-            telling(number + 1)
+    def parts():
+        kind = probe_kinds.kind_of(snakemake.params.made, snakemake.params.other)
+        for number, run in enumerate(shell_runs(kind, names), start=1):
+            _, group = stored_at(run, names)
+            yield Part(lambda run=run: computed(run), group, f"{run.observer} on {run.source}")
+            progress(number)
 
-    write_artifact(snakemake.output[0], save, **about)
-    kept.drop()
+    write_in_parts(
+        snakemake.output[0],
+        parts(),
+        stage="activations",
+        version=snakemake.params.version,
+        settings=jobs.manifest_settings(snakemake.params),
+        inputs=[*models.values(), *probes.values()],
+        device=precision.describe_device(device),
+    )

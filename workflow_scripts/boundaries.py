@@ -3,7 +3,7 @@
 from modelkin import jobs, precision, seeds
 from modelkin.comparison import boundaries
 from modelkin.data.images import load_images
-from modelkin.store import arrays, manifests
+from modelkin.store.resumable import Part, write_in_parts
 
 with jobs.running_job(snakemake.log[0], f"boundaries {snakemake.wildcards.model}", snakemake.input) as log:
     params, device = snakemake.params, jobs.job_device(snakemake.config)
@@ -13,16 +13,18 @@ with jobs.running_job(snakemake.log[0], f"boundaries {snakemake.wildcards.model}
     probe = load_images(snakemake.input.probe)
     makers = {"regions": boundaries.decision_regions_of, "distances": boundaries.boundary_distances_of}
 
-    def save(path):
-        for what, settings in params.boundaries.items():
-            # Not of the model's name: all models are asked the same.
-            rng = seeds.generator(params.seed, "boundaries", what)
-            arrays.write(makers[what](model, probe, rng, device=device, **settings), path, group=what)
-            log.info("%s: %s", what, settings)
+    def computed(what, settings):
+        log.info("%s: %s", what, settings)
+        # Not of the model's name: all models are asked the same.
+        rng = seeds.generator(params.seed, "boundaries", what)
+        return [makers[what](model, probe, rng, device=device, **settings)]
 
-    manifests.write(
+    write_in_parts(
         snakemake.output[0],
-        save,
+        [
+            Part(lambda asked=asked: computed(*asked), group=asked[0], name=asked[0])
+            for asked in params.boundaries.items()
+        ],
         stage="boundaries",
         version=params.version,
         settings=jobs.manifest_settings(params),

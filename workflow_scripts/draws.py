@@ -1,18 +1,16 @@
 """Take every measure anew on parts of its images, to see how much its values change."""
 
-from pathlib import Path
-
 from modelkin import jobs
 from modelkin.analysis import tables
 from modelkin.comparison.measures import ConfiguredMeasure
 from modelkin.comparison.pairs import completed_pairs
-from modelkin.comparison.recorded import reader
+from modelkin.comparison.recorded import Recorded
 from modelkin.comparison.resampling import resampled_rows, resampling_variance
-from modelkin.store import frames, manifests
+from modelkin.store import frames, manifests, paths
 
 with jobs.running_job(snakemake.log[0], "draws", snakemake.input):
     params = snakemake.params
-    read = reader(Path(snakemake.input.activations[0]).parents[2], params.order)
+    read = Recorded(paths.study_folder(snakemake.config["study"]), params.order)
     names = params.models
     wanted = [
         pair

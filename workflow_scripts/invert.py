@@ -3,8 +3,8 @@
 from modelkin import jobs, precision
 from modelkin.data.images import load_images
 from modelkin.optimise import inversion
-from modelkin.store import arrays, frames, manifests
-from modelkin.store.resumable import ResumableParts
+from modelkin.store import frames
+from modelkin.store.resumable import Part, write_in_parts
 
 with jobs.running_job(snakemake.log[0], f"invert {snakemake.wildcards.model}", snakemake.input) as log:
     settings = dict(snakemake.params.inversion)
@@ -12,49 +12,33 @@ with jobs.running_job(snakemake.log[0], f"invert {snakemake.wildcards.model}", s
     model = jobs.load_configured_model(
         snakemake.config, snakemake.input.model, device, snakemake.params.resize
     ).folded()
-    test = load_images(snakemake.input.dataset, "test")
     pairs = frames.read(snakemake.input.pairs)
-
     batch_size, mode = (settings.pop(key) for key in ("batch_size", "mode"))
-    about = {
-        "stage": "invert",
-        "version": snakemake.params.version,
-        "settings": jobs.manifest_settings(snakemake.params),
-        "inputs": [snakemake.input.model, snakemake.input.dataset, snakemake.input.pairs],
-        "device": precision.describe_device(device),
-    }
-    kept = ResumableParts(snakemake.output[0], **about)
-    telling = jobs.Progress(len(pairs) * settings["steps"], "image steps")
-    parts = inversion.invert_in_parts(
+    progress = jobs.Progress(len(pairs) * settings["steps"], "image steps")
+    parts = inversion.inversion_parts(
         model,
-        test,
+        load_images(snakemake.input.dataset, "test"),
         pairs,
         inversion.MODES[mode](**settings),
         batch_size=batch_size,
         device=device,
-        progress=lambda done, evaluations, loss: telling(
+        progress=lambda done, evaluations, loss: progress(
             evaluations, f"{done} images done, median loss {loss:.3f}"
         ),
-        finished=kept,
     )
-    said = []
-
-    def stored():
-        for number, (part, found) in enumerate(parts):
-            if found is None:
-                log.info("part %d is there from an earlier start", number + 1)
-            else:
-                probe = found.to_dataset(part, test.classes)
-                kept.keep(number, lambda path, probe=probe: arrays.write(probe, path))
-            data = arrays.open_dataset(kept.path(number))
-            said.append(inversion.Inverted.told(data))
-            yield data
-
-    made = manifests.write(
+    reports = []
+    made = write_in_parts(
         snakemake.output[0],
-        lambda path: arrays.write_chunks(stored(), path),
-        facts=lambda: inversion.Inverted.joined(said).facts(),
-        **about,
+        (
+            Part(lambda invert=invert: [invert()], name=f"part {number}")
+            for number, invert in enumerate(parts, start=1)
+        ),
+        look=lambda chunk: reports.append(inversion.Inverted.told(chunk)),
+        facts=lambda: inversion.Inverted.joined(reports).facts(),
+        stage="invert",
+        version=snakemake.params.version,
+        settings=jobs.manifest_settings(snakemake.params),
+        inputs=[snakemake.input.model, snakemake.input.dataset, snakemake.input.pairs],
+        device=precision.describe_device(device),
     )
-    kept.drop()
     log.info("%s", made["facts"])

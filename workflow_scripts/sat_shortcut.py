@@ -1,15 +1,13 @@
 """What a new model's own adversarial images say of its similarity to the others, and how wrong that is."""
 
-from pathlib import Path
-
 from modelkin import jobs
 from modelkin.analysis.sat_shortcut import shortcut_models, shortcut_pairs
-from modelkin.comparison.recorded import reader, transfer
-from modelkin.store import frames, manifests
+from modelkin.comparison.recorded import Recorded, transfer
+from modelkin.store import frames, manifests, paths
 
 with jobs.running_job(snakemake.log[0], "sat_shortcut", snakemake.input) as log:
     params = snakemake.params
-    read = reader(Path(snakemake.input.natural[0]).parents[2], params.order)
+    read = Recorded(paths.study_folder(snakemake.config["study"]), params.order)
     right, fooled = transfer(read, params.models)
     attacks = manifests.facts(snakemake.input.attacks)
     rows = shortcut_pairs(right, fooled)

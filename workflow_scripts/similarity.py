@@ -8,19 +8,19 @@ from modelkin import jobs
 from modelkin.comparison import measures, similarity
 from modelkin.comparison.measures import ConfiguredMeasure
 from modelkin.comparison.pairs import completed_pairs
-from modelkin.comparison.recorded import reader
-from modelkin.store import frames, manifests
+from modelkin.comparison.recorded import Recorded
+from modelkin.store import frames, manifests, paths
 
 with jobs.running_job(snakemake.log[0], f"similarity {snakemake.wildcards.model}", snakemake.input) as log:
     names, params = snakemake.params.models, snakemake.params
-    inputs = list(snakemake.input)
-    read = reader(Path(snakemake.output[0]).parents[1], names)
+    inputs, folder = list(snakemake.input), paths.study_folder(snakemake.config["study"])
+    read = Recorded(folder, names)
     wanted = list(completed_pairs(names[-1], names[:-1], params.dataset, params.kinds))
     settings = jobs.manifest_settings(params)
     about = {"stage": "similarity", "version": params.version}
     output = Path(snakemake.output[0])
     parts = {
-        output.with_suffix("") / f"{label}.json": about
+        folder / paths.similarity_part(names[-1], label): about
         | {
             "settings": part,
             "inputs": [i for i in inputs if measures.takes_artifact(part["measure"]["name"], i)],

@@ -128,6 +128,7 @@ def digits_images():
     return test.pick(range(12))
 
 
+@pytest.mark.slow
 def test_the_gpu_benchmark_runs_on_what_is_here():
     where = "cuda" if torch.cuda.is_available() else "cpu"
     command = [sys.executable, "-m", "benchmarks.gpu", "--device", where, "--small"]

@@ -517,7 +517,7 @@ def test_the_files_of_a_config_need_not_be_where_it_says(packed, tmp_path):
     }
     study = Study(elsewhere(), made.get)
     assert study.counts[study.dataset] == {"train": 1697, "test": 100, "classes": 10, "size": 8}
-    assert "theirs.pth, does not exist" in study.missing()["models/theirs"]
+    assert "theirs.pth, does not exist" in study.missing()["models/theirs.json"]
 
 
 FOREIGN = {"name": "theirs", "source": "timm", "architecture": "resnet18", "weights": "elsewhere/theirs.pth"}

@@ -25,6 +25,7 @@ OFTEN = dict.fromkeys(LONG, 3) | dict.fromkeys(BRIEF, 2)  # kills of each stage
 SEED = 2026
 
 
+@pytest.mark.slow
 def test_a_study_that_is_killed_again_and_again_is_that_of_an_undisturbed_run(finished, tmp_path):
     undisturbed, study = finished.digests(), StudyFolder(tmp_path / "killed", TINY)
     study.folder.mkdir()

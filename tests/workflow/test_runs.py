@@ -92,9 +92,9 @@ def test_seconds_are_those_of_the_benchmark(finished, tmp_path):
 def test_passes_are_counted_by_hand():
     study = Config(TINY)
     train = study.counts["digits"]["train"]
-    assert resources.passes(study, "train", "vgg-0") == 2 * train
-    assert resources.passes(study, "invert", "vgg-0") == 40 * 21
-    assert resources.passes(study, "attack", "vgg-0") == 60 * 5
+    assert resources.passes(study, "train", "vgg-0") == 2 * (train + 100)
+    assert resources.passes(study, "invert", "vgg-0") == 40 * (1 + 21)
+    assert resources.passes(study, "attack", "vgg-0") == 60 * (5 + 3)
     # The third model: three on its probe, and it on two.
     assert resources.passes(study, "activations_inverted", "vgg-0.5") == 40 * 5
     assert resources.passes(study, "activations_adversarial", "vgg-0.5") == 60 * 5
@@ -231,7 +231,7 @@ def test_two_studies_at_the_same_time_do_not_touch_each_other(finished, study):
 JOB = """
 import sys, time
 from modelkin import jobs
-with jobs.running(sys.argv[1], "work"):
+with jobs.running_job(sys.argv[1], "work"):
     print("begun", flush=True)
     time.sleep(float(sys.argv[2]))
 """

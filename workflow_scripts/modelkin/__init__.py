@@ -17,7 +17,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "data.images": ["Images", "load_images"],
         "errors": ["ModelkinError"],
         "networks.building": ["from_source"],
-        "networks.weights": ["load_model"],
+        "networks.weights": ["load_model", "load_snapshot"],
         "optimise.inversion": ["invert"],
         "store.arrays": ["open_dataset"],
     },

@@ -1,4 +1,4 @@
-"""Tables, analyses of a whole study, and figures: against planted answers and the definitions."""
+"""Tables and analyses of a whole study: against planted answers and the definitions."""
 
 import itertools
 
@@ -12,7 +12,6 @@ from modelkin.analysis.ensemble_tables import ensemble_tables
 from modelkin.analysis.recommendations import recommendations_table
 from modelkin.analysis.teachers import distillation_tables
 from modelkin.errors import ModelkinError
-from modelkin.figures import base
 
 
 def block_matrix(sizes, near=0.9, far=0.1, noise=0.02, seed=0):
@@ -40,9 +39,6 @@ def table_of(matrix, names, kind="natural", measure="linear_cka", stderr=0.01):
 MODELS = pd.DataFrame(
     {"name": list("abcdef"), "architecture": ["r", "v", "m"] * 2, "eps": [0.0] * 3 + [1.0] * 3, "norm": "l2"}
 )
-
-
-# tables
 
 
 def test_summary_is_the_mean_over_different_models_of_a_level():
@@ -208,23 +204,3 @@ def test_the_worst_attack_stands_beside_all_that_rests_on_it():
     made = tables.with_lowest_attack_success({"by": rows, "other": rows[["x"]]}, similarity)
     assert made["by"]["attack_success"].tolist() == pytest.approx([np.nan, 0.4], nan_ok=True)
     assert list(made["other"]) == ["x"]
-
-
-# figures
-
-
-def test_titles_of_measures():
-    assert base.describe("knn_jaccard-k20") == ("k-NN Jaccard (k = 20)", "similarity")
-    assert base.describe("symmetrised_kl") == ("symmetrised KL divergence", "distance")
-
-
-def test_the_same_figure_is_the_same_file(tmp_path):
-    base.style()
-    models = pd.DataFrame({"name": ["good", "bad"], "at_chance": [False, True]})
-    for name in "ab":
-        (tmp_path / name).mkdir()
-        figure, (axis,) = base.facets(1)
-        axis.plot([0, 1], [1, 0])
-        base.save(figure, tmp_path / name, "x", 50, models)
-    for end in ("png", "pdf"):
-        assert (tmp_path / "a" / f"x.{end}").read_bytes() == (tmp_path / "b" / f"x.{end}").read_bytes()

@@ -118,7 +118,7 @@ def drawn(logits, labels, monkeypatch):
             seen.append([next(i for i, v in enumerate(logits.values()) if v is m) for m in members])
             return evaluate(members, labels)
 
-        monkeypatch.setattr(ensembles, "evaluate", spied)
+        monkeypatch.setattr(ensembles, "evaluate_ensemble", spied)
         rng = np.random.default_rng(seed)
         made = ensembles.cluster_ensembles(logits, labels, clusters, sizes, draws, rng)
         return made.assign(who=seen)

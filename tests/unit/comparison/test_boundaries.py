@@ -1,4 +1,4 @@
-"""Boundaries, the shortcut for a new model, and draws: against the definitions, and in a study."""
+"""Boundaries, the shortcut for a new model, and draws: against the definitions."""
 
 import itertools
 import math
@@ -16,11 +16,9 @@ from modelkin.analysis.sat_shortcut import shortcut_models, shortcut_pairs
 from modelkin.comparison import boundaries, measures, similarity
 from modelkin.comparison.pairs import Pair
 from modelkin.comparison.resampling import resampled_rows, resampling_variance
-from modelkin.data.images import Images, load_images
+from modelkin.data.images import Images
 from modelkin.errors import ModelkinError, Undefined
 from modelkin.networks import classifier
-from modelkin.networks.weights import load_model
-from modelkin.store import arrays
 from modelkin.study.config import Study
 
 
@@ -240,8 +238,8 @@ def test_the_shortcut_of_a_model_right_on_nothing_is_unknown():
 def test_draws_share_no_sample_and_are_the_same_for_all_models():
     x = {name: np.random.default_rng(i).normal(size=(31, 4)) for i, name in enumerate("abc")}
 
-    def read(kind, source, observer, what):
-        return xr.DataArray(x[observer], dims=("sample", "class"), coords={"sample": np.arange(31)})
+    def read(run, what):
+        return xr.DataArray(x[run.observer], dims=("sample", "class"), coords={"sample": np.arange(31)})
 
     wanted = [Pair("natural", "d", a, b) for a, b in itertools.combinations_with_replacement("abc", 2)]
     rows = resampled_rows(wanted, read, [measures.ConfiguredMeasure("agreement")], repeats=3, seed=0)
@@ -310,37 +308,3 @@ def test_a_measure_rests_on_boundaries_or_on_activations():
         own = name in ("decision_regions", "boundary_distance")
         assert measures.takes_artifact(name, of_boundaries) == own
         assert measures.takes_artifact(name, of_activations) != own
-
-
-# the whole of it
-
-
-def test_a_study_with_all_of_them(finished):
-    table = {
-        name: pd.read_parquet(finished.results / "tables" / f"{name}.parquet")
-        for name in ("similarity", "sat_shortcut", "sat_shortcut_models", "draws")
-    }
-    rows = table["similarity"].set_index(["measure", "model_a", "model_b"])
-    natural = load_images(finished.results / "probes" / "natural.json")
-    loaded = {name: load_model(finished.results / "models" / f"{name}.json") for name in ("vgg-0", "mlp-0")}
-    regions = rows.loc[("decision_regions", "vgg-0", "mlp-0")]
-    stores = [
-        arrays.open_dataset(finished.results / "boundaries" / f"{name}.zarr", "regions")["regions"]
-        for name in loaded
-    ]
-    assert regions["value"] == pytest.approx(float((stores[0].to_numpy() == stores[1].to_numpy()).mean()))
-    ids = stores[0]["sample"].to_numpy()[0].split("+")
-    corners = torch.from_numpy(natural.select(ids).floats())
-    anew = np.concatenate(
-        [boundaries._classes(loaded["vgg-0"], part) for part in boundaries._plane(corners, 5, 8)]
-    )
-    assert anew.tolist() == stores[0][0].to_numpy().tolist()
-    assert rows.loc["boundary_distance"]["value"].between(0, 10).all()
-    full = table["sat_shortcut"].set_index(["model_a", "model_b"])["full"]
-    for (a, b), value in full.items():
-        same = ("sat", a, b) if ("sat", a, b) in rows.index else ("sat", b, a)
-        assert value == pytest.approx(rows.loc[same, "value"])
-    assert len(table["sat_shortcut_models"]) == 4
-    assert set(table["draws"]["measure"]) == {
-        m if isinstance(m, str) else m["name"] for m in TINY["measures"]
-    }

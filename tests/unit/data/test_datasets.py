@@ -419,3 +419,23 @@ def test_what_is_downloaded_is_not_missing(tmp_path):
     assert "`download: true`" in said
     assert datasets.missing("torchvision", **where, download=True) == []
     assert datasets.missing("digits") == []
+
+
+@pytest.mark.parametrize("shape", [(6, 5, 5), (6, 5, 5, 3), (6, 3, 5, 5)])
+def test_npz_takes_the_usual_shapes(tmp_path, shape):
+    rng = np.random.default_rng(0)
+    x, y = rng.integers(0, 256, shape, dtype=np.uint8), np.array([0, 1, 2, 0, 1, 2])
+    for split in ("train", "test"):
+        np.savez(tmp_path / f"{split}.npz", x=x, y=y)
+    given = {"train": str(tmp_path / "train.npz"), "test": str(tmp_path / "test.npz")}
+    found = datasets.load("npz", **given)["test"]
+    assert found.pixels.shape == (6, 1 if len(shape) == 3 else 3, 5, 5)
+    assert found.floats().max() == pytest.approx(x.max() / 255)
+    assert datasets.counts("npz", **given) == {"train": 6, "test": 6, "classes": 3, "size": 5}
+
+
+def test_digits_split_is_a_partition():
+    found = datasets.load("digits", test=300)
+    assert not set(found["train"].ids) & set(found["test"].ids)
+    counted = datasets.counts("digits", test=300)
+    assert {split: len(part) for split, part in found.items()} | {"classes": 10, "size": 16} == counted

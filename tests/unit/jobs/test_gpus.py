@@ -1,13 +1,11 @@
 """Jobs beside each other on one machine: each has a GPU of its own. A false nvidia-smi makes up the GPUs."""
 
 import os
-import re
 import signal
 import subprocess
 import sys
 
 import pytest
-from conftest import TINY, StudyFolder
 
 from modelkin import jobs
 from modelkin.errors import ModelkinError
@@ -17,10 +15,10 @@ UUIDS = ["GPU-aa11", "GPU-ab22", "GPU-bb33"]
 # Claims, says what it got, and keeps it until its input ends.
 JOB = """
 import logging, os, pathlib, sys
-from modelkin import gpus
+from modelkin.jobs import gpus
 logging.basicConfig(format="%(message)s")
 gpus.LOCKS, gpus.POLL = pathlib.Path(sys.argv[1]), 0.05
-print(gpus.claim(sys.argv[2]), os.environ.get(gpus.VISIBLE), flush=True)
+print(gpus.claim_gpu(sys.argv[2]), os.environ.get(gpus.VISIBLE), flush=True)
 sys.stdin.read()
 """
 
@@ -189,16 +187,3 @@ def test_a_job_claims_before_it_asks_cuda_anything(machine, monkeypatch):
     monkeypatch.setattr(torch.backends.cuda, "is_built", lambda: True)
     assert jobs.job_device({"device": "cuda:1"}) == torch.device("cuda")
     assert set(seen) == {"GPU-ab22"}
-
-
-def test_jobs_of_a_workflow_have_different_gpus(machine, tmp_path):
-    """Trainings on two GPUs, four cores; without CUDA they compute on the CPU but claim all the same."""
-    config = {**TINY, "device": "auto", "training": {"epochs": 1, "width": 4, "representation": 16}}
-    study = StudyFolder(tmp_path / "study", config)
-    study.folder.mkdir()
-    done = study.run("--cores", "4", "--resources", "gpu=2", "--until", "train")
-    assert done.returncode == 0, done.stdout[-4000:]
-    logs = [log.read_text() for log in (study.results / "logs" / "train").iterdir()]
-    claimed = [re.search(r"CUDA_VISIBLE_DEVICES=(\S+)", log)[1] for log in logs]
-    assert len(claimed) == 4
-    assert set(claimed) == set(UUIDS[:2])

@@ -10,7 +10,6 @@ import pytest
 import torch
 from conftest import ROOT, TINY
 from safetensors.torch import save_file
-from torch import nn
 
 from modelkin.data import datasets
 from modelkin.data.datasets import base
@@ -19,7 +18,6 @@ from modelkin.errors import ModelkinError
 from modelkin.networks import architectures, building
 from modelkin.networks.checkpoints import read_checkpoint
 from modelkin.networks.weights import load_model, training_history, write_model
-from modelkin.store import frames
 from modelkin.study.config import Study, read_study
 from modelkin.training import evaluation
 
@@ -148,6 +146,7 @@ def test_a_real_checkpoint_scores_what_it_scored(given):
     assert torch.allclose(model.network.get_submodule(model.head)(representation), logits, atol=1e-4)
 
 
+@pytest.mark.slow
 @needs_data
 def test_the_imagenet_models_score_what_they_scored(monkeypatch):
     """By timm, torchvision and an own file, at 224 and 160 pixels, from a folder of JPEGs."""
@@ -227,7 +226,8 @@ def test_a_stored_import_is_the_same_model(networks, tmp_path):
     path, _ = saved(networks)
     model = taken(path, f"{networks}:small", mean=[0.1], std=[0.3])
     write_model(tmp_path / "m.json", model, [], stage="import", version=1)
-    back = load_model(tmp_path / "m.json")
+    entry = {"source": "file", "architecture": f"{networks}:small"}
+    back = load_model(tmp_path / "m.json", entry=entry)
     assert torch.equal(back(EXAMPLE), model(EXAMPLE))
     assert torch.equal(back.representation(EXAMPLE), model.representation(EXAMPLE))
     assert training_history(tmp_path / "m.json") == []
@@ -358,21 +358,3 @@ def test_wrong_entries(entry, said):
     made = dict(TINY, models=[*TINY["models"], {"name": "mine", "source": "file", **entry}])
     with pytest.raises(ModelkinError, match=said):
         Study(made)
-
-
-# in a study
-
-
-def test_a_checkpoint_joins_a_finished_study(study, networks):
-    torch.manual_seed(0)
-    network = nn.Sequential(nn.Flatten(), nn.Linear(64, 12), nn.ReLU(), nn.Dropout(0.5), nn.Linear(12, 10))
-    torch.save({"state_dict": network.state_dict()}, networks.parent / "mine.pt")
-    entry = {"architecture": f"{networks}:small", "weights": str(networks.parent / "mine.pt")}
-    study.config["models"].append({"name": "mine", "source": "file", **entry})
-    assert study.planned()["import_model"] == 1
-    assert "train" not in study.planned()
-    study.make("--until", "tables")
-    made = json.loads((study.results / "models" / "mine.json").read_text())
-    assert made["facts"]["build"]["head"] == "4"
-    card = frames.read(study.results / "cards" / "mine.json").iloc[0]
-    assert card["clean_accuracy"] < 0.5, "it was never trained"

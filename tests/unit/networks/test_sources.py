@@ -19,8 +19,6 @@ from modelkin.networks.card import weights_digest
 from modelkin.networks.checkpoints import read_checkpoint
 from modelkin.networks.folding import fold_batch_norms
 from modelkin.networks.weights import load_model, write_model
-from modelkin.study.config import Study
-from modelkin.training import evaluation
 
 
 def pictures(classes=7, channels=3, size=40, n=5):
@@ -496,122 +494,6 @@ def test_the_same_weights_have_the_same_digest_and_others_not():
     twin.load_state_dict(network.state_dict())
     assert weights_digest(twin) == first
     assert weights_digest(network.half()) != first
-
-
-# accuracies
-
-
-class Fixed(nn.Module):
-    """Names the label that stands in the first pixel, or always class 0."""
-
-    def __init__(self, knows):
-        super().__init__()
-        self.knows, self.head = knows, nn.Linear(4, 4)
-        with torch.no_grad():
-            self.head.weight.copy_(torch.eye(4))
-            self.head.bias.zero_()
-
-    def forward(self, x):
-        label = (x[:, 0, 0, 0] * 10).round().long()
-        return self.head(nn.functional.one_hot(label if self.knows else label * 0, 4).float())
-
-
-@pytest.mark.parametrize(("knows", "accuracy", "chance"), [(True, 1.0, False), (False, 0.25, True)])
-def test_a_model_at_chance_is_told(knows, accuracy, chance):
-    labels = np.arange(80) % 4
-    pixels = np.zeros((80, 1, 4, 4), np.float32)
-    pixels[:, 0, 0, 0] = labels / 10
-    images = Images(pixels, labels, np.arange(80).astype(str), list("abcd"))
-    model = classifier.frozen(classifier.Classifier(Fixed(knows), "head", [0.0], [1.0], 4))
-    assert evaluation.model_accuracy(model, images) == accuracy
-    model.forward = lambda x: Fixed.forward(model.network, x) + 0 * x.sum()
-    found = evaluation.evaluate_model(
-        model, images, norm="linf", radius=0.01, steps=1, step_size=0.01, samples=8
-    )
-    assert found["at_chance"] is chance
-    assert found["clean_accuracy"] == accuracy
-    assert found["autoattack_accuracy"] is None
-
-
-@pytest.mark.parametrize("norm", ["l2", "linf"])
-@pytest.mark.parametrize("classes", [2, 5])
-def test_autoattack_is_at_least_as_strong_as_pgd(norm, classes):
-    torch.manual_seed(0)
-    network = nn.Sequential(nn.Flatten(), nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, classes))
-    model = classifier.frozen(classifier.Classifier(network, "3", [0.5], [0.5], 8))
-    rng = np.random.default_rng(0)
-    pixels = rng.random((24, 1, 8, 8), np.float32)
-    labels = model(torch.from_numpy(pixels)).argmax(1).numpy()
-    images = Images(pixels, labels, np.arange(24).astype(str), list("abcde")[:classes])
-    radius = {"l2": 0.2, "linf": 0.02}[norm]
-    found = evaluation.evaluate_model(
-        model, images, norm=norm, radius=radius, steps=10, step_size=radius / 4, autoattack=24
-    )
-    assert found["clean_accuracy"] == 1
-    assert found["autoattack_accuracy"] <= found["adversarial_accuracy"] + 1e-9
-    assert found["autoattack_accuracy"] < 1
-
-
-# entries
-
-
-@pytest.mark.parametrize(
-    ("entry", "said"),
-    [
-        ({"source": "timm"}, "source 'timm' needs an architecture"),
-        ({"source": "torchvison", "architecture": "resnet18"}, "did you mean 'torchvision'"),
-        ({"source": "robustness", "architecture": "resnet18"}, "needs a weights"),
-        (
-            {"source": "timm", "architecture": "resnet18", "recipe": "trades"},
-            "'recipe' is not for source 'timm'",
-        ),
-        ({"source": "robustbench", "architecture": "X", "weights": "w"}, "'weights' is not for source"),
-    ],
-)
-def test_wrong_entries(entry, said):
-    from conftest import TINY
-
-    made = dict(TINY, models=[*TINY["models"], {"name": "mine", **entry}])
-    with pytest.raises(ModelkinError, match=said):
-        Study(made)
-
-
-@pytest.mark.parametrize("source", ["timm", "torchvision", "robustness", "file"])
-def test_a_checkpoint_that_is_not_there_keeps_a_run_from_starting_but_is_no_wrong_config(source, tmp_path):
-    from conftest import TINY
-
-    entry = {"name": "mine", "source": source, "architecture": "resnet18", "weights": str(tmp_path / "x.pt")}
-    if source == "file":
-        entry["architecture"] = "timm:resnet18"
-    study = Study(dict(TINY, models=[*TINY["models"], entry]))
-    said = f"the checkpoint of model 'mine', {tmp_path / 'x.pt'}, does not exist; put it there."
-    assert study.missing() == {"models/mine": said}
-    assert study.weights_file("mine") == []
-    (tmp_path / "x.pt").touch()
-    with pytest.raises(ModelkinError, match="x.pt, is empty"):
-        Study(dict(TINY, models=[*TINY["models"], entry]))
-    (tmp_path / "x.pt").write_bytes(b"1")
-    study = Study(dict(TINY, models=[*TINY["models"], entry]))
-    assert study.missing() == {}
-    assert study.weights_file("mine") == [str(tmp_path / "x.pt")]
-
-
-def test_entries_that_name_downloads_need_no_file():
-    from conftest import TINY
-
-    entries = [
-        {"name": "a", "source": "timm", "architecture": "resnet18.a1_in1k"},
-        {"name": "b", "source": "torchvision", "architecture": "resnet18", "weights": "IMAGENET1K_V1"},
-    ]
-    study = Study(dict(TINY, models=[*TINY["models"], *entries]))
-    assert study.weights_file("a") == study.weights_file("b") == []
-    assert study.missing() == {}
-    assert study.entry("b") == {
-        "source": "torchvision",
-        "architecture": "resnet18",
-        "weights": "IMAGENET1K_V1",
-    }
-    assert [row["architecture"] for row in study.describe()][-2:] == ["resnet18", "resnet18"]
 
 
 # folding

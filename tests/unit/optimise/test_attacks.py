@@ -12,8 +12,8 @@ from modelkin.data import datasets
 from modelkin.data.images import Images
 from modelkin.errors import ModelkinError
 from modelkin.networks import building, classifier
-from modelkin.optimise import attacks
-from modelkin.optimise.adversarial_probe import attack_in_parts, probe_facts, rounded_pixels
+from modelkin.optimise import adversarial_probe, attacks
+from modelkin.optimise.adversarial_probe import attack_parts, probe_facts, rounded_pixels
 from modelkin.optimise.attacks import from_settings
 from modelkin.optimise.attacks.base import targeted, untargeted
 from modelkin.optimise.attacks.mi_fgsm import mi_fgsm_descent
@@ -111,8 +111,8 @@ def test_momentum_of_gradients_under_l2_moves_by_the_step():
     assert moved.flatten(1).norm(dim=1).tolist() == pytest.approx([0.01] * 5)
 
 
-def test_parts_that_are_finished_change_nothing_in_the_others(monkeypatch):
-    monkeypatch.setattr(classifier, "batch_rows", lambda size, device="cpu": 7)
+def test_a_part_does_not_depend_on_the_others(monkeypatch):
+    monkeypatch.setattr(adversarial_probe, "batch_rows", lambda size, device="cpu": 7)
     model = classifier.frozen(
         building.new_model("mlp", channels=1, size=8, classes=10, width=4, representation=8)
     )
@@ -122,13 +122,13 @@ def test_parts_that_are_finished_change_nothing_in_the_others(monkeypatch):
     def attack(part, seed=0):
         return from_settings("pgd", "linf", 0.1, **settings, seed=seed + part)
 
-    whole = list(attack_in_parts(model, probe, attack, norm="linf"))
-    rest = list(attack_in_parts(model, probe, attack, norm="linf", finished={0, 1, 3}))
-    assert [part is None for part in rest] == [True, True, False, True, False]
-    assert rest[2].identical(whole[2])
-    assert rest[4].identical(whole[4])
-    other = next(attack_in_parts(model, probe, functools.partial(attack, seed=9), norm="linf"))
-    assert not other.identical(whole[0]), "nothing is drawn, so this tests nothing"
+    whole = [attacked() for attacked in attack_parts(model, probe, attack, norm="linf")]
+    rest = list(attack_parts(model, probe, attack, norm="linf"))
+    assert len(rest) == len(whole) == 5
+    assert rest[2]().identical(whole[2])
+    assert rest[4]().identical(whole[4])
+    other = next(attack_parts(model, probe, functools.partial(attack, seed=9), norm="linf"))
+    assert not other().identical(whole[0]), "nothing is drawn, so this tests nothing"
 
 
 def test_vmi_fgsm_is_its_algorithm(model, images):
@@ -165,6 +165,7 @@ def test_vmi_fgsm_leaves_what_has_no_gradient_and_torchs_generator_alone(images)
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("norm", ["linf", "l2"])
 def test_autoattack_fools_wherever_pgd_does_and_moves_nothing_else(norm):
     torch.manual_seed(0)
@@ -190,7 +191,8 @@ def probe_of(x, y):
 def made(model, probe, stored="uint16", norm="linf", radius=0.1, **settings):
     settings = {**attacks.defaults()["pgd"], **settings}
     attack = from_settings("pgd", norm, radius, **settings)
-    return list(attack_in_parts(model, probe, lambda part: attack, norm=norm, stored=stored))
+    parts = attack_parts(model, probe, lambda part: attack, norm=norm, stored=stored)
+    return [attacked() for attacked in parts]
 
 
 @pytest.mark.parametrize("stored", ["uint16", "uint8"])
@@ -266,4 +268,4 @@ def test_a_model_that_returns_nan_is_named_before_any_attack(images, attack):
     broken[1].bias[0] = float("nan")
     perturb = from_settings(attack, "linf", 0.1, **attacks.defaults()[attack])
     with pytest.raises(ModelkinError, match="returns NaN or infinite values for images of the natural probe"):
-        list(attack_in_parts(broken, probe_of(*images), lambda part: perturb, norm="linf"))
+        next(attack_parts(broken, probe_of(*images), lambda part: perturb, norm="linf"))()

@@ -152,7 +152,7 @@ def test_components_of_a_file_are_those_of_its_content_even_when_it_is_gone(tmp_
     section = {"file": str(path)}
     study = Study(wrong(components=section))
     assert study.components is None
-    assert "put it there" in study.missing()["tables/components"]
+    assert "put it there" in study.missing()["tables/components.json"]
     names = [entry["name"] for entry in TINY["models"]]
     path.write_text("model,stem\n" + "".join(f"{name},x\n" for name in names))
     found = Study(wrong(components=section)).components

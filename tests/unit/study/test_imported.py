@@ -1,4 +1,4 @@
-"""Tables that somebody else made: read, refused, and used by the analyses like any measure."""
+"""Tables that somebody else made: read, refused, and described like any measure."""
 
 import numpy as np
 import pandas as pd
@@ -81,7 +81,7 @@ def test_the_config_knows_its_content(tmp_path):
     path = tmp_path / "given.csv"
     given = TINY | {"imported": [{"label": "paper", "file": str(path)}]}
     study = Study(given)
-    assert "put it there" in study.missing()["imported/paper"]
+    assert "put it there" in study.missing()["imported/paper.json"]
     pd.DataFrame(np.eye(4), names, names).to_csv(path)
     study = Study(given)
     assert study.labels[-1] == "imported_similarity.paper"
@@ -100,35 +100,6 @@ def test_the_config_knows_its_content(tmp_path):
     path.write_text(",vgg-0\nvgg-0,1\n")
     with pytest.raises(ModelkinError, match="no row for model 'mlp-0'"):
         Study(given)
-
-
-def test_the_analyses_run_on_it(study):
-    names = [entry["name"] for entry in TINY["models"]]
-    values = np.array([[1, 0.1, 0.9, 0.2], [0.1, 1, 0.1, 0.8], [0.9, 0.1, 1, 0.3], [0.2, 0.8, 0.3, 1]])
-    path = study.folder / "paper.csv"
-    pd.DataFrame(values, names, names).to_csv(path)
-    study.config["imported"] = [{"label": "paper", "file": "paper.csv"}]
-    planned = study.planned()
-    assert planned["import_similarity"] == 1
-    assert not set(planned) & {"train", "invert", "activations_natural", "similarity"}
-    study.make("--until", "ensembles", "components", "dictionary", "figure_heatmaps")
-    tables = {path.stem: pd.read_parquet(path) for path in (study.results / "tables").glob("*.parquet")}
-    rows = tables["similarity"].query("kind == 'imported'")
-    assert rows["value"].tolist() == values[np.triu_indices(4)].tolist()
-    found = tables["clusters"].query("kind == 'imported'").set_index("model")["cluster"]
-    assert found["vgg-0"] == found["vgg-0.5"] != found["mlp-0"] == found["mlp-0.5"]
-    for table in ("ensemble_correlations", "ensemble_choices", "component_scores", "relations"):
-        assert "imported" in set(tables[table]["kind"]), table
-    about = tables["measures"].set_index("measure").loc["imported_similarity.paper"]
-    assert about["direction"] == "similarity"
-    assert (study.results / "figures" / "heatmaps" / "imported_similarity.paper.png").exists()
-    # Its content decides, not its age, nor whether the file stays.
-    path.touch()
-    assert "import_similarity" not in study.planned()
-    path.unlink()
-    assert "import_similarity" not in study.planned()
-    pd.DataFrame(values.T * 2, names, names).to_csv(path)
-    assert study.planned()["import_similarity"] == 1
 
 
 def test_bootstrap_needs_no_standard_errors():

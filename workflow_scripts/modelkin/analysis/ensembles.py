@@ -44,7 +44,7 @@ def evaluate_ensemble(members: Sequence[np.ndarray], labels: np.ndarray) -> dict
 
 def pair_ensembles(logits: Mapping[str, np.ndarray], labels: np.ndarray) -> pd.DataFrame:
     """A row for every two different models: model_a, model_b, error_a, error_b and what
-    :func:`evaluate` returns.
+    :func:`evaluate_ensemble` returns.
     """
     _checked(logits, labels, [2])
     alone = {name: ensemble_error(values, labels) for name, values in logits.items()}
@@ -73,7 +73,7 @@ def cluster_ensembles(
 
     clusters: the cluster (M,) of each model, the same for every k. Each draw takes k of the clusters
     that together have N models, one model from each of these, and the others from anywhere in them.
-    Columns members (N), clusters (k), draw, and what :func:`evaluate` returns; the k for which no
+    Columns members (N), clusters (k), draw, and what :func:`evaluate_ensemble` returns; the k for which no
     clusters have enough models are left out.
     """
     _checked(logits, labels, sizes)
@@ -151,7 +151,7 @@ def chosen_ensembles(
 def _random(
     logits: Mapping[str, np.ndarray], labels: np.ndarray, size: int, draws: int, rng: np.random.Generator
 ) -> pd.DataFrame:
-    """What :func:`evaluate` says of so many random sets."""
+    """What :func:`evaluate_ensemble` says of so many random sets."""
     stack = list(logits.values())
     sets = [rng.choice(len(stack), size, replace=False) for _ in range(draws)]
     return pd.DataFrame([evaluate_ensemble([stack[i] for i in each], labels) for each in sets])
@@ -211,7 +211,7 @@ def best_ensembles(
 
 
 def _candidates(models: int, size: int, smaller: list[tuple[int, ...]], wrong: np.ndarray) -> list:
-    """The sets of so many models that :func:`best` tries; wrong (sets, n) of the smaller ones."""
+    """The sets of so many models that :func:`best_ensembles` tries; wrong (sets, n) of the smaller ones."""
     if math.comb(models, size) <= EXHAUSTIVE:
         return list(itertools.combinations(range(models), size))
     grown = {

@@ -29,7 +29,7 @@ def recommendations_table(
 
 
 def _teacher(students: pd.DataFrame) -> dict[str, Any]:
-    """The teacher whose students are best, as a row of :func:`recommendations`.
+    """The teacher whose students are best, as a row of :func:`recommendations_table`.
 
     students: teacher, repeat, student_accuracy, every teacher in every repeat. The gain is that of teachers
     chosen by all repeats but one and looked at in that one; low and high are the ends over repeats.

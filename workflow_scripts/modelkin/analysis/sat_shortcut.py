@@ -47,7 +47,7 @@ def shortcut_models(rows: pd.DataFrame, success: Mapping[str, float | None]) -> 
     """A row for each model as the new one: spearman (rank correlation of shortcut and full over the other
     models; NaN for fewer than three), mean_absolute_error, pairs (with a value), attack_success.
 
-    rows: of :func:`pairs`. success: of the attack on each model on that model itself.
+    rows: of :func:`shortcut_pairs`. success: of the attack on each model on that model itself.
     """
     made = []
     for name, part in rows.groupby("model_a", sort=False):

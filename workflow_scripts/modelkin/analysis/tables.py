@@ -132,8 +132,9 @@ def models_table(
 ) -> pd.DataFrame:
     """models with their cards, how their inversion went, and how the attack on them.
 
-    cards: of :func:`card`, by model name. inverted: of :func:`inversions`, rows of the study's own dataset.
-    attacks: facts of the adversarial probes by model name, empty for a study without. same_weights_as: the
+    cards: of :func:`card_row`, by model name. inverted: of :func:`inversions_table`, rows of the
+    study's own dataset. attacks: facts of the adversarial probes by model name, empty for a study without.
+    same_weights_as: the
     first earlier model of the very same weights, if there is one.
     """
     facts = pd.concat([cards[name] for name in models["name"]], ignore_index=True)
@@ -149,7 +150,7 @@ def models_table(
 
 
 def components_table(cards: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """A row for each model: its name and its components, of :func:`card`."""
+    """A row for each model: its name and its components, of :func:`card_row`."""
     whole = pd.concat(cards, names=["model"]).reset_index(level="model")
     return whole[["model", *COMPONENTS]].reset_index(drop=True)
 
@@ -186,9 +187,9 @@ def both_directions(similarity: pd.DataFrame) -> pd.DataFrame:
 def combined_components(found: pd.DataFrame, given: Mapping[str, Any] | None) -> pd.DataFrame:
     """The components that were read off the networks, with what a user's table says in their place.
 
-    found: a row for each model, with a column ``model``. given: ``rows`` of :func:`read` for the same models,
-    whose cells count if they are not empty, and whose further columns are further components; with
-    ``replace`` the user's columns are all there are.
+    found: a row for each model, with a column ``model``. given: ``rows`` of the user's table for the
+    same models, whose cells count if they are not empty, and whose further columns are further components;
+    with ``replace`` the user's columns are all there are.
     """
     if given is None:
         return found

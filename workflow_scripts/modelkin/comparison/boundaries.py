@@ -13,12 +13,12 @@ import xarray as xr
 
 from modelkin.batching import MemoryFittingBatches, batch_rows
 from modelkin.comparison.activations import saliency_chunks
+from modelkin.comparison.measures.boundary_distance import HALVINGS
 from modelkin.data.images import Images
 from modelkin.errors import ModelkinError
 from modelkin.store.arrays import sample_coordinate
 
 MARGIN = 0.1  # of a plane's sides, beyond its three images
-HALVINGS = 10  # of the step in which a boundary was crossed
 
 
 def decision_regions_of(

@@ -11,6 +11,17 @@ from modelkin import probe_kinds
 from modelkin.errors import ModelkinError
 
 
+class Run(NamedTuple):
+    """A run of a model on a probe: which images (kind and source) and which model saw them (observer).
+
+    source: the model that the images were made for; of natural images any name, which says nothing.
+    """
+
+    kind: str
+    source: str
+    observer: str
+
+
 class Pair(NamedTuple):
     """Two models on one probe; source is a model for inverted probes, a dataset for natural ones."""
 
@@ -39,12 +50,12 @@ def completed_pairs(
             yield Pair(kind, other, other, model)
 
 
-def runs_of(pair: Pair) -> list[tuple[str, str, str]]:
-    """(kind, source, observer) of what model_a and model_b computed for this pair."""
+def runs_of(pair: Pair) -> tuple[Run, Run]:
+    """What model_a and model_b computed for this pair."""
     a, b = pair.model_a, pair.model_b
     if probe_kinds.origin_of(pair.kind) == "adversarial":
-        return [(pair.kind, b, a), (pair.kind, a, b)]
-    return [(pair.kind, pair.source, a), (pair.kind, pair.source, b)]
+        return Run(pair.kind, b, a), Run(pair.kind, a, b)
+    return Run(pair.kind, pair.source, a), Run(pair.kind, pair.source, b)
 
 
 def check_same_samples(ids_a: np.ndarray, ids_b: np.ndarray, pair: Pair) -> int:

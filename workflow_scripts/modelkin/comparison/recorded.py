@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,44 +10,58 @@ import xarray as xr
 
 from modelkin import probe_kinds
 from modelkin.comparison.measures import BOUNDARIES
+from modelkin.comparison.pairs import Run
 from modelkin.errors import ModelkinError
-from modelkin.store import arrays, manifests
+from modelkin.store import arrays, manifests, paths
 
 
-def reader(results: Path, order: list[str]) -> Callable[[str, str, str, str], xr.DataArray]:
-    """read(kind, source, observer, what): what an observer computed on a probe, with its samples.
+class Recorded:
+    """What the models of a study computed on its probes, read when it is asked for.
 
-    results: of the study; order: all its models, retired ones too. what: representation, logits, saliency,
-    label, outcomes (of the adversarial probe), or regions and distances (of the boundaries).
+    Parameters
+    ----------
+    folder : path
+        The study's results (``results/<study>``).
+    order : sequence of str
+        All its models in order of arrival, retired ones too, for that decides which shell holds a run.
     """
 
-    def opened(kind: str, source: str, observer: str, what: str) -> xr.Dataset:
-        manifest, group = f"boundaries/{observer}", what
-        if what not in BOUNDARIES:
-            manifest, group = where(kind, source, observer, order)
-            manifest, group = f"activations/{manifest}", "saliency" if what == "saliency" else group
-        return arrays.open_dataset(manifests.store_of(results / f"{manifest}.json"), group)
+    def __init__(self, folder: str | Path, order: Sequence[str]):
+        self._folder, self._order = Path(folder), list(order)
 
-    def read(kind: str, source: str, observer: str, what: str) -> xr.DataArray:
+    def __call__(self, run: Run, what: str) -> xr.DataArray:
+        """Read one thing that a run computed, with its sample ids.
+
+        what: representation (n, p), logits (n, C), label (n,), saliency (n, c, h, w); outcomes (n, 2) of an
+        adversarial probe (see :func:`outcomes`); regions (planes, points) or distances (n, 2) of the
+        observer's boundaries. Raises ModelkinError if it is not there or damaged.
+        """
         if what == "outcomes":
-            return outcomes(*(opened(each, source, observer, "logits") for each in ("natural", kind)))
-        return opened(kind, source, observer, what)[what]
+            clean, attacked = (self._opened(each, "logits") for each in (run._replace(kind="natural"), run))
+            return outcomes(clean, attacked)
+        return self._opened(run, what)[what]
 
-    return read
+    def _opened(self, run: Run, what: str) -> xr.Dataset:
+        if what in BOUNDARIES:
+            manifest, group = paths.boundaries(run.observer), what
+        else:
+            manifest, group = stored_at(run, self._order)
+            group = "saliency" if what == "saliency" else group
+        return arrays.open_dataset(manifests.store_of(self._folder / manifest), group)
 
 
 def transfer(
-    read: Callable[[str, str, str, str], xr.DataArray], names: list[str]
+    read: Callable[[Run, str], xr.DataArray], names: Sequence[str]
 ) -> tuple[dict[str, np.ndarray], dict[tuple[str, str], np.ndarray]]:
-    """right (n,) of each model on the natural probe; fooled (n,) for each (source, observer): whether the
-    observer is wrong on the source's adversarial images.
+    """How attacks transfer between models.
 
-    read: of :func:`reader`.
+    Returns right (n,) of each model on the natural probe, and fooled (n,) for each (source, observer):
+    whether the observer is wrong on the source's adversarial images. read: a :class:`Recorded`.
     """
     right, fooled = {}, {}
     for observer in names:
         for source in names:
-            values = read("adversarial", source, observer, "outcomes").to_numpy().astype(bool)
+            values = read(Run("adversarial", source, observer), "outcomes").to_numpy().astype(bool)
             right[observer], fooled[source, observer] = values.T
     return right, fooled
 
@@ -65,22 +79,21 @@ def outcomes(clean: xr.Dataset, attacked: xr.Dataset) -> xr.DataArray:
     return xr.DataArray(values, dims=("sample", "outcome"), coords={"sample": clean["sample"]})
 
 
-def shell_runs(order: list[str]) -> Iterator[tuple[str, str]]:
-    """(source, observer) of every run that the last model of ``order`` completes, on inverted probes."""
+def shell_runs(kind: str, order: Sequence[str]) -> Iterator[Run]:
+    """Every run that the last model of ``order`` completes on probes that each model has its own of."""
     newest = order[-1]
-    yield from ((newest, observer) for observer in order)
-    yield from ((source, newest) for source in order[:-1])
+    yield from (Run(kind, newest, observer) for observer in order)
+    yield from (Run(kind, source, newest) for source in order[:-1])
 
 
-def where(kind: str, source: str, observer: str, order: list[str]) -> tuple[str, str | None]:
-    """The artifact (below ``activations/``) and the group that hold an observer's activations on a probe.
+def stored_at(run: Run, order: Sequence[str]) -> tuple[str, str | None]:
+    """The manifest, below the study's folder, and the group of the store that hold a run's activations.
 
     The shell of the later of the two models holds them: ``by/<observer>`` on the shell's own probe,
     ``on/<source>`` of the shell's own model.
     """
-    folder = probe_kinds.folder_of(kind)
-    if probe_kinds.origin_of(kind) == "natural":
-        return f"{folder}/{observer}", None
-    if order.index(observer) <= order.index(source):
-        return f"{folder}/{source}", f"by/{observer}"
-    return f"{folder}/{observer}", f"on/{source}"
+    if probe_kinds.origin_of(run.kind) == "natural":
+        return paths.activations(run.kind, run.observer), None
+    if order.index(run.observer) <= order.index(run.source):
+        return paths.activations(run.kind, run.source), f"by/{run.observer}"
+    return paths.activations(run.kind, run.observer), f"on/{run.source}"

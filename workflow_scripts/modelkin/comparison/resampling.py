@@ -12,7 +12,7 @@ import xarray as xr
 from modelkin import seeds
 from modelkin.comparison import similarity
 from modelkin.comparison.measures import ConfiguredMeasure
-from modelkin.comparison.pairs import Pair
+from modelkin.comparison.pairs import Pair, Run
 from modelkin.comparison.similarity import Read
 
 
@@ -35,13 +35,13 @@ def resampled_rows(
     made = []
     for draw in range(repeats):
 
-        def drawn(kind: str, source: str, observer: str, what: str, draw: int = draw) -> xr.DataArray:
-            whole = read(kind, source, observer, what)
+        def dealt(run: Run, what: str, draw: int = draw) -> xr.DataArray:
+            whole = read(run, what)
             # An image is in the same draw whatever is measured on it.
             order = seeds.generator(seed, "draws").permutation(whole.sizes["sample"])
             return whole[np.sort(order[draw::repeats])]
 
-        rows = similarity.similarity_rows(wanted, drawn, chosen, permutations=0, seed=seed, device=device)
+        rows = similarity.similarity_rows(wanted, dealt, chosen, permutations=0, seed=seed, device=device)
         made.append(rows.assign(draw=draw))
     return pd.concat(made, ignore_index=True)
 
@@ -49,8 +49,9 @@ def resampled_rows(
 def resampling_variance(rows: pd.DataFrame) -> pd.DataFrame:
     """A row for each kind and measure: how much draws differ, beside how much pairs do.
 
-    rows: of :func:`values`. variance: over draws, mean over pairs of different models that are defined in all
-    of them; pair_variance: over pairs, of their means; ratio of the two, which no unit changes; spearman:
+    rows: of :func:`resampled_rows`. variance: over draws, mean over pairs of different models that are
+    defined in all of them; pair_variance: over pairs, of their means; ratio of the two, which no
+    unit changes; spearman:
     mean rank correlation of the pairs between two draws; samples (mean of a draw), draws, pairs.
     """
     rows = rows[rows["model_a"] != rows["model_b"]]

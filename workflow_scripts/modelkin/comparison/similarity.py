@@ -17,15 +17,15 @@ import xarray as xr
 from modelkin import seeds
 from modelkin.comparison import measures
 from modelkin.comparison.measures import ConfiguredMeasure
-from modelkin.comparison.pairs import Pair, check_same_samples, runs_of
+from modelkin.comparison.pairs import Pair, Run, check_same_samples, runs_of
 from modelkin.errors import ModelkinError, Undefined
 
 NORMAL_95 = 1.959964
 FEW = 30  # samples below which normal intervals say little
 
 
-# (kind, source, observer, what): the named activations, with a sample coordinate.
-Read = Callable[[str, str, str, str], xr.DataArray]
+# What a run computed, by name, with a sample coordinate: as of modelkin.comparison.recorded.Recorded.
+Read = Callable[[Run, str], xr.DataArray]
 
 
 def similarity_rows(
@@ -40,29 +40,29 @@ def similarity_rows(
 ) -> pd.DataFrame:
     """One row for each pair and measure.
 
-    read(kind, source, observer, what): what a model computed on a probe, 'representation', 'logits',
-    'saliency' or 'outcomes'. Columns: kind, source, model_a, model_b, measure, value, stderr, ci_low,
+    read(run, what): what a model computed on a probe (see :class:`modelkin.comparison.recorded.Recorded`).
+    Columns: kind, source, model_a, model_b, measure, value, stderr, ci_low,
     ci_high (95 %), chance (mean over seeded permutations of b's samples, NaN where that says nothing),
     n (samples). A pair for which a measure is undefined has NaN and n = 0.
     """
 
     @functools.lru_cache(maxsize=3)
-    def observed(kind: str, source: str, observer: str) -> _Observed:
-        return _Observed(functools.partial(read, kind, source, observer), device)
+    def observed(run: Run) -> _Observed:
+        return _Observed(functools.partial(read, run), device)
 
     table = []
     for done, pair in enumerate(wanted):
         if progress is not None:
             progress(done)
-        a, b = (observed(*run) for run in runs_of(pair))
-        for measured in chosen:
-            measure = measures.get(measured.name)
+        a, b = map(observed, runs_of(pair))
+        for configured in chosen:
+            measure = measures.get(configured.name)
             if not measure.measurable(pair.kind):
                 continue
             n = check_same_samples(a.samples(measure.takes), b.samples(measure.takes), pair)
             rng = seeds.generator(seed, "chance", *pair)
             orders = [torch.from_numpy(rng.permutation(n)).to(device) for _ in range(permutations)]
-            table.append({**pair._asdict(), "n": n, **_measure(measured, a, b, pair, orders)})
+            table.append({**pair._asdict(), "n": n, **_measure(configured, a, b, pair, orders)})
     return pd.DataFrame(table)
 
 
@@ -93,32 +93,32 @@ class _Observed:
     def samples(self, what: str) -> np.ndarray:
         return self._read(what)["sample"].to_numpy()
 
-    def part(self, measured: ConfiguredMeasure) -> dict:
-        if measured.label not in self._parts:
-            measure = measures.get(measured.name)
+    def part(self, configured: ConfiguredMeasure) -> dict:
+        if configured.label not in self._parts:
+            measure = measures.get(configured.name)
             values = torch.from_numpy(self._read(measure.takes).values).to(self._device)
-            self._parts[measured.label] = measure.prepare(values, **measured.settings)
-        return self._parts[measured.label]
+            self._parts[configured.label] = measure.prepare(values, **configured.settings)
+        return self._parts[configured.label]
 
 
 def _measure(
-    measured: ConfiguredMeasure, a: _Observed, b: _Observed, pair: Pair, orders: list
+    configured: ConfiguredMeasure, a: _Observed, b: _Observed, pair: Pair, orders: list
 ) -> dict[str, object]:
-    measure = measures.get(measured.name)
+    measure = measures.get(configured.name)
     try:
-        value, stderr, n = measure.compare(a.part(measured), b.part(measured))
-        shuffled = (measure.permuted(b.part(measured), order) for order in orders if measure.chance)
-        chance = [measure.compare(a.part(measured), part).value for part in shuffled]
+        value, stderr, n = measure.compare(a.part(configured), b.part(configured))
+        shuffled = (measure.permuted(b.part(configured), order) for order in orders if measure.chance)
+        chance = [measure.compare(a.part(configured), part).value for part in shuffled]
     except Undefined:
         value, stderr, n, chance = math.nan, math.nan, 0, []
     except ModelkinError as error:
         where = f"'{pair.model_a}' and '{pair.model_b}' on the {pair.kind} probe of '{pair.source}'"
-        raise ModelkinError(f"{measured.label} of {where}: {error}") from None
+        raise ModelkinError(f"{configured.label} of {where}: {error}") from None
     low, high = measure.bounds
     value = float(np.clip(value, low, high))  # rounding can pass a bound by 1e-9
     half = NORMAL_95 * stderr
     return {
-        "measure": measured.label,
+        "measure": configured.label,
         "value": value,
         "stderr": stderr,
         "ci_low": float(np.clip(value - half, low, high)),

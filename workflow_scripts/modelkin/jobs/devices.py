@@ -6,10 +6,13 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from modelkin import precision
+from modelkin import lazy
 from modelkin.errors import ModelkinError
 from modelkin.jobs import gpus
 from modelkin.jobs.running import LOG
+
+# Jobs that only draw or make tables need no torch.
+precision = lazy.module("modelkin.precision")
 
 
 def job_device(config: Mapping[str, Any]):

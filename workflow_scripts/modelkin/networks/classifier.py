@@ -90,8 +90,15 @@ def model_batches(
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """Images at the model's own size and their labels, as many at a time as memory allows."""
     for part in images.chunks(batch_rows(max(model.size, images.shape[-1]), device)):
-        x = torch.from_numpy(part.floats()).to(device)
-        yield resized(x, model.size, model.resize), torch.from_numpy(part.labels).to(device)
+        yield model_batch(model, part, device)
+
+
+def model_batch(
+    model: Classifier, images: Images, device: torch.device | str = "cpu"
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """These images at the model's own size (n, c, size, size) and their labels (n,), on a device."""
+    x = torch.from_numpy(images.floats()).to(device)
+    return resized(x, model.size, model.resize), torch.from_numpy(images.labels).to(device)
 
 
 def resized(images: torch.Tensor, size: int, method: str = "bilinear") -> torch.Tensor:

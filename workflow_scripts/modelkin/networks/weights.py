@@ -1,4 +1,4 @@
-"""Models on disk: weights, training history and what rebuilds the network."""
+"""Models on disk: weights, also those along a training, its history, and what rebuilds the network."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from modelkin.networks.building import rebuilt_model
 from modelkin.networks.card import model_card
 from modelkin.networks.classifier import Classifier, frozen, on_device
 from modelkin.store import manifests
+from modelkin.store.digests import digest_of
 
 WEIGHTS, HISTORY = "weights.safetensors", "history.json"
 
@@ -28,8 +29,7 @@ def write_model(manifest: str | Path, model: Classifier, history: list[dict], **
 
     def save(folder: Path) -> None:
         folder.mkdir()
-        weights = {name: value.contiguous().cpu() for name, value in model.state_dict().items()}
-        _save_weights(weights, folder / WEIGHTS)
+        save_weights(model, folder / WEIGHTS)
         (folder / HISTORY).write_text(json.dumps(history, indent=1) + "\n")
 
     facts = {"build": model.build, **model_card(model), **about.pop("facts", {})}
@@ -42,7 +42,9 @@ def _own_file_digest(made: Mapping[str, Any], entry: Mapping[str, Any] | None) -
     return made.get("outside", {}).get(own["file"], {}).get("sha256") if own else None
 
 
-def _save_weights(weights: dict[str, torch.Tensor], path: Path) -> None:
+def save_weights(model: Classifier, path: Path) -> None:
+    """Write a model's parameters and buffers as safetensors."""
+    weights = {name: value.contiguous().cpu() for name, value in model.state_dict().items()}
     try:
         save_file(weights, path)
     except safetensors.SafetensorError as error:
@@ -87,6 +89,53 @@ def load_model(
         building the network would run code that the entry does not name.
     """
     path = manifests.store_of(manifest, "") / WEIGHTS
+    model = _rebuilt_with(path, manifest, resize, entry)
+    manifests.verified_store_of(manifest, "")  # numbers that changed are numbers still
+    return on_device(frozen(model), device)
+
+
+def snapshot_name(epoch: int) -> str:
+    """The name of the file that holds the weights after so many epochs."""
+    return f"{epoch}.safetensors"
+
+
+def load_snapshot(
+    manifest: str | Path, epoch: int, device: torch.device | str = "cpu", resize: str | None = None
+) -> Classifier:
+    """The model of ``results/<study>/snapshots/<model>.json`` after so many epochs of its training, frozen.
+
+    Parameters
+    ----------
+    manifest : path
+    epoch : int
+        0 is the untrained model.
+    device : torch.device or str
+    resize : str, optional
+        As in :func:`load_model`.
+
+    Raises
+    ------
+    ModelkinError
+        If that epoch was not kept, or its weights are damaged or hold NaN.
+    """
+    facts = manifests.read(manifest)["facts"]
+    if epoch not in facts["epochs"]:
+        raise ModelkinError(
+            f"epoch {epoch} of '{Path(manifest).stem}' was not kept; kept were "
+            f"{', '.join(map(str, facts['epochs']))}: name one of them, or ask for it under "
+            "`training: {snapshots: ...}` and run again."
+        )
+    path = manifests.store_of(manifest, "") / snapshot_name(epoch)
+    model = _rebuilt_with(path, manifest, resize)
+    if digest_of(path) != facts["files"][path.name]:
+        raise ModelkinError(f"{path} is damaged: it is not what was stored; delete {manifest} and run again.")
+    return on_device(frozen(model), device)
+
+
+def _rebuilt_with(
+    path: Path, manifest: str | Path, resize: str | None, entry: Mapping[str, Any] | None = None
+) -> Classifier:
+    """The classifier that a manifest tells how to build, with the weights of a file; entry: its consent."""
     made = manifests.read(manifest)
     model = rebuilt_model(made["facts"].get("build"), entry, _own_file_digest(made, entry))
     if resize not in (None, "own"):
@@ -102,5 +151,4 @@ def load_model(
     broken = [name for name, value in weights.items() if not torch.isfinite(value).all()]
     if broken:
         raise ModelkinError(f"the weights {path} hold NaN or infinite values, first in '{broken[0]}'.")
-    manifests.verified_store_of(manifest, "")  # numbers that changed are numbers still
-    return on_device(frozen(model), device)
+    return model

@@ -10,35 +10,19 @@ import functools
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Mapping
 
 import pandas as pd
 import torch
 
-from modelkin import figures, probe_kinds
 from modelkin.comparison import measures
-from modelkin.data import datasets
-from modelkin.operations import resources
+from modelkin.operations import stages
 from modelkin.operations.network_costs import Cost, elapsed_seconds
+from modelkin.operations.stages import Comparisons, Passes, Stage, Subject, sizes
 from modelkin.study.config import Study
 
-# Of an inversion's steps, the share that is taken before images are finished; measured in docs/modes.md.
-STEPS_TAKEN = {"published": 1.0, "fast": 0.4}
-FIGURE_SECONDS = 4.0
 IMPORTS = "import modelkin.training.fit, modelkin.comparison.similarity, modelkin.optimise.inversion"
 SAMPLES = 1000  # on which measures that are means over samples are timed; more take longer in proportion
-
-
-class Stage(NamedTuple):
-    """A stage: its jobs, passes of models, seconds and bytes in all, and the seconds of its longest job."""
-
-    name: str
-    jobs: int
-    passes: float
-    seconds: float
-    bytes: float
-    longest: float
 
 
 def study_plan(
@@ -47,17 +31,57 @@ def study_plan(
     start: float,
     device: torch.device | str = "cpu",
 ) -> pd.DataFrame:
-    """A row for each stage: jobs, passes (images through a model), hours of work, gigabytes on disk, and
-    the hours of its longest job.
+    """A row for each stage that the study has, in the order of the workflow.
 
-    costs: of :func:`measured`. start: seconds that a job takes to begin. Passes count a gradient as one.
-    Hours are of one core or device; gigabytes are before compression.
+    Columns jobs; passes, of images through models, as many as are to be expected, and passes_at_most, a
+    gradient being one; hours of work, of one core or device; gigabytes on disk, before compression; longest,
+    the hours of the longest job.
+
+    costs: of :func:`~modelkin.operations.network_costs.network_costs`. start: seconds that a job takes to
+    begin.
     """
-    table = pd.DataFrame(_stages(study, costs, device))
-    hours = (table["seconds"] + start * table["jobs"]) / 3600
-    longest = (table["longest"] + start * (table["jobs"] > 0)) / 3600
-    table = table.assign(stage=table["name"], hours=hours, longest=longest, gigabytes=table["bytes"] / 1e9)
-    return table[["stage", "jobs", "passes", "hours", "gigabytes", "longest"]]
+    rows = (_row(stage, study, costs, start, device) for stage in stages.STAGES)
+    return pd.DataFrame([row for row in rows if row["jobs"]])
+
+
+def _row(stage: Stage, study: Study, costs: Mapping[str, Cost], start: float, device) -> dict[str, object]:
+    subjects = stage.subjects(study)
+    expected = [stage.expected_passes(study, subject) for subject in subjects]
+    seconds = [
+        start + _seconds(stage, study, subject, passes, costs, device)
+        for subject, passes in zip(subjects, expected, strict=True)
+    ]
+    return {
+        "stage": stage.name,
+        "jobs": len(subjects),
+        "passes": sum(map(_total, expected)),
+        "passes_at_most": sum(_total(stage.passes(study, subject)) for subject in subjects),
+        "hours": sum(seconds) / 3600,
+        "gigabytes": sum(stage.stored(study, subject, costs) for subject in subjects) / 1e9,
+        "longest": max(seconds, default=0.0) / 3600,
+    }
+
+
+def _total(passes: Mapping[str, Passes]) -> float:
+    return sum(each.total for each in passes.values())
+
+
+def _seconds(
+    stage: Stage,
+    study: Study,
+    subject: Subject,
+    passes: Mapping[str, Passes],
+    costs: Mapping[str, Cost],
+    device,
+) -> float:
+    """Seconds of one job, its start left out."""
+    width = sorted(cost.width for cost in costs.values())[len(costs) // 2]
+    compared = (
+        each.pairs * _comparison_seconds(each, width, study, device)
+        for each in stage.comparisons(study, subject)
+    )
+    modelled = (each.seconds(costs[name]) for name, each in passes.items())
+    return sum(compared) + sum(modelled) + stage.seconds(study, subject) + stage.usual_seconds
 
 
 def seconds_to_start() -> float:
@@ -68,176 +92,15 @@ def seconds_to_start() -> float:
     return end.children_user + end.children_system - start.children_user - start.children_system
 
 
-def _stages(study: Study, costs: Mapping[str, Cost], device) -> list[Stage]:
-    """The stages in the order of the workflow."""
-    each = [costs[name] for name in study.names]
-    every = (study.dataset, *study.others)
-    inverted, natural = (study.section("probes")[made] for made in ("inverted", "natural"))
-    trained = [_training(study, name, costs[name]) for name in study.of_source("train")]
-    taken = [_job("import", 0, 0.0, 4 * costs[name].parameters) for name in study.taken]
-    stages = [
-        _summed("dataset and probes", [_data(study, label) for label in every]),
-        _summed("train", trained),
-        _summed("import", taken),
-        _summed("evaluate", [_evaluation(study, cost) for cost in each]),
-        _summed("invert", [_inversion(study, cost) for cost in each] * len(every)),
-        _summed("activations, natural", [_natural(study, cost, label) for label in every for cost in each]),
-        _shells("activations, inverted", study, each, inverted, len(every)),
-    ]
-    if study.adversarial:
-        stages.append(_summed("attack", [_attack(study, cost) for cost in each]))
-        stages.append(_shells("activations, adversarial", study, each, natural))
-    if study.boundaries:
-        stages.append(_summed("boundaries", [_boundaries(study, cost) for cost in each]))
-    stages.append(_similarity(study, costs, device))
-    if study.distillation:
-        stages.append(_distillation(study, costs))
-    if study.resampling_draws:
-        stages.append(_draws(study, costs, device))
-    drawn, written = (
-        len(figures.names()),
-        7 + ("sat" in [chosen.name for chosen in study.measures]),
-    )
-    stages.append(Stage("tables and figures", drawn + written, 0, FIGURE_SECONDS * drawn, 0, FIGURE_SECONDS))
-    return stages
-
-
-def _job(stage: str, passes: float, seconds: float, size: float, jobs: int = 1) -> Stage:
-    return Stage(stage, jobs, passes, seconds, size, seconds)
-
-
-def _summed(stage: str, parts: Iterable[Stage]) -> Stage:
-    parts = list(parts)
-    totals = (sum(getattr(part, key) for part in parts) for key in ("jobs", "passes", "seconds", "bytes"))
-    return Stage(stage, *totals, max((part.longest for part in parts), default=0.0))
-
-
-def _classes(study: Study) -> int:
-    return study.counts[study.dataset]["classes"]
-
-
-def _data(study: Study, label: str) -> Stage:
-    settings = study.settings(label)
-    counts, (channels, height, width) = datasets.counts(**settings), datasets.shape(**settings)
-    size = (counts["train"] + counts["test"]) * channels * height * width
-    return _job("dataset and probes", 0, 0.0, size, jobs=2)
-
-
-def _training(study: Study, name: str, cost: Cost) -> Stage:
-    training = study.training(name)
-    images = study.counts[study.dataset]["train"] * training["epochs"]
-    attack = training.get("attack_steps", 0) if training["recipe"] != "standard" else 0
-    seconds = images * (cost.update + attack * cost.gradient)
-    return _job("train", images * (1 + attack), seconds, 4 * cost.parameters)
-
-
-def _distillation(study: Study, costs: Mapping[str, Cost]) -> Stage:
-    student, repeats = study.distillation["student"], study.distillation["repeats"]
-    one = _training(study, student, costs[student])
-    job = _job("distill", repeats * one.passes, repeats * one.seconds, 0)
-    return _summed("distill", [job] * len(study.teachers))
-
-
-def _evaluation(study: Study, cost: Cost) -> Stage:
-    evaluation = study.section("evaluation")
-    images = study.counts[study.dataset]["test"]
-    attacked = min(evaluation["samples"] or images, images)
-    gradients = attacked * evaluation["steps"] + evaluation["autoattack"] * resources.AUTOATTACK
-    return _job("evaluate", images + gradients, images * cost.forward + gradients * cost.gradient, 0)
-
-
-def _inversion(study: Study, cost: Cost) -> Stage:
-    images, settings = study.section("probes")["inverted"], study.section("inversion")
-    passes = images * (settings["steps"] * STEPS_TAKEN[settings["mode"]] + 1)
-    return _job("invert", passes, passes * cost.gradient, 4 * images * cost.pixels)
-
-
-def _natural(study: Study, cost: Cost, label: str) -> Stage:
-    images, own = study.section("probes")["natural"], label == study.dataset
-    maps = min(images, study.section("probes")["saliency"]) if own else 0
-    channels, height, width = datasets.shape(**study.settings(label))
-    seconds = images * cost.forward + maps * cost.gradient
-    size = 4 * (images * (cost.width + _classes(study)) + maps * channels * height * width)
-    return _job("activations, natural", images + maps, seconds, size)
-
-
-def _attack(study: Study, cost: Cost) -> Stage:
-    images, settings = study.section("probes")["natural"], study.adversarial
-    passes = images * resources.gradients(settings)
-    seconds = passes * cost.gradient + 3 * images * cost.forward
-    size = {"uint16": 2, "uint8": 1}[settings["stored"]]
-    return _job("attack", passes, seconds, size * images * cost.pixels)
-
-
-def _boundaries(study: Study, cost: Cost) -> Stage:
-    points, asked = resources.boundary_points(study), study.boundaries
-    size = 4 * asked["regions"]["triplets"] * asked["regions"]["grid"] ** 2 if "regions" in asked else 0
-    return _job("boundaries", points, points * cost.forward, size)
-
-
-def _shells(stage: str, study: Study, each: Sequence[Cost], images: int, ways: int = 1) -> Stage:
-    """Every model on so many images of every model; the last shell is the longest."""
-    count, classes = len(each), _classes(study)
-    forwards = sum(cost.forward for cost in each)
-    size = sum(4 * images * count * (cost.width + classes) for cost in each)
-    longest = images * (forwards + (count - 1) * each[-1].forward)
-    passes, seconds = images * count**2, images * count * forwards
-    return Stage(stage, count * ways, passes * ways, seconds * ways, size * ways, longest)
-
-
-def _similarity(study: Study, costs: Mapping[str, Cost], device) -> Stage:
-    """The last shell completes the most pairs: of M models' M x M, 2 M."""
-    count, seconds, longest = len(study.names), 0.0, 0.0
-    width = sorted(cost.width for cost in costs.values())[count // 2]
-    for kind in study.kinds:
-        made = probe_kinds.origin_of(kind)
-        ordered = made not in probe_kinds.ONE_VALUE_PER_PAIR
-        pairs, last = (count**2, 2 * count - 1) if ordered else (count * (count + 1) // 2, count)
-        samples = study.section("probes")["inverted" if made == "inverted" else "natural"]
-        for chosen in study.measures:
-            if measures.get(chosen.name).measurable(kind):
-                one = _comparing(chosen, samples, width, study, device)
-                seconds, longest = seconds + pairs * one, longest + last * one
-    return Stage("similarity", count, 0, seconds, 0, longest)
-
-
-def _draws(study: Study, costs: Mapping[str, Cost], device) -> Stage:
-    """All pairs on each part of the images; an upper bound, for draws take no chance level."""
-    count, seconds = len(study.active), 0.0
-    width = sorted(cost.width for cost in costs.values())[len(costs) // 2]
-    samples = study.section("probes")["natural"] // study.resampling_draws
-    for kind in study.resampled_kinds:
-        for chosen in study.measures:
-            if measures.get(chosen.name).measurable(kind):
-                one = _comparing(chosen, samples, width, study, device)
-                seconds += study.resampling_draws * count * (count + 1) / 2 * one
-    return _job("draws", 0, seconds, 0)
-
-
-def _comparing(chosen: measures.ConfiguredMeasure, samples: int, width: int, study: Study, device) -> float:
+def _comparison_seconds(comparisons: Comparisons, width: int, study: Study, device) -> float:
     """Seconds of one pair by one measure with its chance level, on random values of the study's sizes."""
-    what = measures.get(chosen.name).takes
-    if what == "saliency":
-        samples = min(samples, study.section("probes")["saliency"])
-    if what in study.boundaries:
-        asked = study.boundaries[what]
-        samples = min(samples, asked.get("triplets", asked.get("samples")))
-    pixels = functools.reduce(lambda a, b: a * b, datasets.shape(**study.settings(study.dataset)))
-    width = {
-        "saliency": pixels,
-        "logits": _classes(study),
-        "outcomes": 2,
-        "distances": 2,
-        "regions": study.section("boundaries")["grid"] ** 2,
-    }.get(what, width)
-    # Of these every sample is compared by itself.
-    few = (
-        min(samples, SAMPLES if what != "saliency" else SAMPLES // 10)
-        if what != "representation"
-        else samples
-    )
-    times = 1 + study.section("chance")["permutations"]
-    return samples / few * _paired(chosen.label, few, width, times, str(device))
+    takes, samples = measures.get(comparisons.measure.name).takes, comparisons.samples
+    width = 2 if takes == "outcomes" else sizes.compared_width(study, takes, width)
+    few = samples
+    if takes != "representation":  # of the others every sample is compared by itself
+        few = min(samples, SAMPLES // 10 if takes == "saliency" else SAMPLES)
+    times = 1 + comparisons.permutations
+    return samples / few * _paired(comparisons.measure.label, few, width, times, str(device))
 
 
 @functools.cache

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from modelkin.operations import stages
 from modelkin.store import manifests
 
 SHOWN = 10  # failures that are shown in full
@@ -39,8 +40,8 @@ class Job(NamedTuple):
 
     @property
     def stage(self) -> str:
-        """The rule, with all figures as one."""
-        return "figures" if self.rule.startswith("figure_") else self.rule
+        """The name of its rule's stage: all figures are one."""
+        return stages.of_rule(self.rule).name
 
 
 def benchmark_seconds(benchmark: str | Path) -> float:

@@ -4,21 +4,20 @@ the steps are the optimisation engine's, or those of other libraries (AutoAttack
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
 import xarray as xr
 
-from modelkin.batching import MemoryFittingBatches
+from modelkin.batching import MemoryFittingBatches, batch_rows
 from modelkin.data.images import WHITE, Images, unit_floats
 from modelkin.errors import ModelkinError
-from modelkin.networks import classifier
-from modelkin.networks.classifier import is_right
+from modelkin.networks.classifier import is_right, model_batch
 from modelkin.optimise.attacks.base import Attack
 
 
-def attack_in_parts(
+def attack_parts(
     model,
     images: Images,
     attack: Callable[[int], Attack],
@@ -26,37 +25,52 @@ def attack_in_parts(
     norm: str,
     stored: str = "uint16",
     device: torch.device | str = "cpu",
-    finished: Container[int] = (),
-) -> Iterator[xr.Dataset | None]:
-    """The adversarial probe of a model, made of these images at its own size, some rows at a time.
+) -> Iterator[Callable[[], xr.Dataset]]:
+    """The adversarial probe of a model, made of these images at its own size, in parts.
 
-    attack: that of each part, by its number, so that what one draws does not depend on the others.
-    norm: in which distances are measured. stored: uint16 or uint8, the pixels' type (see :func:`rounded`).
-    Beside image and label: right (before), fooled and distance (after, of the pixels as stored), and lost:
-    whether it was fooled before they were rounded and is not any more. Raises ModelkinError if the model
-    returns NaN or infinite values. finished: numbers of parts that are not computed, for which None stands.
+    Each part is a function that attacks some of the images (:func:`attacked_chunk`). attack: that of each
+    part, by its number, so that what one draws does not depend on the others.
     """
-    done = 0
-    for number, (x, y) in enumerate(classifier.model_batches(model, images, device)):
-        if number in finished:
-            done += len(x)
-            yield None
-            continue
-        before = _finite_classes(model, x) == y
-        near = attack(number)(model, x, y)
-        pixels = rounded_pixels(near.cpu().numpy(), x.cpu().numpy(), stored)
-        after = torch.from_numpy(unit_floats(pixels)).to(x)
-        fooled = ~is_right(model, after, y)
-        said = {
-            "right": before,
-            "fooled": fooled,
-            "lost": ~is_right(model, near, y) & ~fooled,
-            "distance": _length(after - x, norm),
-        }
-        rows = slice(done, done + len(x))
-        done += len(x)
-        probe = Images(pixels, images.labels[rows], images.ids[rows], images.classes)
-        yield probe.to_dataset().assign({name: ("sample", v.cpu().numpy()) for name, v in said.items()})
+    rows = batch_rows(max(model.size, images.shape[-1]), device)
+    for number, start in enumerate(range(0, len(images), rows)):
+        part = images.pick(slice(start, start + rows))
+
+        def attacked(number: int = number, part: Images = part) -> xr.Dataset:
+            return attacked_chunk(model, part, attack(number), norm=norm, stored=stored, device=device)
+
+        yield attacked
+
+
+def attacked_chunk(
+    model,
+    images: Images,
+    attack: Attack,
+    *,
+    norm: str,
+    stored: str = "uint16",
+    device: torch.device | str = "cpu",
+) -> xr.Dataset:
+    """Attacked images as they are stored, and how the attack went.
+
+    norm: in which distances are measured. stored: uint16 or uint8, the pixels' type (see
+    :func:`rounded_pixels`). Beside image and label: right (before), fooled and distance (after, of the pixels
+    as stored), and lost: whether it was fooled before they were rounded and is not any more. Raises
+    ModelkinError if the model returns NaN or infinite values.
+    """
+    x, y = model_batch(model, images, device)
+    before = _finite_classes(model, x) == y
+    near = attack(model, x, y)
+    pixels = rounded_pixels(near.cpu().numpy(), x.cpu().numpy(), stored)
+    after = torch.from_numpy(unit_floats(pixels)).to(x)
+    fooled = ~is_right(model, after, y)
+    said = {
+        "right": before,
+        "fooled": fooled,
+        "lost": ~is_right(model, near, y) & ~fooled,
+        "distance": _length(after - x, norm),
+    }
+    probe = Images(pixels, images.labels, images.ids, images.classes)
+    return probe.to_dataset().assign({name: ("sample", v.cpu().numpy()) for name, v in said.items()})
 
 
 def rounded_pixels(near: np.ndarray, images: np.ndarray, stored: str) -> np.ndarray:

@@ -1,7 +1,7 @@
 """The one optimisation engine: descent on images, each sample for itself.
 
 Inversion, attacks and adversarial training differ only in the loss, in the rule by which an image moves
-(:class:`Momentum`, :class:`QuasiNewton`, :class:`InTurn`), in the ball it must stay in and in when it is
+(:mod:`modelkin.optimise.steps`), in the ball it must stay in and in when it is
 finished. It knows nothing of models, classes or files.
 """
 

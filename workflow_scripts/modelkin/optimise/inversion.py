@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator, Sequence
+import functools
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -141,7 +142,7 @@ def invert(
     return Inverted(found.images, found.losses, found.steps, distance)
 
 
-def invert_in_parts(
+def inversion_parts(
     model,
     images: Images,
     pairs: pd.DataFrame,
@@ -150,34 +151,36 @@ def invert_in_parts(
     batch_size: int | None = None,
     device: torch.device | str = "cpu",
     progress: Callable[[int, int, float], None] | None = None,
-    finished: Container[int] = (),
-) -> Iterator[tuple[pd.DataFrame, Inverted | None]]:
-    """Inversions of a model at its own size, some pairs at a time, so that all need not be in memory.
+) -> Iterator[Callable[[], xr.Dataset]]:
+    """The inverted probe of a model at its own size in parts, so that all need not be in memory.
 
-    pairs: ids of ``images``, as :func:`modelkin.data.probes.seed_target_pairs` draws them. progress: as in
-    :meth:`modelkin.optimise.descent.Descent.run`, counted over all pairs. finished: numbers of parts that are
-    not computed, for which None stands.
+    pairs: ids of ``images``, as :func:`modelkin.data.probes.seed_target_pairs` draws them. Each part is a
+    function that inverts some of the pairs and returns :meth:`Inverted.to_dataset` of them. progress: as in
+    :meth:`modelkin.optimise.descent.Descent.run`, counted over all parts that are computed.
     """
     rows = max(1, PART_BYTES // (4 * images.shape[0] * model.size**2))
     batch_size = batch_size or batch_rows(model.size, device)
     before = 0
 
-    def telling(done: int, evaluations: int, loss: float) -> None:
-        nonlocal now
-        now = evaluations
-        if progress is not None:
-            progress(start + done, before + evaluations, loss)
-
-    for number, start in enumerate(range(0, len(pairs), rows)):
+    def inverted(start: int) -> xr.Dataset:
+        nonlocal before
         part, now = pairs.iloc[start : start + rows], 0
-        if number in finished:
-            yield part, None
-            continue
+
+        def report(done: int, evaluations: int, loss: float) -> None:
+            nonlocal now
+            now = evaluations
+            if progress is not None:
+                progress(start + done, before + evaluations, loss)
+
         seeds, targets = (
             resized(
                 torch.from_numpy(images.floats(images.rows(part[role]))).to(device), model.size, model.resize
             )
             for role in ("seed", "target")
         )
-        yield part, invert(model, seeds, targets, descent, batch_size=batch_size, progress=telling)
+        found = invert(model, seeds, targets, descent, batch_size=batch_size, progress=report)
         before += now
+        return found.to_dataset(part, images.classes)
+
+    for start in range(0, len(pairs), rows):
+        yield functools.partial(inverted, start)

@@ -20,3 +20,6 @@ DEFAULTS: dict[str, dict] = {
         "stop_below": 0.005,
     },
 }
+
+# Of an inversion's steps, the share that is taken in the mean before images are finished; docs/modes.md.
+STEPS_TAKEN = {"published": 1.0, "fast": 0.4}

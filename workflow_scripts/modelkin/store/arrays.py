@@ -86,7 +86,7 @@ def open_dataset(path: Path, group: str | None = None) -> xr.Dataset:
 
 
 def stored_chunks(path: Path) -> Iterator[xr.Dataset]:
-    """A stored dataset, :data:`BLOCK_ROWS` samples at a time."""
+    """A stored dataset, :data:`CHUNK_ROWS` samples at a time."""
     data = open_dataset(path)
     for start in range(0, data.sizes["sample"], CHUNK_ROWS):
         yield data.isel(sample=slice(start, start + CHUNK_ROWS)).load()

@@ -124,7 +124,10 @@ def store_of(manifest: str | Path, suffix: str = ".zarr") -> Path:
 
 
 def verified_store_of(manifest: str | Path, suffix: str) -> Path:
-    """As :func:`store`, for small ones that have no checksums of their own: all bytes are what was stored."""
+    """The path of a store beside a manifest, all of whose bytes are what was stored.
+
+    For small stores, which have no checksums of their own.
+    """
     path = store_of(manifest, suffix)
     if digest_of(path) != read(manifest)["digest"]:
         raise _damage(path, manifest)

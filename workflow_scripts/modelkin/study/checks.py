@@ -15,11 +15,13 @@ from modelkin.networks import architectures, sources
 from modelkin.optimise import attacks
 from modelkin.store import disk
 from modelkin.study import untrusted
+from modelkin.training.schedule import Schedule, unused_settings
 
 # Keys of the entry of a model that is trained here, and those it cannot do without.
 TRAINED, TRAINED_NEEDS = {"architecture", "recipe", "training"}, ("architecture",)
 # What every entry may say: who the model is, and what the user knows of it.
 WHO = {"name", "source", "eps", "norm", "retired", "regime", "hyper_parameters", untrusted.KEY}
+SNAPSHOTS = ("all", "none")  # what snapshots may be in a word
 NOT_FOR_STUDIES = {"readme.md", "calibration.json"}  # what else stands in results/
 SIZED = ("natural", "inverted")  # kinds of probe that the config gives a number of images
 
@@ -45,6 +47,7 @@ def check_study(study, config: dict[str, Any]) -> None:
                 f"model '{name}': recipe '{study.recipe(name)}' does not go with eps {entry['eps']:g}; "
                 "standard training has eps 0, the others more."
             )
+    _training(study, config)
     _attacks(study, config)
     _samples(study, config)
     _draws(study, config)
@@ -108,6 +111,42 @@ def _source(name: str, entry: dict[str, Any], taken_in: bool) -> None:
         # What is not there yet may be put there before the study is run.
         if Path(path).exists():
             disk.check_file(path, checkpoint(name))
+
+
+def _training(study, config: dict[str, Any]) -> None:
+    """ModelkinError unless optimisers and schedules are whole and snapshots are of epochs that there are."""
+    _check_suits(config["training"], config["training"], "training")
+    for name in study.of_source("train"):
+        own, keys = study.models[name].get("training", {}), study.training_keys(name)
+        _check_suits(own, keys, f"training of model '{name}'")
+        settings = {key: value for key, value in keys.items() if key in Schedule.__dataclass_fields__}
+        try:
+            Schedule(**settings).batches(study.counts[study.dataset]["train"] or settings["batch_size"])
+        except ModelkinError as error:
+            raise ModelkinError(f"training of model '{name}': {error}") from None
+        _snapshots(keys, name)
+
+
+def _check_suits(named: dict[str, Any], holding: dict[str, Any], where: str) -> None:
+    """ModelkinError if a key is named that the optimiser or schedule that holds does not take."""
+    for key, choice in unused_settings(holding).items():
+        if key in named:
+            raise ModelkinError(f"{where}: '{key}' is not for {choice}.")
+
+
+def _snapshots(keys: dict[str, Any], name: str) -> None:
+    asked = keys.get("snapshots", "none")
+    where = f"snapshots of model '{name}'"
+    if isinstance(asked, str) and asked not in SNAPSHOTS:
+        raise unknown_name(where, asked, SNAPSHOTS)
+    if not isinstance(asked, list):
+        return
+    if asked != sorted(set(asked)):
+        raise ModelkinError(f"{where}: the epochs {asked} must ascend, each once.")
+    if asked[-1] > keys["epochs"]:
+        raise ModelkinError(
+            f"{where}: epoch {asked[-1]} is beyond its training, which has {keys['epochs']} epochs."
+        )
 
 
 def _attacks(study, config: dict[str, Any]) -> None:

@@ -21,17 +21,25 @@ from modelkin.data import datasets
 from modelkin.errors import ModelkinError, unknown_name
 from modelkin.networks import architectures, sources
 from modelkin.optimise import attacks, inversion_modes
+from modelkin.store import paths
 from modelkin.study import checks, schema, untrusted
 from modelkin.study.component_table import read_component_table
 from modelkin.study.imported import imported_digest, read_imported
+from modelkin.training import schedule
 
 SHAPE = ("width", "representation")  # keys of training that change the network itself
 # What a recipe does not look at: changing it must not train the model again.
 UNUSED = {
-    "standard": {"norm", "attack_steps", "attack_step", "trades_beta"},
+    "standard": {"norm", "attack_steps", "attack_step", "trades_beta", "eps_ramp"},
     "adversarial": {"trades_beta"},
     "trades": set(),
 }
+
+# What holds for keys of training that a config need not name; naming them so must not train a model again.
+TRAINING_DEFAULTS = {**schedule.DEFAULTS, "decay_at": list(schedule.DEFAULTS["decay_at"])}
+TRAINING_DEFAULTS |= {"augment": {}, "eps_ramp": schedule.EPS_RAMP, "snapshots": "none"}
+
+SNAPSHOT_IMAGES = 2000  # of each split, on which snapshots are judged where evaluation says nothing
 
 # What is asked of a model's boundaries, by what measures need, and the keys that it depends on.
 BOUNDARIES = {"regions": ("triplets", "grid"), "distances": ("samples", "direction", "steps")}
@@ -92,7 +100,7 @@ class Study:
         """``datasets.counts`` of the dataset of that label, as it is or as it was stored."""
         settings = self.settings(dataset)
         stored = self._stored(
-            f"{self._dataset_artifact(dataset)}.json",
+            self._dataset_manifest(dataset),
             dataset={key: value for key, value in settings.items() if key != "expected"},
         )
         if stored is None and self._untrusted(self._datasets[dataset]):
@@ -115,7 +123,7 @@ class Study:
     @property
     def labels(self) -> list[str]:
         """The labels of all measures, those that were imported last."""
-        return [*(measured.label for measured in self.measures), *self.imported]
+        return [*(configured.label for configured in self.measures), *self.imported]
 
     def imported_entry(self, name: str) -> dict[str, Any]:
         """What decides an imported table: its measure's label and its content's sha256, None if not known."""
@@ -131,7 +139,7 @@ class Study:
                 read_imported(entry["file"], self.active)
                 sha256 = imported_digest(entry["file"])
             else:
-                stored = self._stored(f"imported/{entry['label']}.json")
+                stored = self._stored(paths.imported(entry["label"]))
                 sha256 = stored and stored["settings"]["entry"]["sha256"]
             label = measures.imported_label(entry["direction"], entry["label"])
             found[label] = {**entry, "sha256": sha256}
@@ -146,7 +154,7 @@ class Study:
         if not self._untrusted(section) and Path(section["file"]).exists():
             rows = read_component_table(section["file"], self.names, self.active)
             return {"replace": section["replace"], "rows": rows}
-        stored = self._stored("tables/components.json")
+        stored = self._stored(paths.table("components"))
         return stored and stored["settings"]["components"]
 
     @staticmethod
@@ -158,12 +166,12 @@ class Study:
         """How the entry of a dataset is called where entries are trusted."""
         return dataset if dataset in self.others else "dataset"
 
-    def _dataset_artifact(self, dataset: str) -> str:
-        return f"dataset.{dataset}" if dataset in self.others else "dataset"
+    def _dataset_manifest(self, dataset: str) -> str:
+        return paths.dataset(dataset if dataset in self.others else "")
 
     def taken_in(self, name: str) -> bool:
         """Whether the study has this model from elsewhere already."""
-        return self._stored(f"models/{name}.json", entry=self.entry(name)) is not None
+        return self._stored(paths.model(name), entry=self.entry(name)) is not None
 
     def _stored(self, manifest: str, **settings) -> Mapping[str, Any] | None:
         """The manifest of that name if it was made with these settings."""
@@ -251,12 +259,12 @@ class Study:
         Only of what is trusted; there or not.
         """
         found = {
-            f"{self._dataset_artifact(label)}.json": datasets.files(**self.settings(label))
+            self._dataset_manifest(label): datasets.files(**self.settings(label))
             for label in (self.dataset, *self.others)
             if not self._untrusted(self._datasets[label])
         }
         return found | {
-            f"models/{name}.json": sources.outside(self.models[name]["source"], **self.entry(name))
+            paths.model(name): sources.outside(self.models[name]["source"], **self.entry(name))
             for name in self.taken
             if not self._untrusted(self.models[name])
         }
@@ -264,36 +272,37 @@ class Study:
     def missing(self) -> dict[str, str]:
         """What a run needs, is not there and is not downloaded by it, in sentences.
 
-        The keys name the artifact that is made of it: ``dataset``, ``dataset.<label>``, ``models/<name>``,
-        ``imported/<label>`` or ``tables/components``.
+        The keys are the paths of the manifests of what is made of it (:mod:`modelkin.store.paths`).
         """
         found = {}
         for label in (self.dataset, *self.others):
             if self._untrusted(self._datasets[label]):
-                found[self._dataset_artifact(label)] = f"dataset {untrusted.advice(self._called(label))}"
+                found[self._dataset_manifest(label)] = f"dataset {untrusted.advice(self._called(label))}"
             elif said := datasets.missing(**self.settings(label)):
-                found[self._dataset_artifact(label)] = " ".join(said)
+                found[self._dataset_manifest(label)] = " ".join(said)
         for name in self.taken:
             if self._untrusted(self.models[name]):
-                found[f"models/{name}"] = f"model {untrusted.advice(name)}"
+                found[paths.model(name)] = f"model {untrusted.advice(name)}"
                 continue
             for path in self._files(name):
                 if not Path(path).exists():
                     what = checks.checkpoint(name)
-                    found[f"models/{name}"] = f"{what}, {path}, does not exist; put it there."
+                    found[paths.model(name)] = f"{what}, {path}, does not exist; put it there."
         for entry in self.imported.values():
             if self._untrusted(entry):
-                found[f"imported/{entry['label']}"] = f"imported table {untrusted.advice(entry['label'])}"
+                found[paths.imported(entry["label"])] = f"imported table {untrusted.advice(entry['label'])}"
             elif entry["sha256"] is None:
                 name, path = entry["label"], entry["file"]
-                found[f"imported/{name}"] = (
+                found[paths.imported(name)] = (
                     f"the imported table '{name}', {path}, does not exist; put it there."
                 )
         if self.components is None and self._untrusted(self._config.get("components", {})):
-            found["tables/components"] = f"table {untrusted.advice('components')}"
+            found[paths.table("components")] = f"table {untrusted.advice('components')}"
         elif "components" in self._config and self.components is None:
             path = self._config["components"]["file"]
-            found["tables/components"] = f"the table of components, {path}, does not exist; put it there."
+            found[paths.table("components")] = (
+                f"the table of components, {path}, does not exist; put it there."
+            )
         return found
 
     def _files(self, name: str) -> list[str]:
@@ -305,18 +314,36 @@ class Study:
         entry = self.models[name]
         return entry.get("recipe") or ("adversarial" if entry["eps"] else "standard")
 
+    def training_keys(self, name: str) -> dict[str, Any]:
+        """The keys of training that hold for a model: the study's with their defaults, then its own."""
+        return {**self.training_defaults, **self.models[name].get("training", {})}
+
     def training(self, name: str) -> dict[str, Any]:
         """Everything that decides how a model is trained, its seed aside, and nothing else."""
-        entry, recipe = self.models[name], self.recipe(name)
+        entry, recipe, keys = self.models[name], self.recipe(name), self.training_keys(name)
+        without = UNUSED[recipe] | schedule.unused_settings(keys).keys() | {"snapshots"}
         settings = {
-            **self.training_defaults,
-            **entry.get("training", {}),
+            **{key: value for key, value in keys.items() if value != TRAINING_DEFAULTS.get(key)},
             "architecture": entry["architecture"],
             "recipe": recipe,
             "eps": entry["eps"],
             "norm": entry["norm"],
         }
-        return {key: value for key, value in settings.items() if key not in UNUSED[recipe]}
+        return {key: value for key, value in settings.items() if key not in without}
+
+    def snapshots(self, name: str) -> list[int]:
+        """The epochs after which a model's weights are kept, 0 being the untrained one; often none."""
+        return snapshot_epochs(self.training_keys(name)) if name in self.of_source("train") else []
+
+    @property
+    def with_snapshots(self) -> list[str]:
+        """The models whose weights along the training are kept, in order."""
+        return [name for name in self.names if self.snapshots(name)]
+
+    @property
+    def snapshot_images(self) -> int:
+        """How many images of each split snapshots are judged on, at the most."""
+        return self.section("evaluation")["samples"] or SNAPSHOT_IMAGES
 
     def describe(self) -> list[dict[str, Any]]:
         """One row for each active model: name, architecture, robustness level and norm, and what
@@ -335,7 +362,7 @@ class Study:
         entry = self.models[name]
         own = entry.get("training", {})
         shaped = {key: own[key] for key in SHAPE if key in own} | entry.get("options", {})
-        tuned = {key: value for key, value in own.items() if key not in SHAPE}
+        tuned = {key: value for key, value in own.items() if key not in {*SHAPE, "snapshots"}}
         if entry["source"] == "train":
             recipe = self.recipe(name)
             regime = recipe if recipe == "standard" else f"{recipe} {entry['norm']} {entry['eps']:g}"
@@ -352,6 +379,27 @@ class Study:
 def _written(first: str, settings: Mapping[str, Any]) -> str:
     said = ", ".join(f"{key} {value}" for key, value in sorted(settings.items()))
     return f"{first} ({said})" if first and said else first or said
+
+
+def snapshot_epochs(training: Mapping[str, Any]) -> list[int]:
+    """The epochs that the key ``snapshots`` of these settings of a training asks for, in order."""
+    asked, last = training.get("snapshots", "none"), training["epochs"]
+    if isinstance(asked, list):
+        return asked
+    if isinstance(asked, str):
+        return list(range(last + 1)) if asked == "all" else []
+    return [*range(0, last, asked["every"]), last]
+
+
+def configured_snapshots(config: Mapping[str, Any], name: str) -> list[int]:
+    """What :meth:`Study.snapshots` says of a trained model, from a config that is known to be valid.
+
+    It looks at nothing else, so a job can ask when the dataset is where it was found no more.
+    """
+    described = json.loads(schema.SCHEMA.read_text())["$defs"]["training"]
+    (entry,) = (entry for entry in config["models"] if entry["name"] == name)
+    keys = {**schema.defaults(described), **config.get("training", {}), **entry.get("training", {})}
+    return snapshot_epochs(keys)
 
 
 def read_study(path: str | Path) -> Study:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.nn.functional import cross_entropy
 
 from modelkin.data.images import Images
 from modelkin.networks import classifier
@@ -73,6 +74,43 @@ def model_accuracy(
     for x, y in classifier.model_batches(model, images, device):
         right += int(classifier.is_right(model, x if attack is None else attack(x, y), y).sum())
     return right / len(images)
+
+
+def losses_and_accuracies(
+    model: Classifier,
+    images: Images,
+    device: torch.device | str = "cpu",
+    *,
+    norm: str,
+    radius: float,
+    steps: int,
+    step_size: float,
+) -> dict[str, float]:
+    """How a frozen model does on images as they are, and attacked by PGD from the images themselves.
+
+    Parameters
+    ----------
+    model : Classifier
+    images : Images
+    device : torch.device or str
+    norm, radius, steps, step_size
+        Of the attack, as in :func:`evaluate_model`.
+
+    Returns
+    -------
+    dict
+        Mean cross-entropy in nats and share of right answers: ``loss``, ``accuracy``, ``adversarial_loss``
+        and ``adversarial_accuracy``.
+    """
+    pgd = pgd_descent(norm, radius, steps, step_size)
+    sums = dict.fromkeys(("loss", "accuracy", "adversarial_loss", "adversarial_accuracy"), 0.0)
+    for x, y in classifier.model_batches(model, images, device):
+        for prefix, shown in (("", x), ("adversarial_", untargeted(model, x, y, pgd))):
+            with torch.no_grad():
+                logits = model(shown).double()
+            sums[f"{prefix}loss"] += float(cross_entropy(logits, y, reduction="sum"))
+            sums[f"{prefix}accuracy"] += int((logits.argmax(1) == y).sum())
+    return {key: total / len(images) for key, total in sums.items()}
 
 
 @torch.no_grad()

@@ -6,32 +6,25 @@ It knows nothing of files or of the config.
 from __future__ import annotations
 
 import logging
-import math
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
+from torch.optim import lr_scheduler
 
 from modelkin.data.images import Images
 from modelkin.errors import ModelkinError
 from modelkin.networks import building
 from modelkin.networks.classifier import Classifier, frozen
+from modelkin.training.augmentation import CropAndFlip
 from modelkin.training.evaluation import model_accuracy
 from modelkin.training.objectives import Robustness
+from modelkin.training.schedule import Schedule
 
 LOG = logging.getLogger("modelkin")
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """Optimiser settings: AdamW with a one-cycle learning rate that peaks at ``learning_rate``."""
-
-    epochs: int
-    batch_size: int
-    learning_rate: float
-    weight_decay: float
 
 
 def fit(
@@ -41,29 +34,62 @@ def fit(
     schedule: Schedule,
     *,
     test: Images,
+    parameters: Iterable[nn.Parameter] | None = None,
+    eval_modules: Iterable[nn.Module] = (),
+    augment: Callable[[torch.Tensor], torch.Tensor] | None = None,
     device: torch.device | str = "cpu",
 ) -> Iterator[dict[str, float]]:
-    """Train in place; yields after each epoch its loss and its accuracies on train and test images.
+    """Train in place; yield after each epoch its loss and its accuracies on train and test images.
 
-    objective(model, x, y, share) -> (loss, logits), share in [0, 1) being how much is done; train
-    accuracy is that of the objective's logits. Shuffling uses torch's global generator. The
-    parameters returned are frozen. Raises ModelkinError when the loss is no longer finite.
+    Parameters
+    ----------
+    model : Classifier
+        When the last epoch is done, it is frozen and in eval mode.
+    images, test : Images
+        Those that it is trained on, shuffled by torch's global generator, and those that it is judged on.
+    objective : callable
+        (model, x, y, share) -> (loss, logits), share in [0, 1) being how much is done; train accuracy is
+        that of these logits.
+    schedule : Schedule
+    parameters : iterable of Parameter, optional
+        Those of the model that are trained, all by default; others keep every bit.
+    eval_modules : iterable of Module
+        Parts of the model that stay in eval mode, so that their batch norms keep their statistics too.
+    augment : callable, optional
+        What is done to each batch of images (n, c, h, w) first.
+    device : torch.device or str
+
+    Yields
+    ------
+    dict
+        epoch, loss, train_accuracy and test_accuracy.
+
+    Raises
+    ------
+    ModelkinError
+        If the loss is no longer finite, or there is nothing to train or to train on.
     """
-    model.to(device).requires_grad_(True)
+    model.to(device).requires_grad_(False)
+    trained = list(model.parameters() if parameters is None else parameters)
+    if not trained:
+        raise ModelkinError("there are no parameters to train; name some of the model's.")
+    for parameter in trained:
+        parameter.requires_grad_(True)
+    fixed = list(eval_modules)
     x, y = (torch.from_numpy(np.asarray(values)).to(device) for values in (images.pixels, images.labels))
-    batches = math.ceil(len(x) / schedule.batch_size)
-    optimiser = torch.optim.AdamW(
-        model.parameters(), lr=schedule.learning_rate, weight_decay=schedule.weight_decay
-    )
-    rate = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, schedule.learning_rate, total_steps=schedule.epochs * batches
-    )
+    batches = schedule.batches(len(x))
+    optimiser = make_optimiser(trained, schedule)
+    rate = make_learning_rate(optimiser, schedule, batches)
     for epoch in range(schedule.epochs):
         model.train()
+        for module in fixed:
+            module.eval()
         loss_sum = right = seen = 0
-        for number, rows in enumerate(torch.randperm(len(x)).to(device).split(schedule.batch_size)):
+        order = torch.randperm(len(x)).to(device).split(schedule.batch_size)
+        for number, rows in enumerate(order[:batches]):
             share = (epoch + number / batches) / schedule.epochs
-            loss, logits = objective(model, _unit(x[rows]), y[rows], share)
+            batch = _unit(x[rows])
+            loss, logits = objective(model, batch if augment is None else augment(batch), y[rows], share)
             if not torch.isfinite(loss):
                 raise ModelkinError(
                     f"training diverged in epoch {epoch + 1}: the loss is {loss.item()}; "
@@ -86,6 +112,32 @@ def fit(
     frozen(model)
 
 
+def make_optimiser(parameters: Iterable[nn.Parameter], schedule: Schedule) -> torch.optim.Optimizer:
+    """The optimiser of a schedule, for these parameters."""
+    about = {"lr": schedule.learning_rate, "weight_decay": schedule.weight_decay}
+    if schedule.optimiser == "sgd":
+        return torch.optim.SGD(parameters, **about, momentum=schedule.momentum, nesterov=schedule.nesterov)
+    return {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}[schedule.optimiser](parameters, **about)
+
+
+def make_learning_rate(
+    optimiser: torch.optim.Optimizer, schedule: Schedule, batches: int
+) -> lr_scheduler.LRScheduler:
+    """The learning rate of a schedule, to be moved on after each of so many batches of an epoch."""
+    if schedule.schedule == "step":
+        steps = [batches * epoch for epoch in schedule.decay_epochs()]
+        return lr_scheduler.MultiStepLR(optimiser, steps, schedule.decay)
+    if schedule.schedule == "constant":
+        return lr_scheduler.ConstantLR(optimiser, factor=1.0)
+    return lr_scheduler.OneCycleLR(
+        optimiser,
+        schedule.learning_rate,
+        total_steps=schedule.epochs * batches,
+        # Adam's first moment goes down while the rate goes up; a momentum that was asked for stays.
+        cycle_momentum=schedule.optimiser != "sgd",
+    )
+
+
 def train(
     images: Images,
     test: Images,
@@ -95,11 +147,25 @@ def train(
     objective: Callable | None = None,
     device: torch.device | str = "cpu",
     progress: Callable[[float, str], None] | None = None,
+    after_epoch: Callable[[Classifier, int], None] | None = None,
 ) -> tuple[Classifier, list[dict[str, float]]]:
     """A new model trained on images, frozen, and its history (see :func:`fit`).
 
-    settings: what :meth:`modelkin.study.config.Study.training` returns. seed: of torch's global
-    generator, for weights, shuffling and noise. objective: replaces that of the recipe.
+    Parameters
+    ----------
+    images, test : Images
+    settings : mapping
+        What :meth:`modelkin.study.config.Study.training` returns.
+    seed : int
+        Of torch's global generator, for weights, shuffling, augmentation and noise.
+    objective : callable, optional
+        Replaces that of the recipe.
+    device : torch.device or str
+    progress : callable, optional
+        Told the number of epochs that are done, and how good the model is.
+    after_epoch : callable, optional
+        Given the model and the number of epochs that it was trained: 0 for the untrained one, then after
+        each epoch. It must leave torch's global generator alone.
     """
     torch.manual_seed(seed)
     channels, size, _ = images.shape
@@ -109,10 +175,17 @@ def train(
     )
     building.normalise_like(model, images)
     against, schedule = (_from(settings, kind) for kind in (Robustness, Schedule))
+    augment = CropAndFlip(**settings["augment"]) if "augment" in settings else None
     history = []
-    for report in fit(model, images, objective or against.objective, schedule, test=test, device=device):
+    if after_epoch is not None:
+        after_epoch(model, 0)
+    for report in fit(
+        model, images, objective or against.objective, schedule, test=test, augment=augment, device=device
+    ):
         history.append(report)
         LOG.info("%s", report)
+        if after_epoch is not None:
+            after_epoch(model, report["epoch"])
         if progress is not None:
             progress(
                 report["epoch"], f"loss {report['loss']:.3f}, test accuracy {report['test_accuracy']:.3f}"

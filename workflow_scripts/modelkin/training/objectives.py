@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
+from torch import nn
 from torch.nn.functional import cross_entropy, kl_div, log_softmax, softmax
 
 from modelkin.errors import ModelkinError
 from modelkin.networks.classifier import Classifier
 from modelkin.optimise.attacks.base import untargeted
 from modelkin.optimise.attacks.pgd import pgd_descent
+from modelkin.training.schedule import EPS_RAMP
 
 RECIPES = ("standard", "adversarial", "trades")
 
@@ -19,8 +23,8 @@ RECIPES = ("standard", "adversarial", "trades")
 class Robustness:
     """What the model is trained against.
 
-    eps: L2 or Linf radius in units of pixels in [0, 1]; it grows from 0 over the first half of
-    training. attack_step is in units of eps. trades_beta weighs TRADES' divergence term.
+    eps: L2 or Linf radius in units of pixels in [0, 1]; it grows from 0 over the first part of training,
+    ``eps_ramp`` of it. attack_step is in units of eps. trades_beta weighs TRADES' divergence term.
     """
 
     recipe: str
@@ -29,6 +33,7 @@ class Robustness:
     attack_steps: int = 3
     attack_step: float = 2 / 3
     trades_beta: float = 6.0
+    eps_ramp: float = EPS_RAMP
 
     def __post_init__(self):
         if self.recipe not in RECIPES:
@@ -38,7 +43,7 @@ class Robustness:
 
     def attack(self, share: float):
         """The attack when ``share`` of the training is done."""
-        radius = self.eps * min(1.0, 2 * share)
+        radius = self.eps * min(1.0, share / self.eps_ramp) if self.eps_ramp else self.eps
         return pgd_descent(self.norm, radius, self.attack_steps, self.attack_step * radius)
 
     def objective(self, model: Classifier, x: torch.Tensor, y: torch.Tensor, share: float):
@@ -46,14 +51,20 @@ class Robustness:
         if self.recipe == "trades":
             return self._trades(model, x, y, share)
         if self.recipe == "adversarial":
-            model.eval()
-            x = untargeted(model, x, y, self.attack(share))
-            model.train()
+            with in_eval_mode(model):
+                x = untargeted(model, x, y, self.attack(share))
         logits = model(x)
         return cross_entropy(logits, y), logits
 
     def _trades(self, model: Classifier, x: torch.Tensor, y: torch.Tensor, share: float):
-        model.eval()
+        with in_eval_mode(model):
+            near = self._diverging(model, x, share)
+        logits, near_logits = model(x), model(near)
+        divergence = kl_div(log_softmax(near_logits, 1), softmax(logits, 1), reduction="batchmean")
+        return cross_entropy(logits, y) + self.trades_beta * divergence, near_logits
+
+    def _diverging(self, model: Classifier, x: torch.Tensor, share: float) -> torch.Tensor:
+        """Images near x (b, c, h, w) on which the model's answers diverge from those on x."""
         with torch.no_grad():
             clean = softmax(model(x), 1)
 
@@ -62,8 +73,16 @@ class Robustness:
 
         # The divergence has no gradient at x itself, so the attack starts a little beside it.
         start = (x + 1e-3 * torch.randn_like(x)).clamp(0, 1)
-        near = self.attack(share).run(losses, start, centre=x).images
-        model.train()
-        logits, near_logits = model(x), model(near)
-        divergence = kl_div(log_softmax(near_logits, 1), softmax(logits, 1), reduction="batchmean")
-        return cross_entropy(logits, y) + self.trades_beta * divergence, near_logits
+        return self.attack(share).run(losses, start, centre=x).images
+
+
+@contextlib.contextmanager
+def in_eval_mode(model: nn.Module) -> Iterator[None]:
+    """Put a model into eval mode for a while; then each of its modules is in the mode that it was in."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training

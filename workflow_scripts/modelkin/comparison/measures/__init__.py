@@ -20,6 +20,7 @@ from modelkin.comparison.measures.base import (
     Measure,
     of_one_type,
 )
+from modelkin.store import paths
 
 __all__ = [
     "BOUNDARIES",
@@ -84,7 +85,7 @@ def settings_by_measure(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]
 
 def takes_artifact(name: str, manifest: str) -> bool:
     """Whether a measure is taken of this artifact of a study: of boundaries or else of activations."""
-    return (manifest.split("/")[-2] == "boundaries") == (get(name).takes in BOUNDARIES)
+    return paths.is_boundaries(manifest) == (get(name).takes in BOUNDARIES)
 
 
 def compare(name: str, a, b, **settings) -> Estimate:

@@ -9,6 +9,7 @@ from modelkin.comparison.measures.base import Estimate, Measure, checked, mean_o
 from modelkin.errors import Undefined
 
 torch = lazy.module("torch")
+HALVINGS = 10  # of the step in which a boundary was crossed, to say where
 
 
 def prepare(distances) -> dict:

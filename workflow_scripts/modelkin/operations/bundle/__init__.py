@@ -8,9 +8,10 @@ python -m modelkin.operations.bundle unpack FILE
 python -m modelkin.operations.bundle merge FIRST SECOND --study NAME
 """
 
-from modelkin.operations.bundle.opening import CONFIG, CRATE, LISTED, NAME, RESULTS, Bundle
+from modelkin.operations.bundle.opening import CONFIG, CRATE, LISTED, NAME, Bundle
 from modelkin.operations.bundle.packing import pack
 from modelkin.operations.bundle.placing import check_new, findings, place, record, unpack
+from modelkin.store.paths import RESULTS
 
 __all__ = [
     "CONFIG",

@@ -15,7 +15,8 @@ from typing import Any, Protocol
 from modelkin.errors import ModelkinError
 from modelkin.operations import bundle, verify
 from modelkin.store.manifests import read_intact, remove
-from modelkin.study.config import Study, load_config
+from modelkin.study.config import TRAINING_DEFAULTS, Study, load_config
+from modelkin.training import schedule
 
 SAME = ("dataset", "probes/natural")  # what both must have made alike
 
@@ -99,9 +100,10 @@ def merged_config(one: Source, two: Source) -> dict[str, Any]:
     config = copy.deepcopy(one.config)
     for entry in copy.deepcopy(two.config["models"]):
         if entry["source"] == "train":
-            defaults, theirs = one.study.training_defaults, two.study.training_defaults
-            wanted = theirs | entry.pop("training", {})
-            other = {key: value for key, value in wanted.items() if value != defaults[key]}
+            defaults = TRAINING_DEFAULTS | one.study.training_defaults
+            wanted = TRAINING_DEFAULTS | two.study.training_defaults | entry.pop("training", {})
+            unused = schedule.unused_settings(wanted)
+            other = {k: v for k, v in wanted.items() if v != defaults[k] and k not in unused}
             entry |= {"training": other} if other else {}
         config["models"].append(entry)
     return config

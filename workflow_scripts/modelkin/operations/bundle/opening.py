@@ -18,6 +18,7 @@ import yaml
 from modelkin.errors import ModelkinError
 from modelkin.operations import facts_schema, verify
 from modelkin.store import disk, manifests
+from modelkin.store.paths import RESULTS
 from modelkin.study import untrusted
 from modelkin.study.config import Study
 
@@ -27,7 +28,6 @@ BESIDE = {
     CONFIG: "the config of the study",
     LISTED: "sha256 and size of every file, what was left out, and the versions of the software",
 }
-RESULTS = "results"
 READABLE = 2**26  # bytes; config, list and manifests are read into memory
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 

@@ -16,8 +16,9 @@ import yaml
 from modelkin.errors import ModelkinError
 from modelkin.operations import verify
 from modelkin.operations.bundle.crate import crate_text
-from modelkin.operations.bundle.opening import BESIDE, CONFIG, CRATE, FORMAT, LISTED, RESULTS
-from modelkin.store import digests
+from modelkin.operations.bundle.opening import BESIDE, CONFIG, CRATE, FORMAT, LISTED
+from modelkin.store import digests, paths
+from modelkin.store.paths import RESULTS
 
 
 def pack(
@@ -96,11 +97,11 @@ def _left_out(sizes: Mapping[str, int], without: set[str], activations_above: fl
     """The manifests whose stores are not to come along, by the stores' sizes in bytes."""
     out = set()
     for name, size in sizes.items():
-        folder = name.split("/")[0]
+        section = paths.section(name)
         if (
-            ("checkpoints" in without and folder == "models")
-            or ("dataset" in without and folder.startswith("dataset."))
-            or ("activations" in without and folder == "activations" and size > activations_above * 1e6)
+            ("checkpoints" in without and section in ("models", "snapshots"))
+            or ("dataset" in without and section == "dataset")
+            or ("activations" in without and section == "activations" and size > activations_above * 1e6)
         ):
             out.add(name)
     return out

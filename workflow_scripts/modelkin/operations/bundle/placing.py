@@ -16,8 +16,9 @@ import yaml
 
 from modelkin.errors import ModelkinError
 from modelkin.operations import verify
-from modelkin.operations.bundle.opening import RESULTS, Bundle
+from modelkin.operations.bundle.opening import Bundle
 from modelkin.store import disk
+from modelkin.store.paths import RESULTS, is_similarity_part
 
 NOT_FOR_STUDIES = {"config"}  # whose config would be the file of the default study
 SNAKEFILE = Path(__file__).parents[4] / "Snakefile"
@@ -114,7 +115,7 @@ def record(folder: Path, study: str, manifests: Iterable[str]) -> None:
 
     Without its records it would take them for up to date whatever the config says later.
     """
-    targets = [f"{RESULTS}/{study}/{name}" for name in manifests if not _is_part(name)]
+    targets = [f"{RESULTS}/{study}/{name}" for name in manifests if not is_similarity_part(name)]
     touched = _snakemake(folder, study, "--touch", "--forceall", *targets)
     if touched.returncode:
         raise _not_recorded(study, touched.stdout)
@@ -122,11 +123,6 @@ def record(folder: Path, study: str, manifests: Iterable[str]) -> None:
 
 def _not_recorded(study: str, said: str) -> ModelkinError:
     return ModelkinError(f"Snakemake cannot go on with the study '{study}': {' '.join(said.split())[-500:]}")
-
-
-def _is_part(manifest: str) -> bool:
-    """Whether an artifact is one measure's part of a similarity shell, of which Snakemake does not know."""
-    return manifest.startswith("similarity/") and manifest.count("/") == 2
 
 
 def _snakemake(folder: Path, study: str, *arguments: str) -> subprocess.CompletedProcess:

@@ -1,9 +1,10 @@
 """The attacks: a module here is an attack, its name what the config calls it.
 
-Each has ``DEFAULTS``, the keys that the config's section may give it and their defaults; ``NORMS``, the norms
-under which it is an attack; and ``attack(norm, radius, *, seed, device, **settings)``, which returns an
-:data:`~modelkin.optimise.attacks.base.Attack`. The modules import torch when an attack is made, so that a
-config is read without it.
+Each has ``DEFAULTS``, the keys that the config's section may give it and their defaults, which stand nowhere
+else; ``NORMS``, the norms under which it is an attack; ``attack(norm, radius, *, seed, device, **settings)``,
+which returns an :data:`~modelkin.optimise.attacks.base.Attack`; and ``passes_per_image(**settings)``, the
+forward passes and gradients that it takes. The modules import torch when an attack is made, so that a config
+is read without it.
 """
 
 from __future__ import annotations
@@ -33,6 +34,15 @@ def get(name: str) -> Any:
 def defaults() -> dict[str, dict[str, float]]:
     """The settings of every attack with their defaults, by its name."""
     return {name: dict(get(name).DEFAULTS) for name in names()}
+
+
+def passes_per_image(attack: str, **settings: float) -> tuple[int, int]:
+    """Forward passes and gradients that an attack takes for an image, at the most.
+
+    settings: the attack's own, in place of its ``DEFAULTS``; keys that are not its own are not looked at.
+    """
+    module = get(attack)
+    return module.passes_per_image(**{**module.DEFAULTS, **settings})
 
 
 def check_norm(name: str, norm: str) -> None:
@@ -69,7 +79,7 @@ def from_settings(
     device : torch.device or str
         Where the images will be.
     **settings
-        The attack's own (its ``DEFAULTS``); ``step_size`` is in units of the radius.
+        The attack's own, in place of its ``DEFAULTS``; ``step_size`` is in units of the radius.
 
     Raises
     ------
@@ -77,4 +87,5 @@ def from_settings(
         If there is no such attack, or it is none under this norm.
     """
     check_norm(attack, norm)
-    return get(attack).attack(norm, radius, seed=seed, device=device, **settings)
+    module = get(attack)
+    return module.attack(norm, radius, seed=seed, device=device, **{**module.DEFAULTS, **settings})

@@ -28,7 +28,7 @@ def attack(
     steps: int,
     step_size: float,
     momentum: float,
-    starts: int = 0,
+    starts: int,
 ) -> Attack:
     """MI-FGSM from the image itself, or from so many random starts; step_size in units of the radius."""
     from modelkin.optimise.attacks.base import untargeted
@@ -39,6 +39,11 @@ def attack(
         starts=int(starts),
         generator=torch.Generator(device).manual_seed(seed),
     )
+
+
+def passes_per_image(*, steps: int, starts: int, **_) -> tuple[int, int]:
+    """Forward passes and gradients: after random starts, losses tell which of them to keep."""
+    return starts, steps * max(1, starts)
 
 
 def mi_fgsm_descent(

@@ -20,7 +20,7 @@ NORMS = ("l2", "linf")
 
 
 def attack(
-    norm: str, radius: float, *, seed: int, device, steps: int, step_size: float, starts: int = 0
+    norm: str, radius: float, *, seed: int, device, steps: int, step_size: float, starts: int
 ) -> Attack:
     """PGD from the image itself, or from so many random starts; step_size in units of the radius."""
     from modelkin.optimise.attacks.base import untargeted
@@ -31,6 +31,11 @@ def attack(
         starts=int(starts),
         generator=torch.Generator(device).manual_seed(seed),
     )
+
+
+def passes_per_image(*, steps: int, starts: int, **_) -> tuple[int, int]:
+    """Forward passes and gradients: after random starts, losses tell which of them to keep."""
+    return starts, steps * max(1, starts)
 
 
 def pgd_descent(norm: str, radius: float, steps: int, step_size: float) -> Descent:

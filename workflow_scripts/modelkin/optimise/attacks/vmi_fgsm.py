@@ -36,6 +36,11 @@ def attack(
     )
 
 
+def passes_per_image(*, steps: int, neighbours: int, **_) -> tuple[int, int]:
+    """Forward passes and gradients: at each iterate and at its neighbours."""
+    return 0, steps * (1 + int(neighbours))
+
+
 def run_vmi_fgsm(
     model,
     images: torch.Tensor,

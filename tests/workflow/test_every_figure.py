@@ -1,0 +1,65 @@
+"""Every figure draws the tables of a finished study, and those of as few models as can be compared."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import TINY
+
+from modelkin import figures
+from modelkin.data.images import load_images
+from modelkin.figures import base
+from modelkin.store import frames
+from modelkin.study.config import Study
+
+NAMED = ("name", "model", "model_a", "model_b", "source", "teacher")
+LISTED = ("models", "single", "members_of")
+
+
+def of_models(table: pd.DataFrame, names: list[str]) -> pd.DataFrame:
+    """The rows that are about these models alone."""
+    every = {entry["name"] for entry in TINY["models"]}
+    for column in set(NAMED) & set(table.columns):
+        if set(table[column]) <= every:
+            table = table[table[column].isin(names)]
+    for column in set(LISTED) & set(table.columns):
+        table = table[[set(str(row).split(",")) <= set(names) for row in table[column]]]
+    return table.reset_index(drop=True)
+
+
+@pytest.fixture(scope="module")
+def data(finished):
+    """What figures are drawn of, in a study of four models and one of two."""
+    stored = {path.stem: frames.read(path) for path in (finished.results / "tables").glob("*.json")}
+    test = load_images(finished.results / "dataset.json", "test")
+    pairs = frames.read(finished.results / "probes" / "pairs.json")
+    found = {}
+    for number in (4, 2):
+        names = [entry["name"] for entry in TINY["models"]][:number]
+        inverted = {
+            name: load_images(finished.results / "probes" / "inverted" / f"{name}.json") for name in names
+        }
+        tables = {key: of_models(table, names) for key, table in stored.items()}
+        found[number] = tables | {"images": (test, pairs, inverted)}
+    return found
+
+
+@pytest.mark.parametrize("number", [4, 2])
+@pytest.mark.parametrize("name", figures.names())
+def test_every_figure_draws(name, number, data, tmp_path):
+    figure, settings, given = figures.get(name), Study(TINY).section("figures"), data[number]
+    labels = base.in_order(given["similarity"]) if figure.per_measure else [None]
+    wanted = {key: settings[key] for key in figure.settings}
+    tables = {key: given[key] for key in {*figure.tables, "models"}}
+    before = {key: table.copy() for key, table in tables.items() if key != "images"}
+    base.style()
+    for label in labels:
+        drawn = figure.draw(tables, wanted, *([label] if figure.per_measure else []))
+        written = [text for axis in drawn.axes for text in axis.get_title() + axis.get_xlabel()]
+        written += [text.get_text() for axis in drawn.axes for text in axis.texts]
+        assert any(written), "nothing says what is seen"
+        base.save(drawn, tmp_path, label or name, 50, tables["models"])
+        assert (tmp_path / f"{label or name}.pdf").read_bytes().startswith(b"%PDF")
+        ink = base.plt.imread(tmp_path / f"{label or name}.png")[..., :3]
+        assert np.ptp(ink) > 0.2, "the picture is empty"
+    for key, table in before.items():
+        pd.testing.assert_frame_equal(tables[key], table)

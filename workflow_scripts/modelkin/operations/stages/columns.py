@@ -1,0 +1,346 @@
+"""What the columns of each table hold: (unit, meaning); the unit is empty for names, "1" for numbers."""
+
+from __future__ import annotations
+
+from modelkin.networks.component_names import COMPONENTS
+
+KIND = (
+    "",
+    "kind of probe: natural, inverted or adversarial; of another dataset with its label after a colon",
+)
+MEASURE = ("", "label of the measure: its name and its settings; see the table measures")
+PROBE = {"kind": KIND, "measure": MEASURE}
+PAIR = {"model_a": ("", "first model of the pair"), "model_b": ("", "second model of the pair")}
+LEVEL = "robustness level: radius of adversarial training, 0 for a standard model"
+PIXELS = "pixels in [0, 1]"
+OVER_PAIRS = {
+    "mean": ("measure", "mean over pairs of different models"),
+    "sd": ("measure", "standard deviation over these pairs; missing for one"),
+    "pairs": ("1", "number of pairs; on inverted probes each direction is one"),
+    "stderr": ("measure", "root mean square of the pairs' standard errors over samples"),
+    "chance": ("measure", "mean of the pairs' values for permuted samples"),
+    "n": ("1", "samples of a pair"),
+}
+ATTACK_SUCCESS = (
+    "share of images",
+    "on adversarial probes, images that fool the model they were made for, the lower of the two models'",
+)
+LOWEST_ATTACK = (ATTACK_SUCCESS[0], f"lowest of all pairs': {ATTACK_SUCCESS[1]}")
+BY_PROBE = {**PROBE, "attack_success": LOWEST_ATTACK}
+INVERSION = {
+    "median_loss": (
+        "1",
+        "median relative loss; 0 is a perfect inversion",
+    ),
+    "loss_90": ("1", "90th percentile of the relative loss"),
+    "median_steps": ("steps", "median number of steps of the descent"),
+    "median_distance": (PIXELS, "median L2 distance of the inverted image from its seed"),
+    "failed": ("", "whether the median loss is above the config's failed_above"),
+}
+ENSEMBLE = {
+    "error": ("share of images", "error of the ensemble, which averages its members' logits"),
+    "mean_member_error": ("share of images", "mean error of its members"),
+    "error_reduction_rate": ("1", "(mean_member_error - error) / mean_member_error"),
+    "all_wrong": ("share of images", "images that every member gets wrong"),
+}
+CORRELATION = {
+    **BY_PROBE,
+    "pearson": ("1", "Pearson correlation over pairs of models"),
+    "pearson_p": ("1", "its two-sided p-value, which takes pairs for independent"),
+    "spearman": ("1", "Spearman correlation"),
+    "spearman_p": ("1", "its two-sided p-value"),
+    "n": ("1", "number of pairs"),
+    **{
+        f"{name}_{end}": ("1", f"{where} end of its 95 % interval, models being resampled")
+        for name in ("pearson", "spearman")
+        for end, where in (("low", "lower"), ("high", "upper"))
+    },
+}
+ATTACKED_ALIKE = ", under the PGD attack of the config's evaluation, of the model as it was then"
+RELATION = (
+    "",
+    "what two models differ in: initialisation, hyper-parameters, training regime or architecture",
+)
+COLUMNS: dict[str, dict[str, tuple[str, str]]] = {
+    "similarity": {
+        "kind": KIND,
+        "source": ("", "what the images were made with: a model (inverted), a dataset (else)"),
+        "model_a": ("", "first model; on inverted probes the source of the images"),
+        "model_b": ("", "second model; on inverted probes the observer"),
+        "measure": MEASURE,
+        "value": ("measure", "value of the measure for this pair"),
+        "stderr": ("measure", "standard error of the value over samples"),
+        "ci_low": ("measure", "lower end of the 95 % interval"),
+        "ci_high": ("measure", "upper end of the 95 % interval"),
+        "chance": ("measure", "value when b's samples are permuted; missing where that says nothing"),
+        "n": ("1", "samples that the value rests on; 0 where the measure is undefined for the pair"),
+        "attack_success": ATTACK_SUCCESS,
+    },
+    "models": {
+        "name": ("", "model, as in the config"),
+        "eps": (PIXELS, LEVEL),
+        "norm": ("", "norm of that radius: l2 or linf"),
+        "architecture": ("", "architecture"),
+        "structure": ("", "architecture with what changes its shape"),
+        "regime": ("", "what it was trained for and on"),
+        "hyper_parameters": ("", "what else its training had of its own"),
+        "source": ("", "source of the model, as in the config"),
+        "origin": ("", "where its weights are from"),
+        "weights": ("", "sha256 of the weights' names, shapes and values"),
+        "parameters": ("1", "number of parameters"),
+        "multiply_adds": ("1", "multiplications and additions for one image"),
+        "size": ("pixels", "side of the images that it takes"),
+        "interpolation": ("", "how images were scaled in its training, where its source says"),
+        "crop": ("share of the side", "what was cut out of images in its training, where its source says"),
+        "head": ("", "layer whose input is the representation"),
+        "width": ("1", "width of the representation"),
+        "mean": (PIXELS, "its normalisation: mean per channel, separated by commas"),
+        "std": (PIXELS, "its normalisation: deviation per channel, separated by commas"),
+        "split_points": ("1", "places at which the network can be cut in two"),
+        "clean_accuracy": ("share of images", "accuracy on the test split"),
+        "adversarial_accuracy": ("share of images", "accuracy under the PGD attack of the config"),
+        "autoattack_accuracy": ("share of images", "accuracy under AutoAttack; missing if not asked for"),
+        "at_chance": ("", "whether its accuracy is no better than always naming the commonest class"),
+        "evaluated": ("1", "test images that were attacked"),
+        **{f"inversion_{name}": meaning for name, meaning in INVERSION.items()},
+        "attack_success": ("share of images", "images it got right that fool it in its adversarial probe"),
+        "attack_median_distance": (PIXELS, "median size of the change, in the attack's norm"),
+        "same_weights_as": ("", "first earlier model of the very same weights"),
+    },
+    "components": {
+        "model": ("", "model; columns that are not named here are of the config's own table"),
+        **{name: ("", meaning) for name, meaning in COMPONENTS.items()},
+    },
+    "inversions": {"kind": KIND, "model": ("", "model that was inverted"), **INVERSION},
+    "training": {
+        "model": ("", "model that was trained"),
+        "epoch": ("1", "epoch"),
+        "loss": ("nats", "mean training loss"),
+        "train_accuracy": (
+            "share of images",
+            "accuracy on the images trained on, attacked ones if adversarial",
+        ),
+        "test_accuracy": ("share of images", "accuracy on the test split"),
+    },
+    "training_epochs": {
+        "model": ("", "model whose weights were kept along its training"),
+        "epoch": ("1", "epochs of training behind it; 0 is the untrained model"),
+        **{
+            f"{split}_{name}": (unit, f"{what} on images of the {split} split{how}")
+            for split in ("train", "test")
+            for name, unit, what, how in (
+                ("loss", "nats", "mean cross-entropy", ""),
+                ("accuracy", "share of images", "accuracy", ""),
+                ("adversarial_loss", "nats", "mean cross-entropy", ATTACKED_ALIKE),
+                ("adversarial_accuracy", "share of images", "accuracy", ATTACKED_ALIKE),
+            )
+        },
+        "train_images": ("1", "images of the train split that these are over, at equal distances"),
+        "test_images": ("1", "images of the test split that these are over, at equal distances"),
+    },
+    "summary": {
+        **PROBE,
+        "eps": (PIXELS, f"{LEVEL}, of both models"),
+        **OVER_PAIRS,
+        "attack_success": (ATTACK_SUCCESS[0], f"lowest of the pairs' of this level: {ATTACK_SUCCESS[1]}"),
+    },
+    "asymmetry": {
+        "measure": MEASURE,
+        "source_eps": (PIXELS, "robustness level of the model that the images were made with"),
+        "observer_eps": (PIXELS, "robustness level of the other model"),
+        **OVER_PAIRS,
+    },
+    "relations": {
+        **BY_PROBE,
+        "relation": RELATION,
+        "structure": ("", "of both models; all for pairs of all structures"),
+        "mean": ("measure", "mean over pairs of different models"),
+        "sd": ("measure", "standard deviation over these pairs; missing for one"),
+        "pairs": ("1", "number of pairs"),
+    },
+    "clusters": {
+        **BY_PROBE,
+        "model": ("", "model"),
+        "cluster": ("", "number of its cluster; numbers have no order"),
+        "x": ("1", "its place in the second eigenvector of the Laplacian"),
+        "y": ("1", "its place in the third"),
+        "t_sne_x": ("1", "its place by t-SNE"),
+        "t_sne_y": ("1", "its place by t-SNE"),
+    },
+    "cluster_stability": {
+        **BY_PROBE,
+        "clusters": ("1", "number of clusters"),
+        "ari_models_mean": ("1", "adjusted Rand index with the clusters of resampled models, mean"),
+        "ari_models_sd": ("1", "its standard deviation"),
+        "ari_samples_mean": ("1", "adjusted Rand index with clusters under the measure's noise, mean"),
+        "ari_samples_sd": ("1", "its standard deviation"),
+        "ari_architecture": ("1", "adjusted Rand index with the architectures"),
+        "ari_level": ("1", "adjusted Rand index with the robustness levels"),
+        "ari_other_laplacian": ("1", "adjusted Rand index with the clusters by the other Laplacian"),
+    },
+    "spectra": {
+        **BY_PROBE,
+        "rank": ("1", "rank of the eigenvalue, from 1"),
+        "eigenvalue": ("1", "eigenvalue of the Laplacian"),
+    },
+    "spectral_features": {
+        **BY_PROBE,
+        "model": ("", "model"),
+        "rank": ("1", "rank of the eigenvector, from 1"),
+        "value": ("1", "what k-means saw: the model's entry, scaled as the Laplacian asks"),
+    },
+    "component_importance": {
+        **BY_PROBE,
+        "component": ("", "component of an architecture"),
+        "importance": ("R2", "by how much the fit falls when the differences in it are permuted"),
+        "importance_sd": ("R2", "its standard deviation over permutations"),
+        "varies": ("", "whether any two models differ in it"),
+    },
+    "component_scores": {
+        **BY_PROBE,
+        "r2_fitted": (
+            "1",
+            "share of the variance of similarity that gradient boosting on components explains",
+        ),
+        "r2_new_models": ("1", "the same for pairs with a model that it did not see; missing for few models"),
+        "pairs": ("1", "pairs of models"),
+        "models": ("1", "models"),
+    },
+    "component_keywords": {
+        **BY_PROBE,
+        "cluster": ("", "number of the cluster"),
+        "rank": ("1", "rank of the keyword in the cluster, from 1"),
+        "keyword": ("", "component and what it is"),
+        "weight": ("1", "mean TF-IDF over the cluster's models"),
+    },
+    "ensemble_pairs": {
+        **PAIR,
+        "error_a": ("share of images", "error of model_a alone"),
+        "error_b": ("share of images", "error of model_b alone"),
+        **ENSEMBLE,
+    },
+    "ensemble_correlations": CORRELATION,
+    "ensemble_clusters": {
+        "members": ("1", "models in the ensemble"),
+        "clusters": ("1", "clusters that they come from"),
+        "draw": ("", "number of the random draw"),
+        **ENSEMBLE,
+    },
+    "ensemble_choices": {
+        **BY_PROBE,
+        "members": ("1", "models in the ensemble"),
+        "models": ("", "the least similar models, separated by commas"),
+        "error": ENSEMBLE["error"],
+        "error_reduction_rate": ENSEMBLE["error_reduction_rate"],
+        "random_error_mean": ("share of images", "error of random ensembles, mean"),
+        "random_error_sd": ("share of images", "its standard deviation"),
+        "random_err_mean": ("1", "error reduction rate of random ensembles, mean"),
+        "random_err_sd": ("1", "its standard deviation"),
+        "better_than_random": ("share of draws", "random ensembles that err more often"),
+        "left_out": ("", "models for which the measure is undefined, in no set of this row"),
+    },
+    "ensemble_relations": {
+        "relation": RELATION,
+        "members": ("1", "models in the ensemble"),
+        "draw": ("", "number of the random draw"),
+        "models": ("", "its models, separated by commas"),
+        **ENSEMBLE,
+    },
+    "ensemble_best": {
+        "members": ("1", "models in the ensemble"),
+        "models": ("", "the ensemble with the lowest error, its models separated by commas"),
+        "error": ("share of images", "its error"),
+        "single": ("", "the model with the lowest error alone"),
+        "single_error": ("share of images", "its error"),
+        "gain": (
+            "share of images",
+            "fall of the error when both are chosen on half of the images, on the others",
+        ),
+        "gain_low": ("share of images", "lower end of the gains of 95 % of the splits"),
+        "gain_high": ("share of images", "upper end of them"),
+        "chosen_again": ("share of splits", "splits that choose the same ensemble"),
+        "n": ("1", "images"),
+    },
+    "distillation": {
+        "model_a": ("", "teacher"),
+        "model_b": ("", "the study's own model of the student's kind"),
+        "student_accuracy": ("share of images", "accuracy of the students, mean over repeats"),
+        "student_accuracy_sd": ("share of images", "its standard deviation; missing for one repeat"),
+        "teacher_agreement": ("share of images", "images to which student and teacher give the same class"),
+        "repeats": ("1", "students of this teacher"),
+        "teacher_accuracy": ("share of images", "accuracy of the teacher"),
+        "same_family": ("", "whether teacher and student are of one base family"),
+    },
+    "distillation_correlations": {
+        **CORRELATION,
+        "teachers": ("", "all, those of the student's base family, or the others"),
+        "partial": ("1", "Pearson correlation given the teacher's accuracy"),
+        "partial_p": ("1", "its two-sided p-value"),
+        "accuracy_pearson": ("1", "Pearson correlation of the student's accuracy with the teacher's"),
+        "accuracy_pearson_p": ("1", "its two-sided p-value"),
+    },
+    "recommendations": {
+        "use": ("", "what for: an ensemble of so many, or a teacher"),
+        "models": ("", "the models to take, separated by commas"),
+        "against": ("", "what the gain is counted from"),
+        "gain": (
+            "share of images",
+            "accuracy that choosing on one part brings on the other; missing if there is none",
+        ),
+        "gain_low": ("share of images", "lower end of its range over the parts"),
+        "gain_high": ("share of images", "upper end of it"),
+        "chosen_again": ("share of parts", "parts on which the same models are chosen"),
+        "n": ("1", "images, or repeats of the student"),
+        "basis": ("", "what the parts are of"),
+    },
+    "sat_shortcut": {
+        "model_a": ("", "model taken for a new one, whose own adversarial images are used"),
+        "model_b": ("", "model that it is compared with"),
+        "shortcut": ("ln %", "similarity by attack transferability from these images alone"),
+        "full": ("ln %", "the same from both models' images, as in the table similarity"),
+        "n": ("1", "images that both get right"),
+        "error": ("ln %", "shortcut - full"),
+    },
+    "sat_shortcut_models": {
+        "model": ("", "model taken for a new one"),
+        "spearman": ("1", "rank correlation of shortcut and full over the others; missing for under three"),
+        "mean_absolute_error": ("ln %", "mean of the errors' absolute values"),
+        "pairs": ("1", "models that it is compared with and has images right in common with"),
+        "attack_success": ("share of images", "images it got right that fool it in its adversarial probe"),
+    },
+    "draws": {
+        **BY_PROBE,
+        "variance": ("measure squared", "variance over draws of other images, mean over pairs of models"),
+        "pair_variance": ("measure squared", "variance over pairs of models, of their means over draws"),
+        "ratio": ("1", "variance / pair_variance: small if other images tell the same models apart"),
+        "spearman": ("1", "rank correlation of the pairs between two draws, mean over draws"),
+        "samples": ("1", "samples of a draw that values rest on, mean over pairs and draws"),
+        "draws": ("1", "number of draws, which share no samples"),
+        "pairs": ("1", "pairs of different models that have a value in every draw"),
+    },
+    "measures": {
+        "measure": ("", "label of the measure, as in the other tables"),
+        "title": ("", "its name in words"),
+        "direction": ("", "similarity (large is alike) or distance (small is alike)"),
+        "symmetric": (
+            "",
+            "whether two models have the same value in either order on one probe",
+        ),
+        "unit": ("", "unit of its values, their standard errors and chance levels"),
+        "low": ("measure", "lowest possible value"),
+        "high": ("measure", "highest possible value; infinite if there is none"),
+        "needs": (
+            "",
+            "what it compares: representation, logits, saliency, outcomes of attacks, regions or distances",
+        ),
+        "kinds": ("", "how the images may be made that it is measured on, separated by commas"),
+        "chance": ("", "whether it has a chance level"),
+        "source": ("", "where it is defined"),
+    },
+    "dictionary": {
+        "table": ("", "name of the table"),
+        "column": ("", "name of the column"),
+        "unit": ("", "its unit; 1 for plain numbers, measure for that of the row's measure, empty for names"),
+        "meaning": ("", "what it holds"),
+    },
+}

@@ -1,0 +1,214 @@
+"""What the jobs of each stage are about, and what they do: passes of networks and comparisons of models.
+
+All from the config; the stages' own code is counted against this by a test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from modelkin import figures, probe_kinds
+from modelkin.comparison import measures
+from modelkin.comparison.measures import ConfiguredMeasure
+from modelkin.comparison.measures.boundary_distance import HALVINGS
+from modelkin.operations.stages.record import (
+    Comparisons,
+    Jobs,
+    Passes,
+    PassesOf,
+    Subject,
+    study_tables,
+)
+from modelkin.optimise import attacks
+from modelkin.optimise.inversion_modes import STEPS_TAKEN
+from modelkin.study.config import Study
+
+# jobs
+
+
+def _each(names: Callable[[Study], list[str]]) -> Callable[[Study], list[Subject]]:
+    """The subjects of a job for each of these models, on the study's own dataset."""
+    return lambda study: [Subject(name, study.dataset) for name in names(study)]
+
+
+def _datasets(study: Study) -> list[str]:
+    return [study.dataset, *study.others]
+
+
+ONE = Jobs("one", lambda study: [Subject("", study.dataset)])
+EACH_DATASET = Jobs("one for each dataset", lambda study: [Subject("", label) for label in _datasets(study)])
+EACH_MODEL = Jobs("one for each model", _each(lambda study: study.names))
+EACH_TRAINED = Jobs("one for each model that is trained here", _each(lambda study: study.of_source("train")))
+EACH_WITH_SNAPSHOTS = Jobs(
+    "one for each model whose snapshots are kept", _each(lambda study: study.with_snapshots)
+)
+EACH_TAKEN = Jobs("one for each model from elsewhere", _each(lambda study: study.taken))
+EACH_TEACHER = Jobs("one for each teacher", _each(lambda study: study.teachers))
+EACH_MODEL_AND_DATASET = Jobs(
+    "one for each model and dataset",
+    lambda study: [Subject(name, label) for label in _datasets(study) for name in study.names],
+)
+EACH_IMPORTED = Jobs(
+    "one for each imported table", lambda study: [Subject("", study.dataset) for _ in study.imported]
+)
+EACH_FIGURE = Jobs(
+    "one for each figure that the study has the tables for",
+    lambda study: [Subject("", study.dataset) for _ in possible_figures(study)],
+)
+
+
+def possible_figures(study: Study) -> list[str]:
+    """The names of the figures for which the study has what they show, sorted."""
+    made = {"images", *study_tables(study)}
+    found = {name: figures.get(name) for name in figures.names()}
+    return [
+        name
+        for name, figure in found.items()
+        if made.issuperset(figure.tables) and figure.measure in {None, *study.labels}
+    ]
+
+
+# passes
+
+
+def training_passes(study: Study, subject: Subject) -> dict[str, Passes]:
+    """Of a model's training: every epoch, its accuracy on the test split included."""
+    settings = study.training(subject.model)
+    return {subject.model: _training(study, settings, settings["recipe"])}
+
+
+def _training(study: Study, settings: dict, recipe: str) -> Passes:
+    counts, epochs = study.counts[study.dataset], settings["epochs"]
+    one = {
+        "standard": Passes(updates=1),
+        "adversarial": Passes(gradients=settings.get("attack_steps", 0), updates=1),
+        # TRADES learns from the images and from attacked ones, which it makes of its answers to the former.
+        "trades": Passes(forwards=1, gradients=settings.get("attack_steps", 0), updates=2),
+    }[recipe]
+    return (one * counts["train"] + Passes(forwards=counts["test"])) * epochs
+
+
+def distillation_passes(study: Study, subject: Subject) -> dict[str, Passes]:
+    """Of a teacher, who labels each batch, and of its students, who learn from it whatever their own recipe,
+    and are asked for their accuracy and for their agreement with the teacher.
+    """
+    student, repeats = study.distillation["student"], study.distillation["repeats"]
+    settings, counts = study.training(student), study.counts[study.dataset]
+    taught = _training(study, settings, "standard") + Passes(forwards=2 * counts["test"])
+    teaching = Passes(forwards=counts["train"] * settings["epochs"] + counts["test"])
+    return {student: taught * repeats, subject.model: teaching * repeats}
+
+
+def evaluation_passes(study: Study, subject: Subject) -> dict[str, Passes]:
+    """Of all test images, and of those that are attacked by PGD and by AutoAttack."""
+    settings, images = study.section("evaluation"), study.counts[study.dataset]["test"]
+    attacked, more = min(settings["samples"] or images, images), min(settings["autoattack"], images)
+    _, strong = attacks.passes_per_image("autoattack")
+    return {
+        subject.model: Passes(
+            forwards=images + attacked + more, gradients=attacked * settings["steps"] + more * strong
+        )
+    }
+
+
+def snapshot_passes(study: Study, subject: Subject) -> dict[str, Passes]:
+    """Of judging a model's snapshots, on training and on test images, clean and attacked by PGD."""
+    settings, counts = study.section("evaluation"), study.counts[study.dataset]
+    images = sum(min(study.snapshot_images, counts[split]) for split in ("train", "test"))
+    one = Passes(forwards=2, gradients=settings["steps"])
+    return {subject.model: one * (images * len(study.snapshots(subject.model)))}
+
+
+def no_passes(study: Study, subject: Subject) -> dict[str, Passes]:
+    """Of a stage that runs no model if all is as it should be."""
+    return {}
+
+
+def inversion_passes(study: Study, subject: Subject, share: float = 1.0) -> dict[str, Passes]:
+    """Of a share of the steps of all inversions; the targets' representations, and where each image ends."""
+    images, steps = study.section("probes")["inverted"], study.section("inversion")["steps"]
+    return {subject.model: Passes(forwards=images, gradients=images * (steps * share + 1))}
+
+
+def expected_inversion_passes(study: Study, subject: Subject) -> dict[str, Passes]:
+    """Of as many steps as are taken in the mean before images are finished."""
+    return inversion_passes(study, subject, STEPS_TAKEN[study.section("inversion")["mode"]])
+
+
+def attack_passes(study: Study, subject: Subject) -> dict[str, Passes]:
+    """Of the attack; and what the model says of each image before, after, and after rounding."""
+    images = study.section("probes")["natural"]
+    forwards, gradients = attacks.passes_per_image(**study.adversarial)
+    return {subject.model: Passes(forwards=forwards + 3, gradients=gradients) * images}
+
+
+def boundary_passes(study: Study, subject: Subject) -> dict[str, Passes]:
+    """Of all points at which a model is asked for its class, and of the gradients that point to some."""
+    asked, found = study.boundaries, Passes()
+    if "regions" in asked:
+        found += Passes(forwards=asked["regions"]["triplets"] * asked["regions"]["grid"] ** 2)
+    if "distances" in asked:
+        distances = asked["distances"]
+        one = Passes(
+            forwards=1 + distances["steps"] + HALVINGS, gradients=distances["direction"] == "gradient"
+        )
+        found += one * min(distances["samples"], study.section("probes")["natural"])
+    return {subject.model: found}
+
+
+def natural_passes(study: Study, subject: Subject) -> dict[str, Passes]:
+    """Of the natural probe, and of the images whose saliency is computed, on the study's own dataset."""
+    probes, own = study.section("probes"), subject.dataset == study.dataset
+    maps = min(probes["natural"], probes["saliency"]) if own else 0
+    return {subject.model: Passes(forwards=probes["natural"], gradients=maps)}
+
+
+def shell_passes(made: str) -> PassesOf:
+    """Of all models up to one on its probe of so many images, and of that one on theirs."""
+
+    def passes(study: Study, subject: Subject) -> dict[str, Passes]:
+        images, through = study.section("probes")[made], study.through(subject.model)
+        each = {name: Passes(forwards=images) for name in through}
+        return each | {subject.model: Passes(forwards=images * len(through))}
+
+    return passes
+
+
+# comparisons
+
+
+def shell_comparisons(study: Study, subject: Subject) -> Iterator[Comparisons]:
+    """Of the pairs that a model completes, itself included, by every measure on every kind of probe."""
+    arrived, permutations = len(study.through(subject.model)), study.section("chance")["permutations"]
+    for kind in study.kinds:
+        one_value = probe_kinds.origin_of(kind) in probe_kinds.ONE_VALUE_PER_PAIR
+        pairs = arrived if one_value else 2 * arrived - 1
+        for chosen in _measured_on(study, kind):
+            times = permutations if measures.get(chosen.name).chance else 0
+            yield Comparisons(kind, chosen, pairs, samples(study, kind, chosen), times)
+
+
+def draw_comparisons(study: Study, subject: Subject) -> Iterator[Comparisons]:
+    """Of all pairs, once for each draw of a part of the samples, without a chance level."""
+    count, draws = len(study.active), study.resampling_draws
+    for kind in study.resampled_kinds:
+        for chosen in _measured_on(study, kind):
+            pairs = draws * count * (count + 1) // 2
+            yield Comparisons(kind, chosen, pairs, samples(study, kind, chosen) // draws, 0)
+
+
+def _measured_on(study: Study, kind: str) -> list[ConfiguredMeasure]:
+    return [chosen for chosen in study.measures if measures.get(chosen.name).measurable(kind)]
+
+
+def samples(study: Study, kind: str, chosen: ConfiguredMeasure) -> int:
+    """Samples of a model that a measure compares on a kind of probe."""
+    probes, takes = study.section("probes"), measures.get(chosen.name).takes
+    images = probes["inverted" if probe_kinds.origin_of(kind) == "inverted" else "natural"]
+    if takes == "saliency":
+        return min(images, probes["saliency"])
+    if takes == "regions":
+        return study.boundaries["regions"]["triplets"]
+    if takes == "distances":
+        return min(images, study.boundaries["distances"]["samples"])
+    return images

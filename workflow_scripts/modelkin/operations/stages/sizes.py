@@ -1,0 +1,199 @@
+"""What the jobs of each stage hold in memory and leave on disk, in bytes, and how long other work takes.
+
+All from the config and, where results are as large as a network, from the networks' costs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from modelkin.comparison import measures
+from modelkin.data import datasets
+from modelkin.operations.stages.counts import samples
+from modelkin.operations.stages.record import ComparisonsOf, NumberOf, Subject
+from modelkin.study.config import Study
+
+if TYPE_CHECKING:
+    from modelkin.operations.network_costs import Cost
+
+UNKNOWN_SIDE = 224  # pixels a side where the config does not say
+UNKNOWN_WIDTH = 2048  # of a representation where the config does not say
+DECODED = 200  # images a second
+READ = 2e8  # bytes a second from a slow disk
+FLOAT = 4  # bytes of a number
+PIXEL_BYTES = {"uint16": 2, "uint8": 1}
+
+Costs = Mapping[str, "Cost"]
+
+
+def representation_width(study: Study) -> int:
+    """Width of the widest representation, as far as the config says."""
+    trained = [study.training(name)["representation"] for name in study.of_source("train")]
+    return max([*trained, *(UNKNOWN_WIDTH for _ in study.taken)])
+
+
+def compared_width(study: Study, takes: str, representation: int) -> int:
+    """Numbers of a sample in what a measure takes, the representation having so many."""
+    return {
+        "representation": representation,
+        "saliency": math.prod(datasets.shape(**study.settings(study.dataset))),
+        "logits": _classes(study),
+        "outcomes": _classes(study),  # which are read off the logits
+        "distances": 2,
+        "regions": study.section("boundaries")["grid"] ** 2,
+    }[takes]
+
+
+def _largest_image(study: Study, label: str, value_bytes: int = FLOAT) -> int:
+    """Bytes of an image of a dataset in memory, of three channels at most."""
+    return 3 * (study.counts[label].get("size") or UNKNOWN_SIDE) ** 2 * value_bytes
+
+
+def _value_bytes(study: Study, label: str) -> int:
+    """Of a dataset's images as they are stored: 1 if they are decoded from files, else perhaps 4."""
+    return 1 if study.settings(label)["name"] in ("folder", "torchvision") else FLOAT
+
+
+def _splits(study: Study, label: str, names: tuple[str, ...]) -> int:
+    return sum(study.counts[label][name] for name in names)
+
+
+def _classes(study: Study) -> int:
+    return study.counts[study.dataset]["classes"]
+
+
+# in memory
+
+
+def training_split_held(study: Study, subject: Subject) -> float:
+    """All images that a model is trained on."""
+    label = subject.dataset
+    return _splits(study, label, ("train",)) * _largest_image(study, label, _value_bytes(study, label))
+
+
+def both_splits_held(study: Study, subject: Subject) -> float:
+    """All images of a dataset, twice while they are made into arrays."""
+    label = subject.dataset
+    return (
+        2
+        * _splits(study, label, ("train", "test"))
+        * _largest_image(study, label, _value_bytes(study, label))
+    )
+
+
+def natural_probe_held(study: Study, subject: Subject) -> float:
+    """The images of the natural probe, as floats."""
+    return study.section("probes")["natural"] * _largest_image(study, subject.dataset)
+
+
+def comparison_held(study: Study, subject: Subject) -> float:
+    """Three models' activations and saliency at a time, and what each measure prepares of them."""
+    probes = study.section("probes")
+    rows = max(probes["natural"], probes["inverted"])
+    values = rows * representation_width(study) * FLOAT * (1 + len(study.measures))
+    maps = 2 * min(probes["natural"], probes["saliency"]) * _largest_image(study, subject.dataset)
+    return 3 * (values + maps)
+
+
+def logits_held(study: Study, subject: Subject) -> float:
+    """All models' logits on the natural probe, and what ensembles make of them in float64."""
+    return 4 * FLOAT * len(study.active) * study.section("probes")["natural"] * _classes(study)
+
+
+# on disk
+
+
+def dataset_stored(study: Study, subject: Subject, costs: Costs) -> float:
+    """The images of a dataset."""
+    return _splits(study, subject.dataset, ("train", "test")) * _stored_image(study, subject.dataset)
+
+
+def natural_probe_stored(study: Study, subject: Subject, costs: Costs) -> float:
+    """The images of a natural probe."""
+    return study.section("probes")["natural"] * _stored_image(study, subject.dataset)
+
+
+def _stored_image(study: Study, label: str) -> int:
+    return math.prod(datasets.shape(**study.settings(label))) * _value_bytes(study, label)
+
+
+def weights_stored(study: Study, subject: Subject, costs: Costs) -> float:
+    """A model's weights."""
+    return FLOAT * costs[subject.model].parameters
+
+
+def snapshots_stored(study: Study, subject: Subject, costs: Costs) -> float:
+    """A model's weights at each epoch that is kept."""
+    return len(study.snapshots(subject.model)) * weights_stored(study, subject, costs)
+
+
+def inverted_probe_stored(study: Study, subject: Subject, costs: Costs) -> float:
+    """The images that were made for a model, at its own size."""
+    return FLOAT * study.section("probes")["inverted"] * costs[subject.model].pixels
+
+
+def adversarial_probe_stored(study: Study, subject: Subject, costs: Costs) -> float:
+    """The attacked images of a model, at its own size, in the type that the config chooses."""
+    images, each = study.section("probes")["natural"], PIXEL_BYTES[study.adversarial["stored"]]
+    return each * images * costs[subject.model].pixels
+
+
+def boundaries_stored(study: Study, subject: Subject, costs: Costs) -> float:
+    """The class of each point of the planes, and a distance and whether it is right for each image."""
+    values, asked = 0, study.boundaries
+    if "regions" in asked:
+        values += asked["regions"]["triplets"] * asked["regions"]["grid"] ** 2
+    if "distances" in asked:
+        values += 2 * min(asked["distances"]["samples"], study.section("probes")["natural"])
+    return FLOAT * values
+
+
+def natural_activations_stored(study: Study, subject: Subject, costs: Costs) -> float:
+    """A model's representations and logits of a natural probe, and its saliency maps of the study's own."""
+    probes, maps = study.section("probes"), 0
+    if subject.dataset == study.dataset:
+        pixels = math.prod(datasets.shape(**study.settings(subject.dataset)))
+        maps = min(probes["natural"], probes["saliency"]) * pixels
+    return FLOAT * (probes["natural"] * (costs[subject.model].width + _classes(study)) + maps)
+
+
+def shell_stored(made: str) -> Callable[[Study, Subject, Costs], float]:
+    """Representations and logits of a shell's runs on probes of so many images."""
+
+    def stored(study: Study, subject: Subject, costs: Costs) -> float:
+        through = study.through(subject.model)
+        runs = [*through, *[subject.model] * (len(through) - 1)]
+        values = sum(costs[name].width + _classes(study) for name in runs)
+        return FLOAT * study.section("probes")[made] * values
+
+    return stored
+
+
+# seconds
+
+
+def decoding_seconds(study: Study, subject: Subject) -> float:
+    """Of the images of a dataset."""
+    return _splits(study, subject.dataset, ("train", "test")) / DECODED
+
+
+def reading_seconds(comparisons: ComparisonsOf) -> NumberOf:
+    """In which what one model of each pair computed is read, once for all measures that take it."""
+
+    def seconds(study: Study, subject: Subject) -> float:
+        width, taken = representation_width(study), {}
+        for each in comparisons(study, subject):
+            takes = measures.get(each.measure.name).takes
+            numbers = samples(study, each.kind, each.measure) * compared_width(study, takes, width)
+            taken[each.kind, takes] = each.pairs * numbers
+        return FLOAT * sum(taken.values()) / READ
+
+    return seconds
+
+
+def transfer_seconds(study: Study, subject: Subject) -> float:
+    """In which the logits of every model on every model's images are read, twice."""
+    size = 2 * FLOAT * study.section("probes")["natural"] * _classes(study)
+    return len(study.names) ** 2 * size / READ
