@@ -169,13 +169,14 @@ ATTACKS = [
 @pytest.mark.parametrize("section", ATTACKS, ids=lambda section: "-".join(map(str, section.values())))
 def test_an_attack_makes_the_passes_of_its_record(section):
     parts = Parts(tiny(adversarial=section))
-    settings = dict(parts.study.adversarial)
+    settings = dict(parts.study.attacks["adversarial"])
+    parts.subject = parts.subject._replace(adversarial="adversarial")
     form = settings.pop("stored")
     made = attack_parts(
         parts.model(),
         parts.natural,
         lambda part: attacks.from_settings(**settings),
-        norm=settings["norm"],
+        threat=settings["norm"],
         stored=form,
     )
     for part in made:

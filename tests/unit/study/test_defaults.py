@@ -12,6 +12,8 @@ from modelkin.optimise import attacks, inversion, inversion_modes
 from modelkin.study import schema
 
 SCHEMA = json.loads(schema.SCHEMA.read_text())
+# Sections whose keys stand apart in the schema.
+PARTS = {"training": SCHEMA["$defs"]["training"], "adversarial": SCHEMA["$defs"]["attack"]}
 # Sections of the config with a choice that decides the defaults of other keys.
 CHOICES = {"inversion": ("mode", inversion_modes.DEFAULTS), "adversarial": ("attack", attacks.defaults())}
 PAGE = (ROOT / "docs" / "config.md").read_text()
@@ -45,7 +47,7 @@ def is_same(shown: str, value: object) -> bool:
 @pytest.mark.parametrize("section", CHOICES)
 def test_the_schema_has_no_default_where_a_choice_decides(section):
     by, choices = CHOICES[section]
-    keys = SCHEMA["properties"][section]["properties"]
+    keys = PARTS.get(section, SCHEMA["properties"][section])["properties"]
     assert sorted(keys[by]["enum"]) == sorted(choices)
     for key in {key for settings in choices.values() for key in settings}:
         assert "default" not in keys[key], key
@@ -69,7 +71,7 @@ def test_the_page_shows_the_defaults_of_each_choice(section):
 def test_the_page_shows_the_defaults_of_the_schema(section):
     # The boundaries' table stands in the section about draws.
     name = "boundaries" if section == "draws" else section
-    part = SCHEMA["$defs"]["training"] if name == "training" else SCHEMA["properties"][name]
+    part = PARTS.get(name, SCHEMA["properties"][name])
     table = next(values for header, values in tables(section) if header == ["default"])
     for key, (shown,) in table.items():
         default = part["properties"][key].get("default")
@@ -91,6 +93,6 @@ def test_functions_take_the_defaults_from_where_they_stand():
 
 def test_an_attack_that_is_asked_for_by_name_alone_has_its_defaults():
     for name in attacks.names():
-        norm = attacks.get(name).NORMS[0]
+        norm = attacks.get(name).THREATS[0]
         assert callable(attacks.from_settings(name, norm, 0.1)), name
         assert attacks.passes_per_image(name) == attacks.passes_per_image(name, **attacks.get(name).DEFAULTS)

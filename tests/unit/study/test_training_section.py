@@ -71,7 +71,7 @@ def test_what_is_named_reaches_the_models_that_use_it():
         ({"snapshots": {"evry": 5}}, "did you mean 'every'"),
         ({"snapshots": {"every": 0}}, "at least 1"),
         ({"snapshots": {}}, "training.snapshots lacks the key 'every'"),
-        ({"snapshots": []}, "needs at least 1 entries"),
+        ({"snapshots": []}, "needs at least 1 entry"),
         ({"snapshots": [-1, 0]}, r"training.snapshots\[0\] must be at least 0"),
         ({"snapshots": [0.5]}, "of type integer"),
         ({"snapshots": [1, 0]}, r"the epochs \[1, 0\] must ascend, each once"),
