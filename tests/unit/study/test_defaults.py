@@ -13,6 +13,8 @@ from modelkin.study import schema
 from modelkin.study.config import TRAINING_DEFAULTS
 
 SCHEMA = json.loads(schema.SCHEMA.read_text())
+# Sections whose keys stand apart in the schema.
+PARTS = {"training": SCHEMA["$defs"]["training"], "adversarial": SCHEMA["$defs"]["attack"]}
 # Sections of the config with a choice that decides the defaults of other keys.
 CHOICES = {"inversion": ("mode", inversion_modes.DEFAULTS), "adversarial": ("attack", attacks.defaults())}
 PAGE = (ROOT / "docs" / "config.md").read_text()
