@@ -73,8 +73,9 @@ onerror:
     report_run()
 
 
-# What stands in paths for the study's own dataset, and for its others.
+# What stands in paths for the study's own dataset, and for its others that there are probes of.
 ON = ["", *(f".{label}" for label in study.others)]
+DATASETS = [f"{RESULTS}/{study.dataset_manifest(label)}" for label in study.datasets]
 # What stands in paths for an attack: nothing for a study's only one, else its label.
 ATTACKS = [
     f".{label}" if label else "" for label in map(probe_kinds.attack_of, study.attacks)
@@ -83,7 +84,7 @@ ATTACKS = [
 
 wildcard_constraints:
     model="[^/]+",
-    on=f"({'|'.join(map(re.escape, ON))})",
+    on=f"(|{'|'.join(re.escape(f'.{label}') for label in study.datasets)})",
     attack=f"({'|'.join(map(re.escape, ATTACKS))})",
 
 

@@ -3,14 +3,14 @@
 ACTIVATIONS = expand(
     f"{RESULTS}/activations/{{kind}}/{{model}}.json",
     kind=map(probe_kinds.folder_of, study.kinds),
-    model=study.names,
+    model=study.compared,
 )
 
 
 # Where every model decides, if a measure asks.
 BOUNDARIES = expand(
     f"{RESULTS}/boundaries/{{model}}.json",
-    model=study.names if stages.get("boundaries").is_made(study) else [],
+    model=study.compared if stages.get("boundaries").is_made(study) else [],
 )
 
 

@@ -11,17 +11,21 @@ DIRECTIONS = {label: measures.describe_label(label).direction for label in study
 
 rule tables:
     input:
-        models=expand(f"{RESULTS}/models/{{model}}.json", model=study.active),
-        cards=expand(f"{RESULTS}/cards/{{model}}.json", model=study.active),
+        models=expand(f"{RESULTS}/models/{{model}}.json", model=study.active_compared),
+        cards=expand(f"{RESULTS}/cards/{{model}}.json", model=study.active_compared),
         probes=expand(
             f"{RESULTS}/probes/inverted{{on}}/{{model}}.json",
             on=ON,
-            model=study.active,
+            model=study.active_compared,
         ),
         attacks=expand(
-            f"{RESULTS}/{{what}}/{{model}}.json", what=ATTACKED, model=study.active
+            f"{RESULTS}/{{what}}/{{model}}.json",
+            what=ATTACKED,
+            model=study.active_compared,
         ),
-        similarity=expand(f"{RESULTS}/similarity/{{model}}.json", model=study.active),
+        similarity=expand(
+            f"{RESULTS}/similarity/{{model}}.json", model=study.active_compared
+        ),
         imported=IMPORTED,
     output:
         tables_of("tables"),
@@ -34,13 +38,38 @@ rule tables:
     resources:
         **needs("tables"),
     params:
-        models=study.describe(),
+        models=study.describe(study.active),
         components=study.components,
         others=study.others,
         failed_above=study.section("inversion")["failed_above"],
         version=version("tables"),
     script:
         "../workflow_scripts/tables.py"
+
+
+if stages.get("other_models").is_made(study):
+
+    rule other_models:
+        input:
+            cards=expand(
+                f"{RESULTS}/cards/{{model}}.json", model=study.active_of_other_tasks
+            ),
+        output:
+            tables_of("other_models"),
+        log:
+            f"{RESULTS}/logs/other_models.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/other_models.tsv"
+        localrule: True
+        conda:
+            "../envs/modelkin.yaml"
+        resources:
+            **needs("other_models"),
+        params:
+            models=study.describe(study.active_of_other_tasks),
+            version=version("other_models"),
+        script:
+            "../workflow_scripts/other_models.py"
 
 
 rule dictionary:
@@ -71,15 +100,17 @@ if stages.get("sat_shortcut").is_made(study):
     rule sat_shortcut:
         input:
             natural=expand(
-                f"{RESULTS}/activations/natural/{{model}}.json", model=study.names
+                f"{RESULTS}/activations/natural/{{model}}.json", model=study.compared
             ),
             adversarial=expand(
                 f"{RESULTS}/activations/{{kind}}/{{model}}.json",
                 kind=map(probe_kinds.folder_of, study.attacks),
-                model=study.names,
+                model=study.compared,
             ),
             attacks=expand(
-                f"{RESULTS}/{{what}}/{{model}}.json", what=ATTACKED, model=study.active
+                f"{RESULTS}/{{what}}/{{model}}.json",
+                what=ATTACKED,
+                model=study.active_compared,
             ),
         output:
             tables_of("sat_shortcut"),
@@ -92,8 +123,8 @@ if stages.get("sat_shortcut").is_made(study):
         resources:
             **needs("sat_shortcut"),
         params:
-            models=study.active,
-            order=study.names,
+            models=study.active_compared,
+            order=study.compared,
             version=version("sat_shortcut"),
         script:
             "../workflow_scripts/sat_shortcut.py"
@@ -106,11 +137,13 @@ if stages.get("draws").is_made(study):
             activations=expand(
                 f"{RESULTS}/activations/{{kind}}/{{model}}.json",
                 kind=map(probe_kinds.folder_of, study.resampled_kinds),
-                model=study.names,
+                model=study.compared,
             ),
             boundaries=BOUNDARIES,
             attacks=expand(
-                f"{RESULTS}/{{what}}/{{model}}.json", what=ATTACKED, model=study.active
+                f"{RESULTS}/{{what}}/{{model}}.json",
+                what=ATTACKED,
+                model=study.active_compared,
             ),
         output:
             tables_of("draws"),
@@ -124,8 +157,8 @@ if stages.get("draws").is_made(study):
             **needs("draws"),
         params:
             repeats=study.resampling_draws,
-            models=study.active,
-            order=study.names,
+            models=study.active_compared,
+            order=study.compared,
             dataset=study.dataset,
             kinds=study.resampled_kinds,
             measures=measure_params,
@@ -211,7 +244,8 @@ rule ensembles:
         similarity=f"{RESULTS}/tables/similarity.json",
         probe=NATURAL,
         activations=expand(
-            f"{RESULTS}/activations/natural/{{model}}.json", model=study.active
+            f"{RESULTS}/activations/natural/{{model}}.json",
+            model=study.active_compared,
         ),
     output:
         tables_of("ensembles"),

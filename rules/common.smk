@@ -20,7 +20,14 @@ def about(stage, wildcards):
     """Study, stage, and the model, other dataset and attack that a job is about, empty where there is none."""
     model = wildcards.get("model") or wildcards.get("teacher") or ""
     on, attack = (wildcards.get(key, "").removeprefix(".") for key in ("on", "attack"))
-    return study, stage, model, on, attack
+    of_model = study.models.get(model, {}).get("dataset", "")
+    return (
+        study,
+        stage,
+        model,
+        on or of_model,
+        probe_kinds.kind_of("adversarial", attack),
+    )
 
 
 def only(names):
@@ -41,6 +48,11 @@ def attack_label(wildcards):
 def attacked_kind(wildcards):
     """The kind of probe that the attack makes that is meant."""
     return probe_kinds.kind_of("adversarial", attack_label(wildcards))
+
+
+def dataset_of(wildcards):
+    """The manifest of the dataset that a model was made for."""
+    return f"{RESULTS}/{study.dataset_manifest(study.dataset_of(wildcards.model))}"
 
 
 def read_from(wildcards):

@@ -1,13 +1,16 @@
 # The datasets and the probes that are drawn once and shared by all models. {on} is empty for the study's
-# own dataset, and .label for another.
+# own dataset, and .label for another. A study whose models are known from tables alone has neither.
 DATASET = f"{RESULTS}/dataset.json"
 NATURAL = f"{RESULTS}/probes/natural.json"
 PAIRS = f"{RESULTS}/probes/pairs.json"
-DATA = expand(
-    f"{RESULTS}/{{what}}{{on}}.json",
-    what=["dataset", "probes/natural", "probes/pairs"],
-    on=ON,
-)
+DATA = [
+    *DATASETS,
+    *expand(
+        f"{RESULTS}/probes/{{what}}{{on}}.json",
+        what=["natural", "pairs"],
+        on=ON if study.compared else [],
+    ),
+]
 
 
 rule dataset:

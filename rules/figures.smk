@@ -2,7 +2,7 @@
 MADE_OF_IMAGES = [
     DATASET,
     PAIRS,
-    *expand(f"{RESULTS}/probes/inverted/{{model}}.json", model=study.active),
+    *expand(f"{RESULTS}/probes/inverted/{{model}}.json", model=study.active_compared),
 ]
 SECTIONS = {
     "models": "1 Models",
@@ -56,7 +56,7 @@ for name, figure in POSSIBLE_FIGURES.items():
             **needs("figures"),
         params:
             figure=name,
-            models=study.active,
+            models=study.active_compared,
             measures=study.labels,
             settings={
                 key: study.section("figures")[key] for key in (*figure.settings, "dpi")

@@ -1,17 +1,25 @@
 # The folders of adversarial probes, one for each attack.
 ATTACKED = [f"probes/{probe_kinds.folder_of(kind)}" for kind in study.attacks]
 
-# From the config's entries to models, and from each model to its card and its inverted probes.
-MODELS = expand(
-    f"{RESULTS}/{{what}}/{{model}}.json",
-    what=["models", "cards", *(f"probes/inverted{on}" for on in ON), *ATTACKED],
-    model=study.names,
-)
+# From the config's entries to models, and from each model to its card; those of the study's own dataset
+# have inverted probes too.
+MODELS = [
+    *expand(
+        f"{RESULTS}/{{what}}/{{model}}.json",
+        what=["models", "cards"],
+        model=study.with_weights,
+    ),
+    *expand(
+        f"{RESULTS}/{{what}}/{{model}}.json",
+        what=[*(f"probes/inverted{on}" for on in ON), *ATTACKED],
+        model=study.compared,
+    ),
+]
 
 
 rule train:
     input:
-        DATASET,
+        dataset_of,
     output:
         f"{RESULTS}/models/{{model}}.json",
     log:
@@ -34,7 +42,7 @@ rule train:
 
 rule import_model:
     input:
-        dataset=DATASET,
+        dataset=dataset_of,
         weights=lambda wildcards: study.weights_file(wildcards.model),
     output:
         f"{RESULTS}/models/{{model}}.json",
@@ -61,7 +69,7 @@ rule import_model:
 rule evaluate:
     input:
         model=f"{RESULTS}/models/{{model}}.json",
-        dataset=DATASET,
+        dataset=dataset_of,
     output:
         f"{RESULTS}/cards/{{model}}.json",
     log:

@@ -1,6 +1,6 @@
 # Every pair that a model completes, by every measure. Parts that are already there for a measure are
 # used again, so a new measure computes itself alone.
-SIMILARITY = expand(f"{RESULTS}/similarity/{{model}}.json", model=study.names)
+SIMILARITY = expand(f"{RESULTS}/similarity/{{model}}.json", model=study.compared)
 
 
 rule similarity:

@@ -10,7 +10,7 @@ SNAPSHOTS = expand(
 # if they are asked for by then; else it trains the model once more and proves that the same one came out.
 rule snapshots:
     input:
-        dataset=DATASET,
+        dataset=dataset_of,
         model=f"{RESULTS}/models/{{model}}.json",
     output:
         f"{RESULTS}/snapshots/{{model}}.json",
@@ -36,7 +36,7 @@ rule snapshots:
 rule evaluate_snapshots:
     input:
         snapshots=f"{RESULTS}/snapshots/{{model}}.json",
-        dataset=DATASET,
+        dataset=dataset_of,
     output:
         f"{RESULTS}/snapshot_evaluations/{{model}}.json",
     log:

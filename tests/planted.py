@@ -39,3 +39,33 @@ def rows_of(matrix, kind="natural", measure="cka", names="abcdef"):
             if kind == "inverted" or i <= j
         ]
     )
+
+
+def published(folder, models, seed=0):
+    """A similarity matrix with three planted clusters (two for two models) and a table of components, as
+    somebody may have published them, and the config of their study.
+
+    Models of a cluster share their base family, and neither how they were found nor their activation.
+    """
+    rng = np.random.default_rng(seed)
+    families = ("CNN", "Transformer", "MLP")
+    groups = np.arange(models) * min(3, models) // models
+    names = [f"{families[group].lower()}-{i}" for i, group in enumerate(groups)]
+    values = np.where(groups[:, None] == groups, 4.0, 2.6) + rng.normal(0, 0.15, (models, models))
+    values = (values + values.T) / 2
+    np.fill_diagonal(values, np.log(100))
+    pd.DataFrame(values, names, names).to_csv(folder / "sat.csv")
+    found = {key: rng.choice(words, models) for key, words in OTHER_COMPONENTS.items()}
+    components = pd.DataFrame({"model": names, "base_family": np.take(families, groups), **found})
+    components.to_csv(folder / "components.csv", index=False)
+    return {
+        "study": f"published-{models}",
+        "models": [{"name": name, "source": "none"} for name in names],
+        "imported": [{"label": "sat", "file": "sat.csv"}],
+        "components": {"file": "components.csv", "replace": True},
+        "clusters": {"number": min(3, models), "repeats": 5},
+        "figures": {"order": "cluster"},
+    }
+
+
+OTHER_COMPONENTS = {"activation": ("ReLU", "GELU"), "search": ("yes", "no")}

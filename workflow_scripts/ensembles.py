@@ -8,12 +8,13 @@ from modelkin.store import arrays, frames, manifests
 
 with jobs.running_job(snakemake.log[0], "ensembles", snakemake.input):
     params = snakemake.params
-    models = frames.read(snakemake.input.models)
+    # Models that are known from imported tables alone answer no image.
+    models = frames.read(snakemake.input.models).query("source != 'none'")
     logits = {
         name: arrays.open_dataset(manifests.store_of(manifest))["logits"].to_numpy()
         for name, manifest in zip(models["name"], snakemake.input.activations, strict=True)
     }
-    similarity = frames.read(snakemake.input.similarity)
+    similarity = tables.joined_shells([frames.read(snakemake.input.similarity)], models)
     made = ensemble_tables(
         logits,
         load_images(snakemake.input.probe).labels,

@@ -21,9 +21,11 @@ with jobs.running_job(snakemake.log[0], "plan") as log:
     )
     start = plan.seconds_to_start()
     table = plan.study_plan(study, costs, start, device)
-    larger = study.with_one_more("one-more")
-    costs["one-more"] = costs[study.names[-1]]
-    text = plan.plan_text(table, plan.study_plan(larger, costs, start, device), devices)
+    more = None
+    if study.compared:  # one like a model that is run on no probe costs nothing
+        larger = study.with_one_more("one-more")
+        more = plan.study_plan(larger, costs | {"one-more": costs[study.compared[-1]]}, start, device)
+    text = plan.plan_text(table, more, devices)
     on = f"at a sustained {teraflops:g} teraflops" if teraflops else f"on {device}"
     said = [f"Study '{study.name}' {on}, one job at a time, nothing computed yet:", text]
     if teraflops:

@@ -11,8 +11,9 @@ from modelkin.networks.weights import training_history
 from modelkin.store import frames, manifests, paths
 
 with jobs.running_job(snakemake.log[0], "tables", snakemake.input) as log:
-    described = pd.DataFrame(snakemake.params.models)
-    names = described["name"]
+    described = pd.DataFrame(snakemake.params.models).drop(columns="source", errors="ignore")
+    # Models that are known from imported tables alone have no cards and no probes.
+    names = [row["name"] for row in snakemake.params.models if row.get("source") != "none"]
     trained = dict(zip(names, snakemake.input.models, strict=True))
     cards = dict(zip(names, map(frames.read, snakemake.input.cards), strict=True))
     inverted = [probe_kinds.kind_of("inverted", other) for other in (None, *snakemake.params.others)]

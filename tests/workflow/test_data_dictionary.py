@@ -16,7 +16,7 @@ def tables(finished):
 
 
 # Tables of studies that ask for them: tests/workflow/test_snapshots.py.
-ASKED_FOR = {"training_epochs"}
+ASKED_FOR = {"training_epochs", "other_models"}
 
 
 def test_every_column_of_every_table_is_described(tables):

@@ -11,25 +11,25 @@ from modelkin.figures import base
 from modelkin.store import frames
 from modelkin.study.config import Study
 
-NAMED = ("name", "model", "model_a", "model_b", "source", "teacher")
-LISTED = ("models", "single", "members_of")
+# Columns with a model's name, or with several of them between commas.
+NAMED = ("name", "model", "model_a", "model_b", "source", "teacher", "models", "single")
 
 
 def of_models(table: pd.DataFrame, names: list[str]) -> pd.DataFrame:
     """The rows that are about these models alone."""
     every = {entry["name"] for entry in TINY["models"]}
     for column in set(NAMED) & set(table.columns):
-        if set(table[column]) <= every:
-            table = table[table[column].isin(names)]
-    for column in set(LISTED) & set(table.columns):
-        table = table[[set(str(row).split(",")) <= set(names) for row in table[column]]]
+        named = table[column].map(lambda cell: set(str(cell).split(",")))
+        if named.map(every.issuperset).all():  # or else it is something else, as a number of models
+            table = table[named.map(set(names).issuperset)]
     return table.reset_index(drop=True)
 
 
 @pytest.fixture(scope="module")
 def data(finished):
     """What figures are drawn of, in a study of four models and one of two."""
-    stored = {path.stem: frames.read(path) for path in (finished.results / "tables").glob("*.json")}
+    tables = finished.results / "tables"
+    stored = {path.stem: frames.read(path.with_suffix(".json")) for path in tables.glob("*.parquet")}
     test = load_images(finished.results / "dataset.json", "test")
     pairs = frames.read(finished.results / "probes" / "pairs.json")
     found = {}
@@ -38,8 +38,8 @@ def data(finished):
         inverted = {
             name: load_images(finished.results / "probes" / "inverted" / f"{name}.json") for name in names
         }
-        tables = {key: of_models(table, names) for key, table in stored.items()}
-        found[number] = tables | {"images": (test, pairs, inverted)}
+        chosen = {key: of_models(table, names) for key, table in stored.items()}
+        found[number] = chosen | {"images": (test, pairs, inverted)}
     return found
 
 

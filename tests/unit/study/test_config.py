@@ -30,7 +30,83 @@ def without(key):
     return {name: value for name, value in TINY.items() if name != key}
 
 
+def published(**changes):
+    """A config whose models are all of source 'none'; the file need not be there yet."""
+    models = [{"name": name, "source": "none"} for name in "abc"]
+    return {"study": "paper", "models": models, "imported": [{"label": "x", "file": "x.csv"}], **changes}
+
+
+def another_task(*, others=({"label": "big", "name": "digits", "size": 10, "probes": False},), **changes):
+    """The tiny study with a model of another task."""
+    model = {"name": "big-0", "source": "train", "architecture": "vgg", "dataset": "big", **changes}
+    return copy.deepcopy(wrong(models=[*TINY["models"], model], other_datasets=list(others)))
+
+
 BAD = {
+    "no weights and no table": (published(imported=[]), "'a' is of source 'none', so only a table can say"),
+    "no weights with weights": (
+        published(models=[{"name": "a", "source": "none", "weights": "x.pt"}, *published()["models"][1:]]),
+        "model 'a': 'weights' is not for source 'none'",
+    ),
+    "no weights and a dataset": (published(dataset=TINY["dataset"]), "dataset: no model is run on probes"),
+    "no weights and a measure": (published(measures=["sat"]), "measures: no model is run on probes"),
+    "no weights and attacks": (published(adversarial={}), "adversarial: no model is run on probes"),
+    "no weights and ensembles": (published(ensembles={}), "ensembles: no model is run on probes"),
+    "no weights and a student": (
+        published(distillation={"student": "a"}),
+        "distillation: no model is run on probes",
+    ),
+    "one model without weights": (published(models=published()["models"][:1]), "models needs at least 2"),
+    "components read off no network": (
+        published(components={"file": "c.csv"}),
+        "nothing can be read off its network; say `replace: true`",
+    ),
+    "only one model with weights": (
+        published(
+            models=[TINY["models"][0], *published()["models"]],
+            dataset=TINY["dataset"],
+            measures=["agreement"],
+        ),
+        "of the models with weights 1 is left, so there is no pair to measure",
+    ),
+    "all models with weights retired": (
+        published(
+            models=[*({**entry, "retired": True} for entry in TINY["models"]), *published()["models"]],
+            dataset=TINY["dataset"],
+            measures=["agreement"],
+        ),
+        "of the models with weights 0 is left",
+    ),
+    "no dataset": (without("dataset"), "the config lacks the key 'dataset'"),
+    "a teacher without weights": (
+        wrong(
+            models=[*TINY["models"], *published()["models"]],
+            imported=published()["imported"],
+            distillation={"student": "mlp-0", "teachers": ["a"]},
+        ),
+        "the teacher 'a' has no weights; name another",
+    ),
+    "unknown dataset of a model": (
+        another_task(dataset="bog"),
+        "unknown dataset of model 'big-0' 'bog'; did you mean 'big'",
+    ),
+    "the own dataset of a model": (another_task(dataset="digits"), "'digits' is the study's own dataset"),
+    "a dataset for nobody": (
+        wrong(other_datasets=[{"label": "big", "name": "digits", "size": 10, "probes": False}]),
+        "nothing is to be done with 'big'",
+    ),
+    "a student of another task": (
+        {**another_task(), "distillation": {"student": "big-0"}},
+        "the student 'big-0' is a model of another task",
+    ),
+    "a teacher of another task": (
+        {**another_task(), "distillation": {"student": "mlp-0", "teachers": ["big-0"]}},
+        "the teacher 'big-0' is a model of another task",
+    ),
+    "only models of another task": (
+        another_task() | {"models": [TINY["models"][0], another_task()["models"][-1]]},
+        "at least two models",
+    ),
     "unknown measure": (wrong(measures=["linear_ka"]), "did you mean 'linear_cka'"),
     "unknown dataset": (wrong(dataset={"name": "digit"}), "did you mean 'digits'"),
     "unknown architecture": (wrong_model(architecture="vg"), "did you mean 'vgg'"),
@@ -183,6 +259,84 @@ def test_bad_input_is_one_sentence(name):
         Study(given)
     assert "\n" not in str(found.value)
     assert str(found.value).endswith((".", "?"))
+
+
+def test_models_of_a_study_by_what_is_done_with_them():
+    made = another_task()
+    made["models"].insert(1, {"name": "a", "source": "none"})
+    made["models"][2]["retired"] = True
+    made["imported"] = published()["imported"]
+    study = Study(made | {"distillation": {"student": "vgg-0"}})
+    assert study.names == ["vgg-0", "a", "mlp-0", "vgg-0.5", "mlp-0.5", "big-0"]
+    assert study.with_weights == ["vgg-0", "mlp-0", "vgg-0.5", "mlp-0.5", "big-0"]
+    assert study.compared == ["vgg-0", "mlp-0", "vgg-0.5", "mlp-0.5"]
+    assert study.active == ["vgg-0", "a", "vgg-0.5", "mlp-0.5"]
+    assert study.active_compared == ["vgg-0", "vgg-0.5", "mlp-0.5"]
+    assert study.of_other_tasks == study.active_of_other_tasks == ["big-0"]
+    assert study.through("vgg-0.5") == ["vgg-0", "mlp-0", "vgg-0.5"]
+    assert study.teachers == ["vgg-0.5", "mlp-0.5"]
+    assert (study.dataset_of("vgg-0"), study.dataset_of("big-0")) == ("digits", "big")
+    assert (study.datasets, study.others) == (["digits", "big"], [])
+    assert study.settings("big") == {"name": "digits", "size": 10}
+    assert study.kinds == ["natural", "inverted", "adversarial"]
+
+
+def test_a_config_without_the_new_words_asks_for_what_it_asked():
+    study = Study(TINY)
+    assert study.names == study.with_weights == study.compared == study.active == study.active_compared
+    assert study.of_other_tasks == []
+    assert study.describe(study.active)[2] == {
+        "name": "vgg-0.5",
+        "eps": 0.5,
+        "norm": "l2",
+        "architecture": "vgg",
+        "structure": "vgg",
+        "regime": "adversarial l2 0.5",
+        "hyper_parameters": "",
+    }
+
+
+def test_what_is_known_of_a_model_without_weights():
+    models = [
+        {"name": "r50.a", "source": "none"},
+        {"name": "r50.b", "source": "none", "architecture": "resnet50"},
+    ]
+    a, b = Study(published(models=models)).describe(["r50.a", "r50.b"])
+    assert (a["source"], a["architecture"], a["structure"], a["regime"]) == ("none", "", "r50.a", "r50.a")
+    assert (b["source"], b["architecture"], b["structure"], b["regime"]) == (
+        "none",
+        "resnet50",
+        "resnet50",
+        "r50.b",
+    )
+
+
+def test_a_table_must_have_every_model(tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_text(",a,b\na,1,0\nb,0,1\n")
+    with pytest.raises(ModelkinError, match="no row for model 'c'"):
+        Study(published(imported=[{"label": "x", "file": str(path)}]))
+    components = tmp_path / "c.csv"
+    components.write_text("model,stem\na,conv\nb,patch\n")
+    with pytest.raises(ModelkinError, match="no row for model 'c'"):
+        Study(published(components={"file": str(components), "replace": True}))
+
+
+def test_another_task_needs_what_its_own_dataset_has(tmp_path):
+    rng = np.random.default_rng(0)
+    np.savez(
+        tmp_path / "test.npz", x=rng.integers(0, 255, (90, 8, 8, 3)).astype(np.uint8), y=np.arange(90) % 2
+    )
+    colours = {"label": "big", "name": "npz", "test": str(tmp_path / "test.npz")}
+    with pytest.raises(ModelkinError, match="the dataset big has no train split"):
+        Study(another_task(others=[colours | {"probes": False}]))
+    taken = {"source": "timm", "architecture": "resnet18"}
+    given = another_task(others=[colours])
+    given["models"][-1] = {"name": "big-0", "dataset": "big", **taken}
+    with pytest.raises(ModelkinError, match="images of 3 channels and digits of 1.*`probes: false`"):
+        Study(given)
+    colours["probes"] = False
+    assert Study(given | {"other_datasets": [colours]}).others == []
 
 
 def test_fewer_than_two_classes(tmp_path):

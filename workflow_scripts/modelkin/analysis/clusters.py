@@ -412,7 +412,12 @@ def cluster_tables(
             {**which, "clusters": found.clusters}
             | {key: getattr(stable, key) for key in kept}
             | {
-                "ari_architecture": adjusted_rand_score(here["architecture"], found.labels),
+                # Missing where nobody says what a model without weights is.
+                "ari_architecture": (
+                    adjusted_rand_score(here["architecture"], found.labels)
+                    if here["architecture"].all()
+                    else math.nan
+                ),
                 "ari_other_laplacian": adjusted_rand_score(
                     spectral(near, found.clusters, seed, other).labels, found.labels
                 ),

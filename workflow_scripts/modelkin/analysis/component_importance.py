@@ -162,7 +162,9 @@ def component_tables(
     Parameters
     ----------
     table : DataFrame
-        The components of every model, in order.
+        The components of the models, in order. Models that are not in it, and those that a measure does not
+        know,
+        are left out.
     similarity : DataFrame
         The similarity table.
     clusters : DataFrame
@@ -174,12 +176,18 @@ def component_tables(
     dict of DataFrame
         component_importance, component_scores and component_keywords.
     """
+    similarity = similarity[similarity[["model_a", "model_b"]].isin(set(table["model"])).all(axis=1)]
     values = tables.both_directions(similarity)
-    values = values[values["model_a"] < values["model_b"]].dropna(subset="value")
+    values = values[values["model_a"] < values["model_b"]]
+    known = {
+        which: table[table["model"].isin({*rows["model_a"], *rows["model_b"]})]
+        for which, rows in values.groupby(["measure", "kind"], sort=False)
+    }
+    values = values.dropna(subset="value")
     importances, scores, words = [], [], []
     for measure, kind, pairs in each_matrix(values):
         which = {"measure": measure, "kind": kind}
-        found, score = importance(table, pairs, seed=seed)
+        found, score = importance(known[measure, kind], pairs, seed=seed)
         importances.append(found.assign(**which))
         scores.append({**which, **score})
         here = clusters.query("measure == @measure and kind == @kind").set_index("model")

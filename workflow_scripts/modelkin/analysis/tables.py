@@ -24,6 +24,7 @@ CARD_FACTS = (
     *("source", "origin", "weights", "parameters", "multiply_adds", "size"),
     *("interpolation", "crop", "head", "width"),
 )
+EVALUATION_FACTS = ("clean_accuracy", "adversarial_accuracy", "autoattack_accuracy", "at_chance", "evaluated")
 
 
 def joined_shells(shells: list[pd.DataFrame], models: pd.DataFrame) -> pd.DataFrame:
@@ -140,16 +141,14 @@ def models_table(
 ) -> pd.DataFrame:
     """models with their cards, how their inversion went, and how each attack on them.
 
-    cards: of :func:`card_row`, by model name. inverted: of :func:`inversions_table`, rows of the study's own.
+    cards: as in :func:`with_cards`. inverted: of :func:`inversions_table`, rows of the study's own.
     attacks: facts of the adversarial probes by kind and model name, empty for a study without. Of an attack
     with a label the columns are attack_success:<label> and so on, see :func:`attack_column`. same_weights_as:
     the first earlier model of the very same weights, if there is one.
     """
-    facts = pd.concat([cards[name] for name in models["name"]], ignore_index=True)
-    facts = facts.drop(columns=list(COMPONENTS))
     renamed = {key: f"inversion_{key}" for key in (*INVERSION_FACTS, "failed")}
     probes = inverted.query("kind == 'inverted'").set_index("model")[list(renamed)].rename(columns=renamed)
-    whole = pd.concat([models.reset_index(drop=True), facts], axis=1).join(probes, on="name")
+    whole = with_cards(models, cards).join(probes, on="name")
     for kind, found in (attacks or {"adversarial": {}}).items():
         for key in ATTACK_FACTS:
             known = {name: facts[key] for name, facts in found.items()}
@@ -164,8 +163,24 @@ def attack_column(key: str, kind: str) -> str:
     return f"attack_{key}:{label}" if label else f"attack_{key}"
 
 
+def with_cards(models: pd.DataFrame, cards: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """models with what their cards say, components aside.
+
+    cards: of :func:`card_row`, by model name. A model without one is of source 'none', and what its card
+    would say is missing.
+    """
+    known = {name: cards[name] for name in models["name"] if name in cards}
+    columns = [*CARD_FACTS, "mean", "std", "split_points", *EVALUATION_FACTS, *COMPONENTS]
+    facts = pd.concat(known).droplevel(1) if known else pd.DataFrame(columns=columns)
+    facts = facts.reindex(models["name"]).drop(columns=list(COMPONENTS)).reset_index(drop=True)
+    whole = pd.concat([models.reset_index(drop=True), facts], axis=1)
+    return whole.assign(source=whole["source"].fillna("none"))
+
+
 def components_table(cards: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """A row for each model: its name and its components, of :func:`card_row`."""
+    """A row for each model that has a card: its name and its components, of :func:`card_row`."""
+    if not cards:
+        return pd.DataFrame(columns=["model", *COMPONENTS])
     whole = pd.concat(cards, names=["model"]).reset_index(level="model")
     return whole[["model", *COMPONENTS]].reset_index(drop=True)
 
@@ -181,7 +196,7 @@ def inversions_table(
         {"kind": kind, "model": model, **{key: found[key] for key in INVERSION_FACTS}}
         for (kind, model), found in facts.items()
     ]
-    table = pd.DataFrame(rows)
+    table = pd.DataFrame(rows, columns=["kind", "model", *INVERSION_FACTS])
     return table.assign(failed=table["median_loss"] > failed_above)
 
 

@@ -12,7 +12,7 @@ PANELS = {
 
 def draw(data, settings):
     """One line for each architecture in three panels, against the robustness level."""
-    models = data["models"]
+    models = data["models"].query("source != 'none'")
     looks = base.architecture_looks(models, settings["palette"])
     found = base.levels(models)
     figure, axes = base.facets(len(PANELS), height=3.0)
@@ -24,9 +24,9 @@ def draw(data, settings):
     axes[-1].set_ylim(bottom=0)
     figure.legend(*axes[0].get_legend_handles_labels(), title="architecture", loc="outside right center")
     figure.suptitle("The models: accuracy and how well they could be inverted")
-    failed = list(models.loc[models["inversion_failed"], "name"])
+    failed = list(models.loc[models["inversion_failed"].eq(True), "name"])
     base.footnote(figure, f"inversion failed: {', '.join(failed)}" if failed else "no inversion failed")
     return figure
 
 
-FIGURE = Figure(title="Accuracy", section="models", tables=("models",), draw=draw)
+FIGURE = Figure(title="Accuracy", section="models", tables=("models",), draw=draw, of_weights=True)

@@ -49,6 +49,8 @@ class Figure:
     settings: the keys of the config's figures section that it uses, so that others do not redraw it.
     draw(data, settings) returns a matplotlib figure; with ``per_measure`` it is called with the
     measure's label too, once for each. measure: the only measure it is about, which it needs.
+    of_weights: whether it shows what only models with weights have. of_levels: whether it is about robustness
+    levels, so that it says nothing of published models that are all of one.
     """
 
     title: str
@@ -58,6 +60,8 @@ class Figure:
     settings: tuple[str, ...] = ("palette",)
     per_measure: bool = False
     measure: str | None = None
+    of_weights: bool = False
+    of_levels: bool = False
 
 
 def save(figure, folder: Path, stem: str, dpi: int, models: pd.DataFrame) -> None:
@@ -65,7 +69,7 @@ def save(figure, folder: Path, stem: str, dpi: int, models: pd.DataFrame) -> Non
 
     Models that know nothing are named on every figure: their similarities say nothing either.
     """
-    at_chance = [f"{name}\N{DAGGER}" for name in models.loc[models["at_chance"], "name"]]
+    at_chance = [f"{name}\N{DAGGER}" for name in models.loc[models["at_chance"].eq(True), "name"]]
     if at_chance:
         more = f" and {len(at_chance) - 4} more" if len(at_chance) > 4 else ""
         text = f"\N{DAGGER} accuracy at chance level: {', '.join(at_chance[:4])}{more}"
@@ -128,16 +132,24 @@ def kind_legend(figure, axis, *more) -> None:
 
 
 def architecture_looks(models: pd.DataFrame, palette: str) -> dict[str, dict[str, Any]]:
-    """A colour and a marker for each architecture, so that neither alone must be told apart."""
+    """A colour and a marker for each architecture, so that neither alone must be told apart.
+
+    The empty one is that of models of which nobody says it.
+    """
     found = list(dict.fromkeys(models["architecture"]))
     colours = sns.color_palette(palette, len(found))
     return {name: {"color": colours[i], "marker": MARKERS[i % len(MARKERS)]} for i, name in enumerate(found)}
 
 
 def architecture_legend(figure, looks: Mapping[str, dict[str, Any]]) -> None:
-    """The markers of :func:`architecture_looks` beside a figure whose colours mean something else."""
+    """The markers of :func:`architecture_looks` beside a figure whose colours mean something else.
+
+    There is none where no architecture is known.
+    """
+    if not any(looks):
+        return
     handles = [
-        plt.Line2D([], [], ls="", color="0.4", marker=look["marker"], label=name)
+        plt.Line2D([], [], ls="", color="0.4", marker=look["marker"], label=name or "not known")
         for name, look in looks.items()
     ]
     figure.legend(handles=handles, title="architecture", loc="outside right center")
@@ -155,9 +167,11 @@ def levels(models: pd.DataFrame) -> list[float]:
 
 def names_of(models: pd.DataFrame) -> dict[str, str]:
     """How each model is written in a figure: an asterisk marks a failed inversion, a dagger chance level."""
+    # Missing where a model has no weights: then there is nothing to mark.
+    marked = models[["inversion_failed", "at_chance"]].eq(True).astype(int)
     return {
-        row.name: row.name + "*" * row.inversion_failed + "\N{DAGGER}" * row.at_chance
-        for row in models[["name", "inversion_failed", "at_chance"]].itertuples(index=False)
+        name: name + "*" * failed + "\N{DAGGER}" * at_chance
+        for name, failed, at_chance in zip(models["name"], *marked.to_numpy().T, strict=True)
     }
 
 

@@ -17,12 +17,15 @@ COLUMNS = {
     "autoattack_accuracy": "under\nAutoAttack",
     "attack_success": "adversarial\nprobe fools",
 }
+WHOLE = ("parameters", "multiply_adds", "size", "width", "evaluated")
 LEFT = {"model", "architecture", "source", "head"}
 
 
 def draw(data, settings):
-    """A table with a row for each model; AutoAttack has a column only where it was run."""
-    models = data["models"].assign(model=list(names_of(data["models"]).values()))
+    """A table with a row for each model with weights; AutoAttack has a column only where it was run."""
+    models = data["models"].assign(model=list(names_of(data["models"]).values())).query("source != 'none'")
+    # Where some had none, pandas made their whole numbers floating ones.
+    models = models.astype(dict.fromkeys(WHOLE, int))
     headings = {name: heading for name, heading in _headings(models).items() if models[name].notna().any()}
     text = models[[*headings]].map(_written)
     figure, _ = grid_of_text(text, list(headings.values()), left=LEFT)
@@ -56,4 +59,6 @@ def _written(value) -> str:
 
 UNITS = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 
-FIGURE = Figure(title="Model cards", section="models", tables=("models",), draw=draw, settings=())
+FIGURE = Figure(
+    title="Model cards", section="models", tables=("models",), draw=draw, settings=(), of_weights=True
+)

@@ -7,7 +7,7 @@ from modelkin.figures.base import Figure, footnote, grid_of_text, names_of
 
 def draw(data, settings):
     """A table with a row for each model; components in which no two models differ are named below it."""
-    table = data["components"].assign(model=list(names_of(data["models"]).values()))
+    table = data["components"].assign(model=data["components"]["model"].map(names_of(data["models"])))
     shared = [name for name in table if name != "model" and table[name].nunique() == 1]
     text = table.drop(columns=shared).astype(str).replace({"yes": "\N{CHECK MARK}", "no": "-", "": "-"})
     figure, _ = grid_of_text(text, [name.replace("_", "\n") for name in text], left=set(text))

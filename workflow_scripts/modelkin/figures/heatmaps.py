@@ -8,8 +8,9 @@ from modelkin.figures.base import Figure, plt
 
 
 def ordered(data, settings, measure: str, kind: str) -> tuple[list[str], list[int]]:
-    """The models by level or by cluster, and the positions at which a group ends."""
-    models = data["models"]
+    """The models that a measure knows by level or by cluster, and the positions at which a group ends."""
+    known = data["similarity"].query("measure == @measure and kind == @kind")["model_a"].unique()
+    models = data["models"][data["models"]["name"].isin(known)]
     group = models.set_index("name")["eps"]
     if settings["order"] == "cluster":
         rows = data["clusters"].query("measure == @measure and kind == @kind")
@@ -27,7 +28,7 @@ def draw(data, settings, measure: str):
     low, high = rows["value"].min(), rows["value"].max()
     if direction == "similarity":
         low, high = min(0.0, low), max(1.0, high)
-    side = 0.24 * len(data["models"]) + 1.2
+    side = 0.24 * rows["model_a"].nunique() + 1.2
     figure, axes = plt.subplots(1, len(found), figsize=(side * len(found) + 1, side + 0.6), squeeze=False)
     for axis, kind in zip(axes[0], found, strict=True):
         part = rows[rows["kind"] == kind]
@@ -39,7 +40,9 @@ def draw(data, settings, measure: str):
         chance = part["chance"].mean()
         counted = f"n = {part['n'].min()}" + (f" to {part['n'].max()}" if part["n"].nunique() > 1 else "")
         known = "" if np.isnan(chance) else f", chance {chance:.2f}"
-        axis.set_title(f"{probe_kinds.in_words(kind)} images\n{counted}{known}")
+        # Nobody says on which images an imported table rests.
+        images = f"{probe_kinds.in_words(kind)} images\n{counted}{known}"
+        axis.set_title(kind if kind == probe_kinds.IMPORTED else images)
         if probe_kinds.origin_of(kind) == "inverted":
             axis.set(ylabel="source: images made with", xlabel="observer: compared with the source")
     figure.colorbar(image, ax=axes[0], shrink=0.8, label=f"{title} ({direction})")

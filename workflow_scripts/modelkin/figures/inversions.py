@@ -13,9 +13,7 @@ def draw(data, settings):
     test, pairs, inverted = data["images"]
     pairs = pairs.head(settings["gallery"])
     columns = {role: test.floats(test.rows(pairs[role])) for role in ("seed", "target")}
-    columns |= {
-        names[name]: inverted[name].floats(inverted[name].rows(pairs["sample"])) for name in models["name"]
-    }
+    columns |= {names[name]: images.floats(images.rows(pairs["sample"])) for name, images in inverted.items()}
     size = (0.62 * len(columns) + 0.4, 0.62 * len(pairs) + 1.4)
     figure, axes = plt.subplots(len(pairs), len(columns), figsize=size, squeeze=False)
     for column, (title, images) in enumerate(columns.items()):

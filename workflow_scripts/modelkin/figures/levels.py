@@ -42,4 +42,10 @@ def draw(data, settings):
     return figure
 
 
-FIGURE = Figure(title="Similarity by level", section="levels", tables=("models", "similarity"), draw=draw)
+FIGURE = Figure(
+    title="Similarity by level",
+    section="levels",
+    tables=("models", "similarity"),
+    draw=draw,
+    of_levels=True,
+)

@@ -31,11 +31,11 @@ def draw(data, settings):
         axis.set(title=title, ylabel=direction)
     base.kind_legend(figure, *axes)
     figure.suptitle("Similarity of different models of one robustness level")
-    counts = summary.groupby("kind")["n"].first()
+    # Nobody says on how many images an imported table rests.
+    counts = summary[summary["n"] > 0].groupby("kind")["n"].first()
     samples = ", ".join(f"{count} {probe_kinds.in_words(kind)} images" for kind, count in counts.items())
-    base.footnote(
-        figure, f"mean and standard deviation over pairs; {samples}; dotted: chance, samples permuted"
-    )
+    said = ["mean and standard deviation over pairs", samples, "dotted: chance, samples permuted"]
+    base.footnote(figure, "; ".join(said if samples else said[:1]))
     return figure
 
 
@@ -44,4 +44,5 @@ FIGURE = Figure(
     section="levels",
     tables=("models", "similarity", "summary"),
     draw=draw,
+    of_levels=True,
 )

@@ -16,7 +16,7 @@ def draw(data, settings, measure: str):
     features = data["spectral_features"].query("measure == @measure")
     kinds = base.kinds_in(places)
     names = base.names_of(data["models"])
-    side = 1.6 + 0.16 * len(names)
+    side = 1.6 + 0.16 * places["model"].nunique()
     below = 2.4
     figure, axes = plt.subplots(
         2,

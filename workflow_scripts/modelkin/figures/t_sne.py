@@ -5,13 +5,15 @@ from modelkin.figures import base
 from modelkin.figures.base import Figure, pd
 
 NAMED = 80
+CROWDED = 40  # more models need a larger figure for their names
 
 
 def draw(data, settings, measure: str):
     """For each kind of probe the models, coloured by cluster, with their architecture's marker."""
     rows = data["clusters"].query("measure == @measure")
     kinds = base.kinds_in(rows)
-    figure, axes = base.facets(len(kinds), width=5.0, height=4.6, columns=2)
+    scale = max(1.0, rows["model"].nunique() / CROWDED)
+    figure, axes = base.facets(len(kinds), width=5.0 * scale, height=4.6 * scale, columns=2)
     sizes = pd.Series(45, index=data["models"]["name"])
     for axis, kind in zip(axes, kinds, strict=True):
         part = rows[rows["kind"] == kind].drop(columns=["x", "y"])

@@ -70,9 +70,10 @@ def network_costs(
     written after each network. progress(networks done, networks in all) is called after each that is new.
     Raises ModelkinError if the file is damaged.
     """
-    classes = study.counts[study.dataset]["classes"]
-    shape = datasets.shape(**study.settings(study.dataset))
-    makers = {name: _maker(study, name, classes, shape) for name in study.names}
+    classes = {label: study.counts[label]["classes"] for label in study.datasets}
+    shapes = {label: datasets.shape(**study.settings(label)) for label in study.datasets}
+    labels = {name: study.dataset_of(name) for name in study.with_weights}
+    makers = {name: _maker(study, name, classes[label], shapes[label]) for name, label in labels.items()}
     found = _read(kept)
     where = _where(device, timed=teraflops is None)
     new = {f"{where}; {key}": make for make, key in makers.values() if f"{where}; {key}" not in found}

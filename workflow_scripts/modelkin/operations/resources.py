@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 
-from modelkin import probe_kinds
 from modelkin.operations import stages
 from modelkin.operations.stages import Comparisons, Subject, sizes
 from modelkin.study.config import Study
@@ -23,20 +22,24 @@ LEAST = 3e-4  # seconds of a pass, however small the image
 COMPARED = 1.0  # seconds to compare two models on 10,000 images and usual features by one measure
 
 
-def memory(study: Study, stage: str, model: str = "", other: str = "", attack: str = "") -> int:
+def memory(
+    study: Study, stage: str, model: str = "", other: str = "", adversarial: str = "adversarial"
+) -> int:
     """Megabytes for a job of that stage: for that model, on the study's own dataset or the other one,
-    by its only attack or by that of a label.
+    for one kind of adversarial probe.
     """
     record = stages.get(stage)
     base = PROCESS if record.uses_torch else LIGHT
     if record.uses_torch and study.taken:
         base += CHECKPOINT
-    return base + math.ceil(record.held(study, _subject(study, model, other, attack)) / 1e6)
+    return base + math.ceil(record.held(study, _subject(study, model, other, adversarial)) / 1e6)
 
 
-def minutes(study: Study, stage: str, model: str = "", other: str = "", attack: str = "") -> int:
+def minutes(
+    study: Study, stage: str, model: str = "", other: str = "", adversarial: str = "adversarial"
+) -> int:
     """Minutes for that job, as in :func:`memory`."""
-    record, subject = stages.get(stage), _subject(study, model, other, attack)
+    record, subject = stages.get(stage), _subject(study, model, other, adversarial)
     passes = record.passes(study, subject).items()
     seconds = record.seconds(study, subject)
     seconds += sum(each.total * _pass_seconds(study, name, subject.dataset) for name, each in passes)
@@ -44,9 +47,11 @@ def minutes(study: Study, stage: str, model: str = "", other: str = "", attack: 
     return START + record.extra_minutes + math.ceil(seconds / 60)
 
 
-def passes(study: Study, stage: str, model: str = "", other: str = "", attack: str = "") -> float:
+def passes(
+    study: Study, stage: str, model: str = "", other: str = "", adversarial: str = "adversarial"
+) -> float:
     """Passes of images through models of that job, at the most."""
-    made = stages.get(stage).passes(study, _subject(study, model, other, attack))
+    made = stages.get(stage).passes(study, _subject(study, model, other, adversarial))
     return sum(each.total for each in made.values())
 
 
@@ -57,8 +62,8 @@ def side(study: Study, model: str, label: str) -> int:
     return own or sizes.UNKNOWN_SIDE
 
 
-def _subject(study: Study, model: str, other: str, attack: str) -> Subject:
-    return Subject(model, other or study.dataset, probe_kinds.kind_of("adversarial", attack))
+def _subject(study: Study, model: str, other: str, adversarial: str) -> Subject:
+    return Subject(model, other or study.dataset, adversarial)
 
 
 def _pass_seconds(study: Study, model: str, label: str) -> float:

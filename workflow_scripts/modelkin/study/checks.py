@@ -5,6 +5,7 @@ It is given a study that is being made (:class:`modelkin.study.config.Study`) an
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +20,28 @@ from modelkin.training.schedule import Schedule, unused_settings
 # Keys of the entry of a model that is trained here, and those it cannot do without.
 TRAINED, TRAINED_NEEDS = {"architecture", "recipe", "training"}, ("architecture",)
 # What every entry may say: who the model is, and what the user knows of it.
-WHO = {"name", "source", "eps", "norm", "retired", "regime", "hyper_parameters"}
+WHO = {"name", "source", "dataset", "eps", "norm", "retired", "regime", "hyper_parameters"}
 SNAPSHOTS = ("all", "none")  # what snapshots may be in a word
+# And what one may say whose weights nobody has.
+WITHOUT_WEIGHTS = {"architecture"}
+# Sections for models that are run on probes.
+OF_COMPARED = (
+    *("dataset", "measures", "probes", "inversion", "adversarial", "boundaries", "draws", "chance"),
+    *("ensembles", "distillation"),
+)
 SIZED = ("natural", "inverted")  # kinds of probe that the config gives a number of images
 
 
-def check_study(study, config: dict[str, Any]) -> None:
-    """ModelkinError unless the parts of a config go together."""
+def check_study(study, config: dict[str, Any], asked: Collection[str]) -> None:
+    """ModelkinError unless the parts of a config go together; asked: the sections that its user wrote."""
     check_unique("model", [entry["name"] for entry in config["models"]])
     check_unique("measure", [m.label for m in study.measures])
     if len(study.active) < 2:
-        raise ModelkinError("a study compares at least two models; too many of them are retired.")
+        raise ModelkinError(
+            "a study compares at least two models; too many of them are retired or of another task."
+        )
+    _sections(study, config, asked)
+    _other_tasks(study, config)
     for name, entry in study.models.items():
         _source(name, entry, taken_in=study.taken_in(name))
     for name in study.of_source("train"):
@@ -43,11 +55,16 @@ def check_study(study, config: dict[str, Any]) -> None:
                 f"model '{name}': recipe '{study.recipe(name)}' does not go with eps {entry['eps']:g}; "
                 "standard training has eps 0, the others more."
             )
+    _without_weights(study, config)
     _training(study, config)
-    _attacks(study, config)
-    _samples(study, config)
-    _draws(study, config)
-    _analyses(study, config)
+    _datasets(study)
+    if study.compared:
+        _attacks(study, config)
+        _samples(study, config)
+        _draws(study, config)
+        _ensembles(study, config)
+    _clusters(study, config)
+    _distillation(study, config)
 
 
 def checkpoint(name: str) -> str:
@@ -62,10 +79,72 @@ def check_unique(what: str, names: list[str]) -> None:
             raise ModelkinError(f"two {what}s are named '{name}'; names must differ.")
 
 
+def _sections(study, config: dict[str, Any], asked: Collection[str]) -> None:
+    """ModelkinError if a section is missing that models on probes need, or is there without such models."""
+    if not study.compared:
+        for key in OF_COMPARED:
+            if key in asked and config[key] != []:
+                raise ModelkinError(
+                    f"{key}: no model is run on probes, for all are of source 'none' or of another task; "
+                    "leave the section out."
+                )
+        return
+    for key in ("dataset", "measures"):
+        if key not in asked:
+            raise ModelkinError(f"the config lacks the key '{key}'.")
+    if not study.measures:
+        raise ModelkinError("measures needs at least 1 entries.")
+    if len(study.active_compared) < 2:
+        raise ModelkinError(
+            f"of the models with weights {len(study.active_compared)} is left, so there is no pair to "
+            "measure; add another, or let the source of all be 'none'."
+        )
+
+
+def _other_tasks(study, config: dict[str, Any]) -> None:
+    """ModelkinError unless what models of other tasks were trained on is there, and serves somebody."""
+    others = [each["label"] for each in config["other_datasets"]]
+    check_unique("dataset", [label for label in (study.dataset, *others) if label is not None])
+    for name in study.of_other_tasks:
+        entry = study.models[name]
+        if entry["source"] == "none":
+            raise ModelkinError(f"model '{name}': 'dataset' is not for source 'none'.")
+        if entry["dataset"] == study.dataset:
+            raise ModelkinError(
+                f"model '{name}': '{study.dataset}' is the study's own dataset; leave its `dataset` out."
+            )
+        if entry["dataset"] not in others:
+            raise unknown_name(f"dataset of model '{name}'", entry["dataset"], others)
+    for label in set(others) - set(study.others) - set(map(study.dataset_of, study.of_other_tasks)):
+        raise ModelkinError(
+            f"other_datasets: nothing is to be done with '{label}', of which there are no probes and which "
+            "no model names as its `dataset`; leave it out."
+        )
+
+
+def _without_weights(study, config: dict[str, Any]) -> None:
+    """ModelkinError unless the models of source 'none' are in a table."""
+    names = [name for name in study.names if study.models[name]["source"] == "none"]
+    if not names:
+        return
+    if not study.imported:
+        raise ModelkinError(
+            f"model '{names[0]}' is of source 'none', so only a table can say what it is like; "
+            "name one that has it (imported: [{label: ..., file: ...}])."
+        )
+    if "components" in config and not config["components"]["replace"]:
+        raise ModelkinError(
+            f"components: '{names[0]}' is of source 'none', so nothing can be read off its network; say "
+            "`replace: true`, and all components in the table."
+        )
+
+
 def _source(name: str, entry: dict[str, Any], taken_in: bool) -> None:
     source = entry["source"]
     if source == "train":
         keys, needed = TRAINED, TRAINED_NEEDS
+    elif source == "none":
+        keys, needed = WITHOUT_WEIGHTS, ()
     else:
         module = sources.get(source)
         keys, needed = module.KEYS | sources.COMMON, module.REQUIRED
@@ -75,7 +154,7 @@ def _source(name: str, entry: dict[str, Any], taken_in: bool) -> None:
             raise ModelkinError(f"model '{name}': source '{source}' needs {article} {key}.")
     for key in sorted(set(entry) - WHO - keys):
         raise ModelkinError(f"model '{name}': '{key}' is not for source '{source}'.")
-    if source == "train" or taken_in:
+    if source in ("train", "none") or taken_in:
         return
     module.check(entry)
     for path in module.files(entry):
@@ -157,10 +236,26 @@ def _attack_labels(study, section: dict[str, Any] | list[dict[str, Any]] | None)
             )
 
 
-def _samples(study, config: dict[str, Any]) -> None:
-    check_unique("dataset", [study.dataset, *study.others])
+def _datasets(study) -> None:
     for label, counts in study.counts.items():
-        _counts(study, config, label, counts)
+        trained = [name for name in study.of_source("train") if study.dataset_of(name) == label]
+        if trained and not counts["train"]:
+            what = "dataset" if label == study.dataset else f"dataset {label}"
+            raise ModelkinError(f"the {what} has no train split, which models of source 'train' need.")
+        if counts["classes"] < 2:
+            raise ModelkinError(f"the dataset {label} must have at least two classes.")
+
+
+def _samples(study, config: dict[str, Any]) -> None:
+    for label in (study.dataset, *study.others):
+        _counts(config, label, study.counts[label])
+    for label in study.others:
+        if study.channels(label) != study.channels(study.dataset):
+            raise ModelkinError(
+                f"the dataset {label} has images of {study.channels(label)} channels and {study.dataset} of "
+                f"{study.channels(study.dataset)}, so no model takes both; give it other `channels`, or say "
+                "`probes: false` if it is for models of its own task alone."
+            )
     for measure in study.measures:
         if measures.get(measure.name).takes == "outcomes" and not study.attacks:
             raise ModelkinError(f"measure {measure.label} needs adversarial probes; add `adversarial: {{}}`.")
@@ -174,11 +269,7 @@ def _samples(study, config: dict[str, Any]) -> None:
                 )
 
 
-def _counts(study, config: dict[str, Any], label: str, counts: dict[str, int]) -> None:
-    if label == study.dataset and study.of_source("train") and not counts["train"]:
-        raise ModelkinError("the dataset has no train split, which models of source 'train' need.")
-    if counts["classes"] < 2:
-        raise ModelkinError(f"the dataset {label} must have at least two classes.")
+def _counts(config: dict[str, Any], label: str, counts: dict[str, int]) -> None:
     for made in SIZED:
         if config["probes"][made] > counts["test"]:
             raise ModelkinError(
@@ -207,7 +298,8 @@ def _draws(study, config: dict[str, Any]) -> None:
             )
 
 
-def _analyses(study, config: dict[str, Any]) -> None:
+def _ensembles(study, config: dict[str, Any]) -> None:
+    models = len(study.active_compared)
     by = config["ensembles"]["clusters_by"]
     if by["measure"] not in study.labels:
         raise unknown_name("measure in ensembles.clusters_by", by["measure"], study.labels)
@@ -216,11 +308,19 @@ def _analyses(study, config: dict[str, Any]) -> None:
         raise unknown_name("kind of probe in ensembles.clusters_by", by["kind"], every)
     if not measures.describe_label(by["measure"]).measurable(by["kind"]):
         raise ModelkinError(f"ensembles.clusters_by: {by['measure']} is not measured on {by['kind']} probes.")
+    if min(config["ensembles"]["sizes"]) > models:
+        raise ModelkinError(f"ensembles: no size is small enough for the study's {models} models.")
+
+
+def _clusters(study, config: dict[str, Any]) -> None:
+    # Every measure is clustered, also those that know fewer models.
+    models = len(study.active_compared or study.active)
     number = config["clusters"]["number"]
-    if number != "eigengap" and number > len(study.active):
-        raise ModelkinError(f"clusters: number is {number}, but the study has {len(study.active)} models.")
-    if min(config["ensembles"]["sizes"]) > len(study.active):
-        raise ModelkinError(f"ensembles: no size is small enough for the study's {len(study.active)} models.")
+    if number != "eigengap" and number > models:
+        raise ModelkinError(f"clusters: number is {number}, but the study has {models} models.")
+
+
+def _distillation(study, config: dict[str, Any]) -> None:
     distillation = config.get("distillation")
     if distillation is None:
         return
@@ -229,6 +329,9 @@ def _analyses(study, config: dict[str, Any]) -> None:
         for name in names:
             if name not in study.names:
                 raise unknown_name(f"distillation {role}", name, study.names)
+            if name not in study.compared:
+                why = "has no weights" if name not in study.with_weights else "is a model of another task"
+                raise ModelkinError(f"distillation: the {role} '{name}' {why}; name another.")
     if distillation["student"] in chosen:
         raise ModelkinError(f"distillation: '{distillation['student']}' cannot be its own teacher.")
     if distillation["student"] not in study.active:

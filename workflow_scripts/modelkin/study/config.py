@@ -46,8 +46,13 @@ BOUNDARIES = {"regions": ("triplets", "grid"), "distances": ("samples", "directi
 
 
 class Study:
-    """A valid config. ``names`` are all models in order of arrival, ``active`` those not retired;
-    ``attacks`` the settings of each attack by the kind of probe that it makes.
+    """A valid config.
+
+    Its models, in order of arrival: ``names`` are all of them; ``with_weights`` those that are not of
+    source 'none'; ``compared`` those that the workflow runs on probes: with weights and of the study's own
+    dataset; ``of_other_tasks`` those that name another dataset. ``active`` are those of the tables: neither
+    retired nor of another task, with weights (``active_compared``) or without.
+    ``attacks``: the settings of each attack by the kind of probe that it makes.
 
     made: gives the manifest at a path below the results (``tiny/dataset.json``), None if there is none. A
     dataset or checkpoint that the study has taken in need not be where the config found it any more.
@@ -59,6 +64,7 @@ class Study:
         described = json.loads(schema.SCHEMA.read_text())
         config = copy.deepcopy(config)
         schema.validate(config, described)
+        asked = frozenset(config)
         schema.fill(config, described)
         schema.fill_choice(config["inversion"], "inversion", "mode", inversion_modes.DEFAULTS)
         self.attacks: dict[str, dict[str, Any]] = _attacks(config.get("adversarial"), described)
@@ -71,18 +77,66 @@ class Study:
         self.device: str = config["device"]
         self.resizing: str = config["resizing"]
         self.models: dict[str, dict[str, Any]] = {entry["name"]: entry for entry in config["models"]}
-        self.names: list[str] = list(self.models)
-        self.active: list[str] = [name for name in self.names if not self.models[name]["retired"]]
-        main, others = config["dataset"], config["other_datasets"]
-        self.dataset: str = main.get("label") or main.get("dataset") or main["name"]
-        self.others: list[str] = [each["label"] for each in others]
-        self._datasets = dict(zip((self.dataset, *self.others), (main, *others), strict=True))
-        self.kinds: list[str] = probe_kinds.all_kinds(self.others, self.attacks)
+        main, others = config.get("dataset"), config["other_datasets"]
+        # A study whose models are all known from tables alone has no images.
+        self.dataset: str | None = main and (main.get("label") or main.get("dataset") or main["name"])
+        own = {self.dataset: main} if main else {}
+        self._datasets: dict[str, dict[str, Any]] = own | {each["label"]: each for each in others}
+        self.others: list[str] = [
+            each["label"] for each in others if self.compared and each.get("probes", True)
+        ]
+        self.kinds: list[str] = probe_kinds.all_kinds(self.others, self.attacks) if self.compared else []
         self.measures: list[ConfiguredMeasure] = [_measured(item) for item in config["measures"]]
         self.training_defaults = schema.defaults(described["$defs"]["training"]) | config["training"]
         self.imported: dict[str, dict[str, Any]] = self._imported(described)
         self.components: dict[str, Any] | None = self._components()
-        checks.check_study(self, config)
+        checks.check_study(self, config, asked)
+
+    @property
+    def names(self) -> list[str]:
+        """All models in order of arrival."""
+        return list(self.models)
+
+    @property
+    def with_weights(self) -> list[str]:
+        """The models that are more than a name in an imported table."""
+        return [name for name, entry in self.models.items() if entry["source"] != "none"]
+
+    @property
+    def compared(self) -> list[str]:
+        """The models that are run on probes, also retired ones: with weights, of the study's own dataset."""
+        return [name for name in self.with_weights if "dataset" not in self.models[name]]
+
+    @property
+    def of_other_tasks(self) -> list[str]:
+        """The models that were trained on another of the study's datasets."""
+        return [name for name, entry in self.models.items() if "dataset" in entry]
+
+    @property
+    def active_of_other_tasks(self) -> list[str]:
+        """The models of another task that are not retired."""
+        return [name for name in self.of_other_tasks if not self.models[name]["retired"]]
+
+    @property
+    def active(self) -> list[str]:
+        """The models of the tables: neither retired nor of another task."""
+        return [
+            name for name, entry in self.models.items() if not entry["retired"] and "dataset" not in entry
+        ]
+
+    @property
+    def active_compared(self) -> list[str]:
+        """The active models that are run on probes."""
+        return [name for name in self.active if self.models[name]["source"] != "none"]
+
+    @property
+    def datasets(self) -> list[str]:
+        """The labels of all datasets, the study's own first; of ``others`` there are probes too."""
+        return list(self._datasets)
+
+    def dataset_of(self, name: str) -> str | None:
+        """The label of the dataset that a model was made for."""
+        return self.models[name].get("dataset", self.dataset)
 
     def section(self, name: str) -> Any:
         """One section of the config with its defaults, or the value of one of its keys."""
@@ -90,12 +144,14 @@ class Study:
 
     def settings(self, dataset: str) -> dict[str, Any]:
         """What :func:`modelkin.data.datasets.load` takes for the dataset of that label."""
-        return {key: value for key, value in self._datasets[dataset].items() if key != "label"}
+        return {
+            key: value for key, value in self._datasets[dataset].items() if key not in ("label", "probes")
+        }
 
     def _counted(self, dataset: str) -> dict[str, Any]:
         """``datasets.counts`` of the dataset of that label, as it is or as it was stored."""
         settings = self.settings(dataset)
-        stored = self._stored(paths.dataset(dataset if dataset in self.others else ""), dataset=settings)
+        stored = self._stored(self.dataset_manifest(dataset), dataset=settings)
         if stored is None:
             return datasets.counts(**settings)
         facts = stored["facts"]
@@ -109,7 +165,13 @@ class Study:
     @cached_property
     def counts(self) -> dict[str, dict[str, Any]]:
         """What :func:`modelkin.data.datasets.counts` says of each dataset, by label."""
-        return {label: self._counted(label) for label in (self.dataset, *self.others)}
+        return {label: self._counted(label) for label in self.datasets}
+
+    def channels(self, dataset: str) -> int:
+        """Of the images of the dataset of that label, as it is or as it was stored."""
+        settings = self.settings(dataset)
+        stored = self._stored(self.dataset_manifest(dataset), dataset=settings)
+        return (stored["facts"]["shape"] if stored else datasets.shape(**settings))[0]
 
     @property
     def labels(self) -> list[str]:
@@ -137,6 +199,11 @@ class Study:
         checks.check_unique("imported table", [entry["label"] for entry in self._config["imported"]])
         return found
 
+    @property
+    def components_asked(self) -> bool:
+        """Whether the config names a table of components."""
+        return "components" in self._config
+
     def _components(self) -> dict[str, Any] | None:
         """The user's table of components as it is or as it was stored, None without one."""
         section = self._config.get("components")
@@ -147,6 +214,10 @@ class Study:
             return {"replace": section["replace"], "rows": rows}
         stored = self._stored(paths.table("components"))
         return stored and stored["settings"]["components"]
+
+    def dataset_manifest(self, dataset: str) -> str:
+        """The path of the manifest of the dataset of that label."""
+        return paths.dataset("" if dataset == self.dataset else dataset)
 
     def taken_in(self, name: str) -> bool:
         """Whether the study has this model from elsewhere already."""
@@ -159,10 +230,13 @@ class Study:
         return found if same else None
 
     def with_one_more(self, name: str) -> Study:
-        """The same study with one model more at its end, like the last one."""
-        last = {**self.models[self.names[-1]], "name": name}
-        config = {**self._config, "models": [*self._config["models"], last]}
-        return Study(config, self._made)
+        """The same study with one model more at its end, like the last one that is run on probes.
+
+        No table from elsewhere has a row for it, so it is not checked anew.
+        """
+        more = copy.copy(self)
+        more.models = {**self.models, name: {**self.models[self.compared[-1]], "name": name}}
+        return more
 
     @property
     def distillation(self) -> dict[str, Any] | None:
@@ -195,22 +269,22 @@ class Study:
 
     @property
     def teachers(self) -> list[str]:
-        """The active models that teach, in order; empty without distillation."""
+        """The models that teach, in order; empty without distillation."""
         wanted = self.distillation and self.distillation["teachers"]
         if not wanted:
             return []
         return [
             name
-            for name in self.active
+            for name in self.active_compared
             if name != self.distillation["student"] and (wanted == "all" or name in wanted)
         ]
 
     def earlier(self, name: str) -> list[str]:
-        """The models that arrived before this one."""
-        return self.names[: self.names.index(name)]
+        """The models that arrived before this one and are run on probes, as it is."""
+        return self.compared[: self.compared.index(name)]
 
     def through(self, name: str) -> list[str]:
-        """The models that arrived before this one, and this one."""
+        """The models of :meth:`earlier`, and this one."""
         return [*self.earlier(name), name]
 
     def of_source(self, source: str) -> list[str]:
@@ -220,7 +294,7 @@ class Study:
     @property
     def taken(self) -> list[str]:
         """The models that were not trained here, in order."""
-        return [name for name in self.names if self.models[name]["source"] != "train"]
+        return [name for name in self.with_weights if self.models[name]["source"] != "train"]
 
     def entry(self, name: str) -> dict[str, Any]:
         """What ``networks.building.from_source`` takes, for a model that was not trained here."""
@@ -236,9 +310,9 @@ class Study:
         The keys are the paths of the manifests of what is made of it (:mod:`modelkin.store.paths`).
         """
         found = {}
-        for label in (self.dataset, *self.others):
+        for label in self.datasets:
             if said := datasets.missing(**self.settings(label)):
-                found[paths.dataset(label if label in self.others else "")] = " ".join(said)
+                found[self.dataset_manifest(label)] = " ".join(said)
         for name in self.taken:
             for path in self._files(name):
                 if not Path(path).exists():
@@ -250,7 +324,7 @@ class Study:
                 found[paths.imported(name)] = (
                     f"the imported table '{name}', {path}, does not exist; put it there."
                 )
-        if "components" in self._config and self.components is None:
+        if self.components_asked and self.components is None:
             path = self._config["components"]["file"]
             found[paths.table("components")] = (
                 f"the table of components, {path}, does not exist; put it there."
@@ -297,17 +371,22 @@ class Study:
         """How many images of each split snapshots are judged on, at the most."""
         return self.section("evaluation")["samples"] or SNAPSHOT_IMAGES
 
-    def describe(self) -> list[dict[str, Any]]:
-        """One row for each active model: name, architecture, robustness level and norm, and what
-        :func:`modelkin.analysis.relations.pair_relations` asks for, in order.
+    def describe(self, names: Iterable[str]) -> list[dict[str, Any]]:
+        """One row for each of these models, in order.
+
+        It says name, architecture (empty if nobody knows it), robustness level and norm, and what
+        :func:`modelkin.analysis.relations.pair_relations` asks for; the source of models without weights (of
+        others it is in their cards), and the dataset of those of another task.
         """
-        keys = ("name", "eps", "norm")
-        return [
-            {key: self.models[name][key] for key in keys}
-            | {"architecture": architectures.short(self.models[name]["architecture"])}
-            | self._lineage(name)
-            for name in self.active
-        ]
+        rows = []
+        for name in names:
+            entry = self.models[name]
+            row = {key: entry[key] for key in ("name", "eps", "norm")}
+            row |= {"architecture": architectures.short(entry.get("architecture", ""))}
+            row |= {"source": "none"} if entry["source"] == "none" else {}
+            row |= {"dataset": entry["dataset"]} if "dataset" in entry else {}
+            rows.append(row | self._lineage(name))
+        return rows
 
     def _lineage(self, name: str) -> dict[str, str]:
         """structure, regime and hyper_parameters: what the config says, else what follows from it."""
@@ -320,9 +399,13 @@ class Study:
             regime = recipe if recipe == "standard" else f"{recipe} {entry['norm']} {entry['eps']:g}"
         else:
             # Another checkpoint of an architecture is of another training, as far as anybody knows.
-            regime = str(entry.get("weights") or entry["architecture"])
+            regime = str(
+                entry.get("weights") or (name if entry["source"] == "none" else entry["architecture"])
+            )
+        # And a model of which nobody says the architecture is of another one.
+        structure = architectures.short(entry["architecture"]) if "architecture" in entry else name
         return {
-            "structure": _written(architectures.short(entry["architecture"]), shaped),
+            "structure": _written(structure, shaped),
             "regime": entry.get("regime", regime),
             "hyper_parameters": entry.get("hyper_parameters", _written("", tuned)),
         }

@@ -14,11 +14,10 @@ from typing import Any, Protocol
 
 from modelkin.errors import ModelkinError
 from modelkin.operations import bundle, verify
+from modelkin.store import paths
 from modelkin.store.manifests import read_intact, remove
 from modelkin.study.config import TRAINING_DEFAULTS, Study, load_config
 from modelkin.training import schedule
-
-SAME = ("dataset", "probes/natural")  # what both must have made alike
 
 
 class Source(Protocol):
@@ -69,6 +68,7 @@ def merge_studies(first: str | Path, second: str | Path, study: str, folder: str
         raise ModelkinError(f"'{study}' is not usable as a name; use letters, digits and . _ + - only.")
     bundle.check_new(folder, study)
     one, two = _opened(first), _opened(second)
+    _check_all_have_weights(one, two)
     check_same_images(one, two)
     config = {**merged_config(one, two), "study": study}
     made = {f"{study}/{name}": manifest for name, manifest in {**two.manifests, **one.manifests}.items()}
@@ -109,16 +109,25 @@ def merged_config(one: Source, two: Source) -> dict[str, Any]:
     return config
 
 
+def _check_all_have_weights(*sources: Source) -> None:
+    for study in (source.study for source in sources):
+        if study.with_weights != study.names:
+            raise ModelkinError(
+                f"{study.name} has models of source 'none', of which no table of the other study knows, so "
+                "the two cannot be merged."
+            )
+
+
 def check_same_images(one: Source, two: Source) -> None:
     """ModelkinError unless two studies have the same datasets and natural probes."""
-    if (one.study.dataset, one.study.others) != (two.study.dataset, two.study.others):
+    if (one.study.datasets, one.study.others) != (two.study.datasets, two.study.others):
         raise ModelkinError("the two studies call their datasets otherwise, so they cannot be merged.")
-    for on in ("", *(f".{label}" for label in one.study.others)):
-        for what in SAME:
-            name = f"{what}{on}.json"
-            a, b = (source.manifests.get(name, {}).get("digest") for source in (one, two))
-            if a is None or a != b:
-                raise ModelkinError(f"the two studies differ in {name}, so their models saw other images.")
+    names = [one.study.dataset_manifest(label) for label in one.study.datasets]
+    names += [paths.natural_probe(label) for label in ("", *one.study.others)]
+    for name in names:
+        a, b = (source.manifests.get(name, {}).get("digest") for source in (one, two))
+        if a is None or a != b:
+            raise ModelkinError(f"the two studies differ in {name}, so their models saw other images.")
 
 
 def _opened(path: str | Path) -> Source:

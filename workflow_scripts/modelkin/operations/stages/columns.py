@@ -344,3 +344,15 @@ COLUMNS: dict[str, dict[str, tuple[str, str]]] = {
         "meaning": ("", "what it holds"),
     },
 }
+# Those of the models table without what probes tell, and the dataset.
+COLUMNS["other_models"] = {
+    "dataset": (
+        "",
+        "label of the dataset that the model was made for, and on whose test split it was evaluated",
+    ),
+    **{
+        name: meaning
+        for name, meaning in COLUMNS["models"].items()
+        if not name.startswith(("inversion_", "attack_", "same_"))
+    },
+}

@@ -11,6 +11,7 @@ from modelkin import figures, probe_kinds
 from modelkin.comparison import measures
 from modelkin.comparison.measures import ConfiguredMeasure
 from modelkin.comparison.measures.boundary_distance import HALVINGS
+from modelkin.figures import Figure
 from modelkin.operations.stages.record import (
     Comparisons,
     Jobs,
@@ -27,17 +28,22 @@ from modelkin.study.config import Study
 
 
 def _each(names: Callable[[Study], list[str]]) -> Callable[[Study], list[Subject]]:
-    """The subjects of a job for each of these models, on the study's own dataset."""
-    return lambda study: [Subject(name, study.dataset) for name in names(study)]
+    """The subjects of a job for each of these models, on the dataset that it was made for."""
+    return lambda study: [Subject(name, study.dataset_of(name)) for name in names(study)]
 
 
-def _datasets(study: Study) -> list[str]:
-    return [study.dataset, *study.others]
+def _datasets_with_probes(study: Study) -> list[str]:
+    return [label for label in study.datasets if label in (study.dataset, *study.others)]
 
 
 ONE = Jobs("one", lambda study: [Subject("", study.dataset)])
-EACH_DATASET = Jobs("one for each dataset", lambda study: [Subject("", label) for label in _datasets(study)])
-EACH_MODEL = Jobs("one for each model", _each(lambda study: study.names))
+EACH_DATASET = Jobs("one for each dataset", lambda study: [Subject("", label) for label in study.datasets])
+EACH_DATASET_WITH_PROBES = Jobs(
+    "one for each dataset with probes",
+    lambda study: [Subject("", label) for label in _datasets_with_probes(study)],
+)
+EACH_MODEL = Jobs("one for each model", _each(lambda study: study.compared))
+EACH_WITH_WEIGHTS = Jobs("one for each model, of other tasks too", _each(lambda study: study.with_weights))
 EACH_TRAINED = Jobs("one for each model that is trained here", _each(lambda study: study.of_source("train")))
 EACH_WITH_SNAPSHOTS = Jobs(
     "one for each model whose snapshots are kept", _each(lambda study: study.with_snapshots)
@@ -46,11 +52,11 @@ EACH_TAKEN = Jobs("one for each model from elsewhere", _each(lambda study: study
 EACH_TEACHER = Jobs("one for each teacher", _each(lambda study: study.teachers))
 EACH_MODEL_AND_DATASET = Jobs(
     "one for each model and dataset",
-    lambda study: [Subject(name, label) for label in _datasets(study) for name in study.names],
+    lambda study: [Subject(name, label) for label in _datasets_with_probes(study) for name in study.compared],
 )
 EACH_MODEL_AND_ATTACK = Jobs(
     "one for each model and attack",
-    lambda study: [Subject(name, study.dataset, kind) for kind in study.attacks for name in study.names],
+    lambda study: [Subject(name, study.dataset, kind) for kind in study.attacks for name in study.compared],
 )
 EACH_IMPORTED = Jobs(
     "one for each imported table", lambda study: [Subject("", study.dataset) for _ in study.imported]
@@ -63,13 +69,18 @@ EACH_FIGURE = Jobs(
 
 def possible_figures(study: Study) -> list[str]:
     """The names of the figures for which the study has what they show, sorted."""
-    made = {"images", *study_tables(study)}
-    found = {name: figures.get(name) for name in figures.names()}
-    return [
-        name
-        for name, figure in found.items()
-        if made.issuperset(figure.tables) and figure.measure in {None, *study.labels}
-    ]
+    made = {*study_tables(study), *(["images"] if study.compared else [])}
+    levels = len({study.models[name]["eps"] for name in study.active})
+
+    def is_possible(figure: Figure) -> bool:
+        return (
+            made.issuperset(figure.tables)
+            and figure.measure in {None, *study.labels}
+            and bool(study.compared or not figure.of_weights)
+            and bool(study.compared or levels > 1 or not figure.of_levels)
+        )
+
+    return [name for name in figures.names() if is_possible(figures.get(name))]
 
 
 # passes
@@ -78,11 +89,11 @@ def possible_figures(study: Study) -> list[str]:
 def training_passes(study: Study, subject: Subject) -> dict[str, Passes]:
     """Of a model's training: every epoch, its accuracy on the test split included."""
     settings = study.training(subject.model)
-    return {subject.model: _training(study, settings, settings["recipe"])}
+    return {subject.model: _training(study, subject.dataset, settings, settings["recipe"])}
 
 
-def _training(study: Study, settings: dict, recipe: str) -> Passes:
-    counts, epochs = study.counts[study.dataset], settings["epochs"]
+def _training(study: Study, label: str, settings: dict, recipe: str) -> Passes:
+    counts, epochs = study.counts[label], settings["epochs"]
     one = {
         "standard": Passes(updates=1),
         "adversarial": Passes(gradients=settings.get("attack_steps", 0), updates=1),
@@ -98,14 +109,14 @@ def distillation_passes(study: Study, subject: Subject) -> dict[str, Passes]:
     """
     student, repeats = study.distillation["student"], study.distillation["repeats"]
     settings, counts = study.training(student), study.counts[study.dataset]
-    taught = _training(study, settings, "standard") + Passes(forwards=2 * counts["test"])
+    taught = _training(study, study.dataset, settings, "standard") + Passes(forwards=2 * counts["test"])
     teaching = Passes(forwards=counts["train"] * settings["epochs"] + counts["test"])
     return {student: taught * repeats, subject.model: teaching * repeats}
 
 
 def evaluation_passes(study: Study, subject: Subject) -> dict[str, Passes]:
     """Of all test images, and of those that are attacked by PGD and by AutoAttack."""
-    settings, images = study.section("evaluation"), study.counts[study.dataset]["test"]
+    settings, images = study.section("evaluation"), study.counts[subject.dataset]["test"]
     attacked, more = min(settings["samples"] or images, images), min(settings["autoattack"], images)
     _, strong = attacks.passes_per_image("autoattack")
     return {
@@ -117,7 +128,7 @@ def evaluation_passes(study: Study, subject: Subject) -> dict[str, Passes]:
 
 def snapshot_passes(study: Study, subject: Subject) -> dict[str, Passes]:
     """Of judging a model's snapshots, on training and on test images, clean and attacked by PGD."""
-    settings, counts = study.section("evaluation"), study.counts[study.dataset]
+    settings, counts = study.section("evaluation"), study.counts[subject.dataset]
     images = sum(min(study.snapshot_images, counts[split]) for split in ("train", "test"))
     one = Passes(forwards=2, gradients=settings["steps"])
     return {subject.model: one * (images * len(study.snapshots(subject.model)))}
@@ -194,7 +205,7 @@ def shell_comparisons(study: Study, subject: Subject) -> Iterator[Comparisons]:
 
 def draw_comparisons(study: Study, subject: Subject) -> Iterator[Comparisons]:
     """Of all pairs, once for each draw of a part of the samples, without a chance level."""
-    count, draws = len(study.active), study.resampling_draws
+    count, draws = len(study.active_compared), study.resampling_draws
     for kind in study.resampled_kinds:
         for chosen in _measured_on(study, kind):
             pairs = draws * count * (count + 1) // 2

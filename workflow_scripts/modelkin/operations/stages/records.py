@@ -13,6 +13,11 @@ READING = 50  # minutes more for reading the whole study
 TRAINED = Condition(
     "models are trained here", lambda study: bool({*study.active} & {*study.of_source("train")})
 )
+COMPARED = Condition("models are run on probes", lambda study: bool(study.compared))
+COMPONENTS = Condition("components are known", lambda study: bool(study.compared or study.components_asked))
+OTHER_TASKS = Condition(
+    "a model of another task is not retired", lambda study: bool(study.active_of_other_tasks)
+)
 ADVERSARIAL = Condition("the config has `adversarial`", lambda study: bool(study.attacks))
 BOUNDARIES = Condition("a measure of boundaries is asked for", lambda study: bool(study.boundaries))
 SAT = Condition(
@@ -44,7 +49,7 @@ register(
         name="probes",
         version=1,
         description="Draws the natural probe, and the pairs of seed and target of all inverted probes.",
-        jobs=counts.EACH_DATASET,
+        jobs=counts.EACH_DATASET_WITH_PROBES,
         held=sizes.natural_probe_held,
         stored=sizes.natural_probe_stored,
     )
@@ -104,7 +109,7 @@ register(
         name="evaluate",
         version=4,
         description="Measures a model's accuracy on clean and on attacked images, and reads its components.",
-        jobs=counts.EACH_MODEL,
+        jobs=counts.EACH_WITH_WEIGHTS,
         uses_gpu=True,
         passes=counts.evaluation_passes,
     )
@@ -205,10 +210,26 @@ register(
         description="Joins what is known of models, inversions and pairs, and summarises it.",
         jobs=counts.ONE,
         tables=[
-            *described("models", "components", "inversions", "similarity"),
-            *described("summary", "asymmetry", "relations"),
+            *described("models"),
+            Table("components", COLUMNS["components"], COMPONENTS),
+            Table("inversions", COLUMNS["inversions"], COMPARED),
+            *described("similarity", "summary"),
+            Table("asymmetry", COLUMNS["asymmetry"], COMPARED),
+            *described("relations"),
             Table("training", COLUMNS["training"], TRAINED),
         ],
+        extra_minutes=DRAWING,
+    )
+)
+register(
+    Stage(
+        name="other_models",
+        recorded="tables",
+        version=3,
+        description="Lists the models of other tasks with their cards.",
+        jobs=counts.ONE,
+        condition=OTHER_TASKS,
+        tables=described("other_models"),
         extra_minutes=DRAWING,
     )
 )
@@ -242,6 +263,7 @@ register(
         version=2,
         description="Says which components of the architectures go with similarity.",
         jobs=counts.ONE,
+        condition=COMPONENTS,
         tables=described("component_importance", "component_scores", "component_keywords"),
         extra_minutes=DRAWING,
     )
@@ -252,6 +274,7 @@ register(
         version=5,
         description="Measures what ensembles gain by members that are not alike.",
         jobs=counts.ONE,
+        condition=COMPARED,
         tables=described(
             *("ensemble_pairs", "ensemble_correlations", "ensemble_clusters"),
             *("ensemble_choices", "ensemble_relations", "ensemble_best"),
@@ -289,6 +312,7 @@ register(
         version=1,
         description="Names the ensembles and the teacher to choose among the study's models.",
         jobs=counts.ONE,
+        condition=COMPARED,
         tables=described("recommendations"),
         extra_minutes=DRAWING,
     )

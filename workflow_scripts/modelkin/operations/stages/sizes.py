@@ -99,7 +99,7 @@ def comparison_held(study: Study, subject: Subject) -> float:
 
 def logits_held(study: Study, subject: Subject) -> float:
     """All models' logits on the natural probe, and what ensembles make of them in float64."""
-    return 4 * FLOAT * len(study.active) * study.section("probes")["natural"] * _classes(study)
+    return 4 * FLOAT * len(study.active_compared) * study.section("probes")["natural"] * _classes(study)
 
 
 # on disk
@@ -199,4 +199,4 @@ def reading_seconds(comparisons: ComparisonsOf) -> NumberOf:
 def transfer_seconds(study: Study, subject: Subject) -> float:
     """In which the logits of every model on every model's images are read, twice."""
     size = 2 * FLOAT * study.section("probes")["natural"] * _classes(study)
-    return len(study.attacks) * len(study.names) ** 2 * size / READ
+    return len(study.attacks) * len(study.compared) ** 2 * size / READ
