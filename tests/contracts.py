@@ -223,32 +223,32 @@ def length(offset, norm: str):
 def check_attack_described(attack: ModuleType) -> None:
     check_documented(attack)
     check_documented(attack.attack)
-    assert attack.NORMS
-    assert set(attack.NORMS) <= set(RADIUS)
+    assert attack.THREATS
+    assert set(attack.THREATS) <= set(RADIUS)
     assert all(isinstance(value, int | float) for value in attack.DEFAULTS.values())
     parameters = inspect.signature(attack.attack).parameters
-    assert list(parameters)[:2] == ["norm", "radius"]
+    assert list(parameters)[:2] == ["threat", "radius"]
     open_ended = any(each.kind is each.VAR_KEYWORD for each in parameters.values())
     named = {each.name for each in parameters.values() if each.kind is not each.VAR_KEYWORD}
-    own = named - {"norm", "radius", "seed", "device"}
+    own = named - {"threat", "radius", "seed", "device"}
     assert own <= set(attack.DEFAULTS)
     assert open_ended or own == set(attack.DEFAULTS), (
         "the config may give what DEFAULTS has, and nothing else"
     )
 
 
-def made(attack: ModuleType, norm: str, seed: int = 1):
+def made(attack: ModuleType, threat: str, seed: int = 1):
     """The attack with its default settings."""
-    return attack.attack(norm, RADIUS[norm], seed=seed, device="cpu", **attack.DEFAULTS)
+    return attack.attack(threat, RADIUS[threat], seed=seed, device="cpu", **attack.DEFAULTS)
 
 
-def check_in_ball(found, images, norm: str) -> None:
+def check_in_ball(found, images, threat: str) -> None:
     assert found.shape == images.shape
     assert found.dtype == images.dtype
     assert torch.isfinite(found).all()
     assert found.min() >= 0
     assert found.max() <= 1
-    assert (length(found - images, norm) <= RADIUS[norm] * (1 + 1e-5)).all()
+    assert (length(found - images, threat) <= RADIUS[threat] * (1 + 1e-5)).all()
 
 
 def check_attack_effect(attack: ModuleType) -> None:
@@ -257,13 +257,13 @@ def check_attack_effect(attack: ModuleType) -> None:
     images = torch.rand(8, 3, 6, 6, generator=torch.manual_seed(1))
     labels, before = model(images).argmax(1), images.clone()
     weights = [value.clone() for value in model.state_dict().values()]
-    for norm in attack.NORMS:
-        found = made(attack, norm)(model, images, labels)
-        check_in_ball(found, images, norm)
+    for threat in attack.THREATS:
+        found = made(attack, threat)(model, images, labels)
+        check_in_ball(found, images, threat)
         assert torch.equal(images, before), "the images were changed"
         assert all(map(torch.equal, weights, model.state_dict().values())), "the model was changed"
         assert losses(model, found, labels).mean() > losses(model, images, labels).mean() + 0.1
-        assert torch.equal(made(attack, norm)(model, images, labels), found), "the same seed, other images"
+        assert torch.equal(made(attack, threat)(model, images, labels), found), "the same seed, other images"
 
 
 def check_attack_without_gradient(attack: ModuleType) -> None:
@@ -272,9 +272,9 @@ def check_attack_without_gradient(attack: ModuleType) -> None:
     nn.init.zeros_(model.network[1].weight)
     images = torch.rand(3, 3, 6, 6, generator=torch.manual_seed(2))
     labels = model(images).argmax(1)
-    for norm in attack.NORMS:
-        found = made(attack, norm)(model, images, labels)
-        check_in_ball(found, images, norm)
+    for threat in attack.THREATS:
+        found = made(attack, threat)(model, images, labels)
+        check_in_ball(found, images, threat)
         assert torch.equal(model(found).argmax(1), labels)
 
 

@@ -38,26 +38,29 @@ def has_its_shape(layer, output):
 
 
 def split_points_are_cut_points(network, graph, images):
-    """What modules at split points give is, to the last bit, what is handed over at some cut point."""
-    points, given = tracing.split_points(network, images), {}
+    """What modules at split points give is, to the last bit, what is handed over at some cut point.
+
+    But for what modules give whose batch is no batch of images.
+    """
+    points, given = tracing.split_points(network, images), []
+
+    def listen(name):
+        def hook(module, inputs, output):
+            given.append((name, output.clone()))
+
+        return hook
+
     handles = [
-        network.get_submodule(point.name).register_forward_hook(
-            lambda module, inputs, output, name=point.name: given.setdefault(name, output.clone())
-        )
-        for point in points
+        network.get_submodule(point.name).register_forward_hook(listen(point.name)) for point in points
     ]
     with torch.no_grad():
         network(images)
     for handle in handles:
         handle.remove()
-    found = set()
+    found = {name for name, value in given if len(value) != len(images)}
 
     def compare(layer, output):
-        found.update(
-            name
-            for name, value in given.items()
-            if value.shape == output.shape and torch.equal(value, output)
-        )
+        found.update(name for name, value in given if torch.equal(value, output))
 
     with torch.no_grad():
         graph.observe(images, compare, [cut.name for cut in graph.cut_points])

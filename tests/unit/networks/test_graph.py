@@ -471,6 +471,17 @@ def test_a_network_that_changes_its_values_in_place_through_views():
     agree(network, graph, images)
 
 
+def test_a_network_may_switch_gradients_and_autocast_off():
+    def does(fc, x):
+        with torch.no_grad():
+            scale = x.std((1, 2, 3), keepdim=True)
+        with torch.autocast("cpu", enabled=False):
+            return fc((x / scale).flatten(1))
+
+    network, graph, images = made(Told(does))
+    agree(network, graph, images)
+
+
 @pytest.mark.parametrize("gradients", [True, False])
 def test_attention_of_torch_itself(gradients):
     """Its fused code for inference rounds otherwise than its operations do."""

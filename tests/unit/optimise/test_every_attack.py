@@ -26,7 +26,7 @@ def test_every_attack(name, check):
 @pytest.mark.parametrize("norm", NORMS)
 @pytest.mark.parametrize("name", attacks.names())
 def test_only_declared_norms_are_taken(name, norm):
-    if norm in attacks.get(name).NORMS:
+    if norm in attacks.get(name).THREATS:
         assert callable(attacks.from_settings(name, norm, 0.1, **attacks.defaults()[name]))
     else:
         with pytest.raises(ModelkinError, match=f"{name} is an attack under"):
@@ -36,7 +36,7 @@ def test_only_declared_norms_are_taken(name, norm):
 # the checks themselves
 
 
-def noise(norm, radius, *, seed, device, share):
+def noise(threat, radius, *, seed, device, share):
     """Noise, a share of what Linf allows, that needs no gradient."""
 
     def attacked(model, images, labels):
@@ -49,11 +49,11 @@ def noise(norm, radius, *, seed, device, share):
 def module(attack=noise, norms=("linf",), **defaults):
     """A module that is like an attack's."""
     found = types.ModuleType("noise", "Noise within the ball, which is an attack only by name.")
-    found.attack, found.NORMS, found.DEFAULTS = attack, norms, defaults
+    found.attack, found.THREATS, found.DEFAULTS = attack, norms, defaults
     return found
 
 
-def unseeded(norm, radius, *, seed, device):
+def unseeded(threat, radius, *, seed, device):
     """A step along the gradient's sign, with noise that no seed decides."""
 
     def attacked(model, images, labels):
@@ -65,7 +65,7 @@ def unseeded(norm, radius, *, seed, device):
     return attacked
 
 
-def dividing(norm, radius, *, seed, device):
+def dividing(threat, radius, *, seed, device):
     """A step along the gradient, divided by its length without a look whether there is any."""
 
     def attacked(model, images, labels):

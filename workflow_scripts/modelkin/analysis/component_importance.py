@@ -162,9 +162,8 @@ def component_tables(
     Parameters
     ----------
     table : DataFrame
-        The components of the models, in order. Models that are not in it, and those that a measure does not
-        know,
-        are left out.
+        The components of the models in order. Those that are not in it, and in a measure's those that the
+        measure does not know, are left out.
     similarity : DataFrame
         The similarity table.
     clusters : DataFrame
