@@ -19,7 +19,13 @@ sys.path.insert(0, os.path.join(workflow.basedir, "workflow_scripts"))
 from modelkin import figures, jobs, probe_kinds
 from modelkin.comparison import measures
 from modelkin.errors import ModelkinError
-from modelkin.operations import resources, run_summary, stages, study_lock
+from modelkin.operations import (
+    changed_inputs,
+    resources,
+    run_summary,
+    stages,
+    study_lock,
+)
 from modelkin.store import disk, paths
 from modelkin.store.manifests import read_intact
 from modelkin.store.modification_times import restore_order
@@ -42,6 +48,20 @@ except ModelkinError as error:
     sys.exit(f"config: {error}")
 
 
+# What is not what the study was made of, and would stand beside what is made now. Jobs need not look again.
+CHANGED, MOVED = [], {}
+if workflow.is_main_process:
+    made_here = lambda path: read_intact(f"{RESULTS}/{path}")
+    CHANGED = changed_inputs.changed_files(
+        study.outside(), made_here, f"{RESULTS}/{changed_inputs.MEMORY}"
+    )
+    MOVED = changed_inputs.moved_models(study, made_here)
+    for each in CHANGED:
+        print(f"config: {changed_inputs.file_sentence(each, RESULTS)}", file=sys.stderr)
+    if MOVED:
+        said = changed_inputs.order_sentence(MOVED, study, RESULTS)
+        print(f"config: {said}", file=sys.stderr)
+
 # What is not there yet and what is made of it. A study can be looked at and planned without its data.
 MISSING = {f"{RESULTS}/{path}": said for path, said in study.missing().items()}
 if said := summarise_missing(
@@ -58,6 +78,11 @@ onstart:
         said for path, said in MISSING.items() if path in made
     ):
         sys.exit(f"config: {said}")
+    left = [each for each in CHANGED if f"{RESULTS}/{each.manifest}" not in made]
+    if made and left:
+        sys.exit(f"config: {changed_inputs.file_sentence(left[0], RESULTS)}")
+    if made and MOVED:
+        sys.exit(f"config: {changed_inputs.order_sentence(MOVED, study, RESULTS)}")
     if made:  # not for a plan or a look at what is there
         try:
             STUDY_LOCK.take()

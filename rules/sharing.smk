@@ -13,6 +13,7 @@ rule verify:
         study=study.name,
         folder=RESULTS,
         wanted=wanted,
+        outside=study.outside(),
     script:
         "../workflow_scripts/verify.py"
 

@@ -4,7 +4,6 @@ from modelkin import jobs, precision, probe_kinds
 from modelkin.comparison.activations import activation_chunks
 from modelkin.comparison.recorded import shell_runs, stored_at
 from modelkin.data.images import load_images
-from modelkin.networks.weights import load_model
 from modelkin.store.resumable import Part, write_in_parts
 
 with jobs.running_job(snakemake.log[0], f"activations {snakemake.wildcards.model}", snakemake.input):
@@ -15,7 +14,7 @@ with jobs.running_job(snakemake.log[0], f"activations {snakemake.wildcards.model
     progress = jobs.Progress(2 * len(names) - 1, "runs")
 
     def computed(run):
-        model = load_model(models[run.observer], device, resize)
+        model = jobs.load_configured_model(snakemake.config, models[run.observer], device, resize)
         return activation_chunks(model, load_images(probes[run.source]), device=device)
 
     def parts():

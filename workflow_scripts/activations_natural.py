@@ -4,13 +4,14 @@ from modelkin import jobs, precision
 from modelkin.comparison.activations import activation_parts, saliency_parts
 from modelkin.data.images import load_images
 from modelkin.networks.building import check_fits
-from modelkin.networks.weights import load_model
 from modelkin.store.resumable import Part, write_in_parts
 
 with jobs.running_job(snakemake.log[0], f"activations {snakemake.wildcards.model}", snakemake.input):
     device = jobs.job_device(snakemake.config)
     own = not snakemake.wildcards.on
-    model = load_model(snakemake.input.model, device, snakemake.params.resize)
+    model = jobs.load_configured_model(
+        snakemake.config, snakemake.input.model, device, snakemake.params.resize
+    )
     probe = load_images(snakemake.input.probe)
     if own:
         check_fits(model, probe, snakemake.wildcards.model)

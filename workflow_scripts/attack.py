@@ -2,7 +2,6 @@
 
 from modelkin import jobs, precision, seeds
 from modelkin.data.images import load_images
-from modelkin.networks.weights import load_model
 from modelkin.optimise.adversarial_probe import attack_parts, probe_facts
 from modelkin.optimise.attacks import from_settings
 from modelkin.store.resumable import Part, write_in_parts
@@ -13,7 +12,9 @@ with jobs.running_job(snakemake.log[0], f"attack {name}", snakemake.input) as lo
     # A label is among the names from which an attack's seed derives; a study's only attack has none.
     label = [snakemake.wildcards.attack.removeprefix(".")] if snakemake.wildcards.attack else []
     device = jobs.job_device(snakemake.config)
-    model = load_model(snakemake.input.model, device, snakemake.params.resize).folded()
+    model = jobs.load_configured_model(
+        snakemake.config, snakemake.input.model, device, snakemake.params.resize
+    ).folded()
     probe = load_images(snakemake.input.probe)
     stored = settings.pop("stored")
 

@@ -3,12 +3,13 @@
 from modelkin import jobs, precision, seeds
 from modelkin.comparison import boundaries
 from modelkin.data.images import load_images
-from modelkin.networks.weights import load_model
 from modelkin.store.resumable import Part, write_in_parts
 
 with jobs.running_job(snakemake.log[0], f"boundaries {snakemake.wildcards.model}", snakemake.input) as log:
     params, device = snakemake.params, jobs.job_device(snakemake.config)
-    model = load_model(snakemake.input.model, device, params.resize).folded()
+    model = jobs.load_configured_model(
+        snakemake.config, snakemake.input.model, device, params.resize
+    ).folded()
     probe = load_images(snakemake.input.probe)
     makers = {"regions": boundaries.decision_regions_of, "distances": boundaries.boundary_distances_of}
 

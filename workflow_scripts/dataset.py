@@ -4,8 +4,10 @@ from modelkin import jobs
 from modelkin.data import datasets
 from modelkin.errors import ModelkinError
 from modelkin.store import arrays, manifests
+from modelkin.store.outside_files import WatchedFiles
 
 with jobs.running_job(snakemake.log[0], "dataset") as log:
+    files = WatchedFiles(datasets.files(**snakemake.params.dataset))
     splits = datasets.load(**snakemake.params.dataset)
     counts, facts = dict.fromkeys(splits, 0), {"classes": splits["test"].classes}
 
@@ -29,6 +31,7 @@ with jobs.running_job(snakemake.log[0], "dataset") as log:
         stage="dataset",
         version=snakemake.params.version,
         settings=jobs.manifest_settings(snakemake.params),
+        outside=files.described,
         facts=lambda: facts | {"images": counts, "modes": getattr(splits["test"], "modes", {})},
     )
     log.info("%s images", counts)

@@ -4,7 +4,6 @@ import pandas as pd
 
 from modelkin import jobs, precision, seeds
 from modelkin.data.images import load_images
-from modelkin.networks.weights import load_model
 from modelkin.store import frames
 from modelkin.training import evaluation, fit
 from modelkin.training.distillation import Distillation
@@ -13,7 +12,9 @@ with jobs.running_job(snakemake.log[0], f"distill {snakemake.wildcards.teacher}"
     settings = dict(snakemake.params.distillation)
     repeats = settings.pop("repeats")
     device = jobs.job_device(snakemake.config)
-    teacher = load_model(snakemake.input.teacher, device, snakemake.params.resize)
+    teacher = jobs.load_configured_model(
+        snakemake.config, snakemake.input.teacher, device, snakemake.params.resize
+    )
     train, test = (load_images(snakemake.input.dataset, name) for name in ("train", "test"))
     telling = jobs.Progress(repeats, "students")
     rows = []

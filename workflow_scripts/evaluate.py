@@ -4,14 +4,15 @@ from modelkin import jobs, precision, seeds
 from modelkin.analysis import tables
 from modelkin.data.images import load_images
 from modelkin.networks.components import read_components
-from modelkin.networks.weights import load_model
 from modelkin.store import frames, manifests
 from modelkin.training.evaluation import evaluate_model
 
 with jobs.running_job(snakemake.log[0], f"evaluate {snakemake.wildcards.model}", snakemake.input) as log:
     evaluation, seed = snakemake.params.evaluation, snakemake.params.seed
     device = jobs.job_device(snakemake.config)
-    model = load_model(snakemake.input.model, device, snakemake.params.resize)
+    model = jobs.load_configured_model(
+        snakemake.config, snakemake.input.model, device, snakemake.params.resize
+    )
     found = evaluate_model(
         model.folded(),
         load_images(snakemake.input.dataset, "test"),

@@ -10,7 +10,9 @@ from modelkin.store import frames, manifests
 with jobs.running_job(snakemake.log[0], f"figure {snakemake.params.figure}", snakemake.input):
     figure = figures.get(snakemake.params.figure)
     settings = snakemake.params.settings
-    data = {Path(manifest).stem: frames.read(manifest) for manifest in snakemake.input.tables}
+    data = {
+        Path(manifest).stem: base.as_plain_text(frames.read(manifest)) for manifest in snakemake.input.tables
+    }
     if snakemake.input.images:
         dataset, pairs, *probes = snakemake.input.images
         inverted = dict(zip(snakemake.params.models, map(load_images, probes), strict=True))
@@ -23,7 +25,8 @@ with jobs.running_job(snakemake.log[0], f"figure {snakemake.params.figure}", sna
         base.style()
         if figure.per_measure:
             for label in snakemake.params.measures:
-                base.save(figure.draw(data, settings, label), folder, label, settings["dpi"], models)
+                drawn = base.draw_measure(figure, data, settings, label)
+                base.save(drawn, folder, label, settings["dpi"], models)
         else:
             base.save(figure.draw(data, settings), folder, snakemake.params.figure, settings["dpi"], models)
 

@@ -2,12 +2,14 @@
 
 from modelkin import jobs, precision
 from modelkin.data.images import load_images
-from modelkin.networks import building
+from modelkin.networks import building, sources
 from modelkin.networks.weights import write_model
+from modelkin.store.outside_files import WatchedFiles
 
 with jobs.running_job(snakemake.log[0], f"import {snakemake.wildcards.model}", snakemake.input) as log:
     entry, resize = snakemake.params.entry, snakemake.params.resize
     device = jobs.job_device(snakemake.config)
+    files = WatchedFiles(sources.outside(**entry))
     test = load_images(snakemake.input.dataset, "test")
     model = building.from_source(images=test, resize=resize, **entry).to(device)
     building.check_fits(model, test, snakemake.wildcards.model)
@@ -21,4 +23,5 @@ with jobs.running_job(snakemake.log[0], f"import {snakemake.wildcards.model}", s
         settings=jobs.manifest_settings(snakemake.params),
         inputs=[snakemake.input.dataset],
         device=precision.describe_device(device),
+        outside=files.described,
     )

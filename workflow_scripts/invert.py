@@ -2,7 +2,6 @@
 
 from modelkin import jobs, precision
 from modelkin.data.images import load_images
-from modelkin.networks.weights import load_model
 from modelkin.optimise import inversion
 from modelkin.store import frames
 from modelkin.store.resumable import Part, write_in_parts
@@ -10,7 +9,9 @@ from modelkin.store.resumable import Part, write_in_parts
 with jobs.running_job(snakemake.log[0], f"invert {snakemake.wildcards.model}", snakemake.input) as log:
     settings = dict(snakemake.params.inversion)
     device = jobs.job_device(snakemake.config)
-    model = load_model(snakemake.input.model, device, snakemake.params.resize).folded()
+    model = jobs.load_configured_model(
+        snakemake.config, snakemake.input.model, device, snakemake.params.resize
+    ).folded()
     pairs = frames.read(snakemake.input.pairs)
     batch_size, mode = (settings.pop(key) for key in ("batch_size", "mode"))
     progress = jobs.Progress(len(pairs) * settings["steps"], "image steps")

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from modelkin import jobs
-from modelkin.operations import verify
+from modelkin.operations import changed_inputs, verify
 
 with jobs.running_job(snakemake.log[0], "verify") as log:
     params = snakemake.params
@@ -13,7 +13,18 @@ with jobs.running_job(snakemake.log[0], "verify") as log:
     wanted = {name: verify.Wanted(**made) for name, made in params.wanted.items()}
     wrong, left_out = verify.check_integrity(found)
     wrong += verify.check_against_config(found, wanted)
-    text, fine = verify.verification_report(params.study, wrong, len(verify.manifests(found)), left_out)
+    made = verify.manifests(found)
+    for manifest, path in changed_inputs.changed_files(params.outside, made.get):
+        resting = len(changed_inputs.resting_on(manifest, made))
+        why = f"{path}, of which it was made, changed since, and {resting} artifacts rest on it"
+        wrong.append(verify.Finding(manifest, "stale", why))
+    text, fine = verify.verification_report(params.study, wrong, len(made), left_out)
+    if unknown := changed_inputs.unrecorded(params.outside, made.get):
+        text += (
+            f"\n{len(unknown)} artifacts, first {unknown[0]}, do not tell of which files outside they "
+            f"were made, "
+            "as artifacts of earlier versions do not; whether these changed is not known."
+        )
     Path(params.folder, verify.TOLD).write_text("".join(f"{json.dumps(each)}\n" for each in wrong))
     log.info("%s", text)
     print(text, flush=True)

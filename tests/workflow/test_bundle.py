@@ -1,6 +1,7 @@
 """A study as one file: packed, carried away, unpacked, gone on with; and files that nobody should unpack."""
 
 import copy
+import importlib
 import io
 import json
 import os
@@ -376,6 +377,19 @@ HOSTILE = {
     "config of nothing": (lambda f: f.put(bundle.CONFIG, b"\x00"), "is not YAML"),
     "name that leads out": (lambda f: renamed(f, "../tiny"), "names no usable study"),
     "name of a dot": (lambda f: renamed(f, ".."), "names no usable study"),
+    "another seed": (lambda f: config_with(f, seed=7), "is stale"),
+    "a table without an end": (
+        lambda f: config_with(f, imported=[{"label": "x", "file": "/dev/zero"}]),
+        "is stale",
+    ),
+    "a dataset of another type": (
+        lambda f: config_with(f, dataset={"name": "digits", "size": "8"}),
+        "size must be a whole number, not '8'",
+    ),
+    "facts of another type": (
+        lambda f: manifest_with(f, "tables/draws.json", facts={"columns": 3}),
+        "not those of its stage",
+    ),
     "another format": (lambda f: f.listed.update(format=99) or f, "is not of format 1"),
     "list of nothing": (lambda f: f.listed.clear() or f, "is not of format 1"),
 }
@@ -392,6 +406,54 @@ def test_a_hostile_bundle_is_refused_before_anything_is_written(packed, tmp_path
         bundle.unpack(file, folder)
     assert "refused" in str(caught.value)
     assert not list(folder.iterdir())
+
+
+def test_what_a_bundle_would_reach_for_is_named_and_untrusted(packed, tmp_path):
+    """A table without an end: nothing opens it, and nothing is made of it until the user says so."""
+    file = config_with(Forged(packed), components={"file": "/dev/zero"}).write(tmp_path / "forged.zip")
+    done = subprocess.run(
+        [sys.executable, "-m", "modelkin.operations.bundle", "unpack", str(file)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "1 entries of its config are untrusted, and no job touches them" in done.stdout
+    assert "  components reads /dev/zero (an absolute path)" in done.stdout
+    study = StudyFolder(tmp_path, yaml.safe_load((tmp_path / "tiny.yaml").read_text()))
+    assert study.config["components"] == {"file": "/dev/zero", "untrusted": True}
+    assert nothing_to_do(study)
+    study.config["components"]["untrusted"] = False
+    done = study.run("--dry-run")
+    assert done.returncode != 0
+    assert "the table of components, /dev/zero, is a device or a pipe" in done.stdout
+
+
+def test_a_manifest_that_names_code_does_not_run_it(study, tmp_path):
+    """All its digests are in order; torch's own collect_env.run gives its argument to a shell."""
+    model, mark = study.results / "models" / "vgg-0.json", tmp_path / "run"
+    made, code = manifests.read(model), importlib.util.find_spec("torch.utils.collect_env").origin
+    made["facts"]["build"] = {
+        **{"source": "file", "head": "1", "mean": [0.0], "std": [1.0], "size": 8, "resize": "bilinear"},
+        **{
+            "classes": 10,
+            "network": {"architecture": f"{code}:run", "options": {"command": f"touch {mark}"}},
+        },
+    }
+    made[manifests.OWN] = manifests.own_digest(made)
+    model.write_text(manifests.text_of(made))
+    done = study.run("--cores", "1", "results/tiny/boundaries/vgg-0.json")
+    assert done.returncode != 0
+    assert "but the config's entry says otherwise" in done.stdout
+    assert not mark.exists()
+
+
+def test_names_that_are_of_something_else(tmp_path):
+    with pytest.raises(ModelkinError, match="cannot be called 'config'"):
+        bundle.check_new(tmp_path, "config")
+    for name in ("README.md", "calibration.json", "tiny.zip"):
+        with pytest.raises(ModelkinError, match="is the name of another file"):
+            Study({**TINY, "study": name})
 
 
 @pytest.mark.parametrize("size", [0, 10, 1000, -1000, -10])

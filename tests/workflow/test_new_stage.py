@@ -17,7 +17,7 @@ COPIED = ("Snakefile", "rules", "workflow_scripts", "report", "envs", "profiles"
 
 
 @pytest.fixture
-def workflow(tmp_path):
+def workflow(tmp_path, monkeypatch):
     """A copy of the workflow to which the files that the page shows were added."""
     folder = tmp_path / "workflow"
     folder.mkdir()
@@ -31,6 +31,8 @@ def workflow(tmp_path):
         target = folder / path
         before = target.read_text() + "\n\n" if target.exists() else ""
         target.write_text(before + code)
+    # Scripts run in processes of their own, which are to import this copy's package.
+    monkeypatch.setenv("PYTHONPATH", str(folder / "workflow_scripts"))
     return folder
 
 

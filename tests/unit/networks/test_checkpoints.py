@@ -226,7 +226,8 @@ def test_a_stored_import_is_the_same_model(networks, tmp_path):
     path, _ = saved(networks)
     model = taken(path, f"{networks}:small", mean=[0.1], std=[0.3])
     write_model(tmp_path / "m.json", model, [], stage="import", version=1)
-    back = load_model(tmp_path / "m.json")
+    entry = {"source": "file", "architecture": f"{networks}:small"}
+    back = load_model(tmp_path / "m.json", entry=entry)
     assert torch.equal(back(EXAMPLE), model(EXAMPLE))
     assert torch.equal(back.representation(EXAMPLE), model.representation(EXAMPLE))
     assert training_history(tmp_path / "m.json") == []

@@ -58,7 +58,7 @@ def test_a_symmetric_table_has_a_row_for_each_pair_and_another_one_for_each_dire
         (",a,b,c\na,1,0,0\nb,0,1,x\nc,0,0,1\n", "has 'x' for 'b' and 'c'"),
         (",a,b,c\na,1,0,0\nb,0,1,\nc,0,0,1\n", "has '' for 'b' and 'c'"),
         (",a,b,c\na,1,0,0\nb,0,1,nan\nc,0,0,1\n", "no finite number"),
-        ("", "row of names"),
+        ("", "is empty"),
     ],
 )
 def test_what_is_no_square_of_the_models_is_refused(tmp_path, text, said):

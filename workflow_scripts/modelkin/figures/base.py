@@ -82,6 +82,33 @@ def save(figure, folder: Path, stem: str, dpi: int, models: pd.DataFrame) -> Non
     plt.close(figure)
 
 
+def draw_measure(figure: Figure, data: Mapping[str, Any], settings: Mapping[str, Any], label: str):
+    """A figure of one measure; words in its place if it is of clusters and the measure has none.
+
+    A measure has no clusters if too few models have a value by it, as when they have the same weights.
+    """
+    if figure.section == "clusters" and label not in set(data["clusters"]["measure"]):
+        drawn, axis = plt.subplots(figsize=(5, 1.5))
+        axis.axis("off")
+        axis.text(0.5, 0.5, "no clusters: too few models have a value", ha="center", va="center")
+        drawn.suptitle(f"{figure.title} of {describe(label)[0]}")
+        return drawn
+    return figure.draw(data, settings, label)
+
+
+def as_plain_text(table: pd.DataFrame) -> pd.DataFrame:
+    """A table whose texts are drawn as they are, and not as mathematics if they hold two dollars."""
+    texts = [name for name in table if pd.api.types.is_string_dtype(table[name].dtype)]
+    escaped = {name: table[name].map(_escaped, na_action="ignore") for name in texts}
+    return table.assign(
+        **{name: column for name, column in escaped.items() if not column.equals(table[name])}
+    )
+
+
+def _escaped(value: Any) -> Any:
+    return value.replace("$", r"\$") if isinstance(value, str) else value
+
+
 def describe(label: str) -> tuple[str, str]:
     """The title of a measure's label, and 'similarity' or 'distance'."""
     measure = measures.describe_label(label)

@@ -11,7 +11,7 @@ from torch import nn
 
 from modelkin.data.images import Images
 from modelkin.errors import ModelkinError, unknown_name
-from modelkin.networks import architectures, sources, tracing
+from modelkin.networks import architectures, sources, stored_builds, tracing
 from modelkin.networks.classifier import RESIZING, Classifier, frozen
 
 
@@ -149,23 +149,36 @@ def _tried(model: Classifier, example: torch.Tensor) -> torch.Tensor:
     return logits
 
 
-def rebuilt_model(build: Mapping[str, Any]) -> Classifier:
+def rebuilt_model(
+    build: Any, entry: Mapping[str, Any] | None = None, sha256: str | None = None
+) -> Classifier:
     """Make a classifier of the same build as a stored one, its weights yet to be loaded.
 
     Parameters
     ----------
     build : mapping
-        ``facts["build"]`` of the model's manifest.
+        ``facts["build"]`` of the model's manifest, which may be a stranger's.
+    entry, sha256
+        See :func:`modelkin.networks.stored_builds.stored_network`.
 
     Returns
     -------
     Classifier
+
+    Raises
+    ------
+    ModelkinError
+        Unless the build is sound, and if building it would run code that the entry does not name.
     """
-    if build["source"] == "train":
-        return new_model(**{key: value for key, value in build.items() if key != "source"})
-    network = sources.get(build["source"]).network(**build["network"])
-    taken = {key: build[key] for key in ("head", "mean", "std", "size", "resize")}
-    model = Classifier(network, **taken)
+    if isinstance(build, Mapping) and build.get("source") == "train":
+        return new_model(**stored_builds.check_trained(build))
+    build = stored_builds.check_taken(build)
+    network = stored_builds.stored_network(build["source"], build["network"], entry, sha256)
+    if build["head"] not in dict(network.named_modules()):
+        raise ModelkinError(f"the network of source '{build['source']}' has no layer '{build['head']:.60}'.")
+    model = Classifier(
+        network, build["head"], *(build[key] for key in ("mean", "std", "size")), build["resize"]
+    )
     model.build = dict(build)
     return model
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from modelkin.errors import ModelkinError
+from modelkin.networks import architectures
 from modelkin.networks.building import rebuilt_model
 from modelkin.networks.card import model_card
 from modelkin.networks.classifier import Classifier, frozen, on_device
@@ -42,6 +44,12 @@ def write_model(manifest: str | Path, model: Classifier, history: list[dict], **
 
     facts = {"build": model.build, **model_card(model), **about.pop("facts", {})}
     manifests.write(manifest, save, suffix="", facts=facts, **about)
+
+
+def _own_file_digest(made: Mapping[str, Any], entry: Mapping[str, Any] | None) -> str | None:
+    """The digest of an entry's own architecture file when the model was taken in, if the manifest has it."""
+    own = architectures.CUSTOM.match((entry or {}).get("architecture", ""))
+    return made.get("outside", {}).get(own["file"], {}).get("sha256") if own else None
 
 
 def save_weights(model: Classifier, path: Path) -> None:
@@ -74,15 +82,35 @@ def training_history(manifest: str | Path) -> list[dict]:
 
 
 def load_model(
-    manifest: str | Path, device: torch.device | str = "cpu", resize: str | None = None
+    manifest: str | Path,
+    device: torch.device | str = "cpu",
+    resize: str | None = None,
+    *,
+    entry: Mapping[str, Any] | None = None,
 ) -> Classifier:
-    """The model of a manifest (``results/<study>/models/<model>.json``), frozen, in eval mode.
+    """The model of a manifest, frozen, in eval mode.
 
-    resize: how images of other sizes are scaled to its own, if not as the manifest says. Raises
-    ModelkinError if the weights are damaged, do not fit or hold NaN.
+    Parameters
+    ----------
+    manifest
+        ``results/<study>/models/<model>.json``.
+    device
+        Where the model is to be.
+    resize
+        How images of other sizes are scaled to its own, if not as the manifest says.
+    entry
+        The model's entry in the config (``source``, ``architecture``, ``options``), which consents to running
+        the code that it names. Not needed for our architectures and for those of timm, torchvision and
+        the robustness library, for nobody else's code builds them.
+
+    Raises
+    ------
+    ModelkinError
+        If the weights are damaged, do not fit or hold NaN; if the manifest's build is not sound; or if
+        building the network would run code that the entry does not name.
     """
     path = manifests.store_of(manifest, "") / WEIGHTS
-    model = _rebuilt_with(path, manifest, resize)
+    model = _rebuilt_with(path, manifest, resize, entry)
     manifests.verified_store_of(manifest, "")  # numbers that changed are numbers still
     return on_device(frozen(model), device)
 
@@ -125,9 +153,12 @@ def load_snapshot(
     return on_device(frozen(model), device)
 
 
-def _rebuilt_with(path: Path, manifest: str | Path, resize: str | None) -> Classifier:
-    """The classifier that a manifest tells how to build, with the weights of a file."""
-    model = rebuilt_model(manifests.read(manifest)["facts"]["build"])
+def _rebuilt_with(
+    path: Path, manifest: str | Path, resize: str | None, entry: Mapping[str, Any] | None = None
+) -> Classifier:
+    """The classifier that a manifest tells how to build, with the weights of a file; entry: its consent."""
+    made = manifests.read(manifest)
+    model = rebuilt_model(made["facts"].get("build"), entry, _own_file_digest(made, entry))
     if resize not in (None, "own"):
         model.resize = resize
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import math
 import os
 import shutil
 from collections.abc import Iterator
@@ -15,15 +16,25 @@ NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
 NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS}  # of file systems that cannot lock files
 
 
-def check_file(path: str | Path, what: str) -> Path:
-    """The path of a file that is there and not empty; ModelkinError otherwise."""
+def check_file(path: str | Path, what: str, largest: float = math.inf) -> Path:
+    """The path of a regular file that is there, not empty, and of so many bytes at most; ModelkinError
+    otherwise.
+
+    Devices and pipes are not even opened: they may have no end.
+    """
     path = Path(path)
     if path.is_dir():
         raise ModelkinError(f"{what}, {path}, is a folder; name the file in it.")
-    if not path.is_file():
+    if not path.exists():
         raise ModelkinError(f"{what}, {path}, does not exist.")
+    if not path.is_file():
+        raise ModelkinError(f"{what}, {path}, is a device or a pipe; name a file.")
     if not path.stat().st_size:
         raise ModelkinError(f"{what}, {path}, is empty; copy or download it again.")
+    if path.stat().st_size > largest:
+        raise ModelkinError(
+            f"{what}, {path}, is larger than {largest / 1e6:.0f} MB; it is not what it should be."
+        )
     return path
 
 

@@ -62,11 +62,31 @@ def parse_intact(text: str) -> dict[str, Any] | None:
 
 def _is_manifest(found: Mapping[str, Any]) -> bool:
     """Whether everything that is relied on is there and of its type: it may be somebody else's."""
-    named = [found.get(key) or {} for key in ("inputs", "manifests")]
+    return HOLDS.keys() <= found.keys() and _has_types(found)
+
+
+def _has_types(found: Mapping[str, Any]) -> bool:
+    """Whether what a manifest cannot do without is there, and everything that is there of its type."""
+    named = [found.get(key, {}) for key in ("inputs", "manifests", "software")]
     return (
-        all(isinstance(found.get(key), kind) for key, kind in HOLDS.items())
+        {"digest", "facts"} <= found.keys()
+        and all(isinstance(found[key], kind) for key, kind in HOLDS.items() if key in found)
+        and not isinstance(found.get("version"), bool)
         and all(isinstance(value, str) for each in named for value in each.values())
-        and SUFFIX.fullmatch(found["suffix"]) is not None
+        and SUFFIX.fullmatch(found.get("suffix", "")) is not None
+        and isinstance(found.get("device", ""), str)
+        and _is_outside(found.get("outside", {}))
+    )
+
+
+def _is_outside(found: Any) -> bool:
+    """Whether these are descriptions as :func:`modelkin.store.outside_files.describe_outside` gives them."""
+    kinds = {"sha256": str, "bytes": int, "files": int}
+    return isinstance(found, dict) and all(
+        isinstance(each, dict)
+        and each.keys() == kinds.keys()
+        and all(isinstance(each[key], kind) for key, kind in kinds.items())
+        for each in found.values()
     )
 
 
@@ -90,9 +110,9 @@ def read(manifest: str | Path) -> dict[str, Any]:
         found = json.loads(Path(manifest).read_text())
     except FileNotFoundError:
         raise ModelkinError(f"{manifest} is missing; run the workflow to make it.") from None
-    except (ValueError, UnicodeDecodeError) as error:
+    except (ValueError, UnicodeDecodeError, RecursionError) as error:
         raise ModelkinError(f"{manifest} is damaged ({error}); delete it and run again.") from None
-    if not isinstance(found, dict) or "digest" not in found:
+    if not isinstance(found, dict) or not _has_types(found):
         raise ModelkinError(f"{manifest} is not a manifest of modelkin; delete it and run again.")
     return found
 
@@ -205,6 +225,7 @@ def write(
     inputs: Iterable[str | Path] = (),
     facts: Mapping[str, Any] | Callable[[], Mapping[str, Any]] | None = None,
     device: str | None = None,
+    outside: Callable[[], Mapping[str, Mapping[str, Any]]] | None = None,
 ) -> dict[str, Any]:
     """Save a store under a temporary name, move it into place, then write its manifest.
 
@@ -226,8 +247,10 @@ def write(
         Manifests of what it was made of.
     facts : mapping or callable, optional
         What a reader wants to know without opening the store; nothing that changes when the content does not.
-        A callable is
-        called when the store has been saved.
+        A callable is called when the store has been saved.
+    outside : callable, optional
+        Called likewise; says what the files without manifests were of which it was made
+        (:meth:`modelkin.store.outside_files.WatchedFiles.described`).
     device : str, optional
         Where it was computed.
 
@@ -266,6 +289,8 @@ def write(
         }
         if device is not None:
             content["device"] = device
+        if outside is not None and (described := outside()):
+            content["outside"] = described
         content = json.loads(json.dumps(content))
         content[OWN] = own_digest(content)
         write_text(manifest, text_of(content))

@@ -15,12 +15,14 @@ from modelkin.errors import ModelkinError, unknown_name
 from modelkin.networks import architectures, sources
 from modelkin.optimise import attacks, threats
 from modelkin.store import disk
+from modelkin.study import untrusted
 from modelkin.training.schedule import Schedule, unused_settings
 
 # Keys of the entry of a model that is trained here, and those it cannot do without.
 TRAINED, TRAINED_NEEDS = {"architecture", "recipe", "training"}, ("architecture",)
 # What every entry may say: who the model is, and what the user knows of it.
 WHO = {"name", "source", "dataset", "eps", "norm", "retired", "regime", "hyper_parameters"}
+WHO |= {untrusted.KEY}
 SNAPSHOTS = ("all", "none")  # what snapshots may be in a word
 # And what one may say whose weights nobody has.
 WITHOUT_WEIGHTS = {"architecture"}
@@ -29,12 +31,14 @@ OF_COMPARED = (
     *("dataset", "measures", "probes", "inversion", "adversarial", "boundaries", "draws", "chance"),
     *("ensembles", "distillation"),
 )
+NOT_FOR_STUDIES = {"readme.md", "calibration.json"}  # what else stands in results/
 SIZED = ("natural", "inverted")  # kinds of probe that the config gives a number of images
 
 
 def check_study(study, config: dict[str, Any], asked: Collection[str]) -> None:
     """ModelkinError unless the parts of a config go together; asked: the sections that its user wrote."""
     check_unique("model", [entry["name"] for entry in config["models"]])
+    _names(study)
     check_unique("measure", [m.label for m in study.measures])
     if len(study.active) < 2:
         raise ModelkinError(
@@ -43,7 +47,8 @@ def check_study(study, config: dict[str, Any], asked: Collection[str]) -> None:
     _sections(study, config, asked)
     _other_tasks(study, config)
     for name, entry in study.models.items():
-        _source(name, entry, taken_in=study.taken_in(name))
+        # What is untrusted is not even looked at.
+        _source(name, entry, taken_in=entry.get(untrusted.KEY, False) or study.taken_in(name))
     for name in study.of_source("train"):
         entry = study.models[name]
         if entry["architecture"] not in architectures.names():
@@ -137,6 +142,29 @@ def _without_weights(study, config: dict[str, Any]) -> None:
             f"components: '{names[0]}' is of source 'none', so nothing can be read off its network; say "
             "`replace: true`, and all components in the table."
         )
+
+
+def _names(study) -> None:
+    """ModelkinError unless every name can be that of a file beside the others, on every file system."""
+    if study.name.casefold() in NOT_FOR_STUDIES or study.name.casefold().endswith(".zip"):
+        raise ModelkinError(
+            f"study: '{study.name}' is the name of another file in results; choose another one."
+        )
+    seen: dict[str, str] = {}
+    for name in study.names:
+        if name.casefold() in seen:
+            raise ModelkinError(
+                f"models '{seen[name.casefold()]}' and '{name}' differ only in upper and lower case, "
+                "which some file systems take for the same; rename one."
+            )
+        seen[name.casefold()] = name
+    for name in study.names:
+        for suffix in (".json", ".left_out"):
+            if f"{name}{suffix}".casefold() in seen:
+                raise ModelkinError(
+                    f"models '{name}' and '{seen[f'{name}{suffix}'.casefold()]}' cannot be in one study, "
+                    "for a file of the first has the name of the second; rename one."
+                )
 
 
 def _source(name: str, entry: dict[str, Any], taken_in: bool) -> None:

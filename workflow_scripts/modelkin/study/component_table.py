@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from modelkin.errors import ModelkinError, unknown_name
+from modelkin.store import disk
+
+LARGEST = 1e8  # bytes of a table
 
 
 def read_component_table(
@@ -18,6 +21,7 @@ def read_component_table(
     order; cells may be empty. Raises ModelkinError if the file cannot be read, lacks a model, names one
     twice, or names one that is not of the study.
     """
+    disk.check_file(path, "the table of components", LARGEST)
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
             columns, *rows = csv.reader(file, strict=True)

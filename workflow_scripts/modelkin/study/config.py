@@ -22,7 +22,7 @@ from modelkin.errors import ModelkinError, unknown_name
 from modelkin.networks import architectures, sources
 from modelkin.optimise import attacks, inversion_modes
 from modelkin.store import paths
-from modelkin.study import checks, schema
+from modelkin.study import checks, schema, untrusted
 from modelkin.study.component_table import read_component_table
 from modelkin.study.imported import imported_digest, read_imported
 from modelkin.training import schedule
@@ -145,13 +145,17 @@ class Study:
     def settings(self, dataset: str) -> dict[str, Any]:
         """What :func:`modelkin.data.datasets.load` takes for the dataset of that label."""
         return {
-            key: value for key, value in self._datasets[dataset].items() if key not in ("label", "probes")
+            key: value
+            for key, value in self._datasets[dataset].items()
+            if key not in ("label", "probes", untrusted.KEY)
         }
 
     def _counted(self, dataset: str) -> dict[str, Any]:
         """``datasets.counts`` of the dataset of that label, as it is or as it was stored."""
         settings = self.settings(dataset)
-        stored = self._stored(self.dataset_manifest(dataset), dataset=settings)
+        stored = self._stored_dataset(dataset)
+        if stored is None and self._untrusted(self._datasets[dataset]):
+            raise ModelkinError(f"the study lacks its dataset, and {untrusted.advice(self._called(dataset))}")
         if stored is None:
             return datasets.counts(**settings)
         facts = stored["facts"]
@@ -169,9 +173,13 @@ class Study:
 
     def channels(self, dataset: str) -> int:
         """Of the images of the dataset of that label, as it is or as it was stored."""
-        settings = self.settings(dataset)
-        stored = self._stored(self.dataset_manifest(dataset), dataset=settings)
-        return (stored["facts"]["shape"] if stored else datasets.shape(**settings))[0]
+        stored = self._stored_dataset(dataset)
+        return (stored["facts"]["shape"] if stored else datasets.shape(**self.settings(dataset)))[0]
+
+    def _stored_dataset(self, dataset: str) -> Mapping[str, Any] | None:
+        """The manifest of the dataset of that label if it was stored with these settings."""
+        settings = {key: value for key, value in self.settings(dataset).items() if key != "expected"}
+        return self._stored(self.dataset_manifest(dataset), dataset=settings)
 
     @property
     def labels(self) -> list[str]:
@@ -188,7 +196,7 @@ class Study:
         found = {}
         for entry in self._config["imported"]:
             schema.fill(entry, described["properties"]["imported"]["items"], deep=False)
-            if Path(entry["file"]).exists():
+            if not self._untrusted(entry) and Path(entry["file"]).exists():
                 read_imported(entry["file"], self.active)
                 sha256 = imported_digest(entry["file"])
             else:
@@ -209,7 +217,7 @@ class Study:
         section = self._config.get("components")
         if section is None:
             return None
-        if Path(section["file"]).exists():
+        if not self._untrusted(section) and Path(section["file"]).exists():
             rows = read_component_table(section["file"], self.names, self.active)
             return {"replace": section["replace"], "rows": rows}
         stored = self._stored(paths.table("components"))
@@ -218,6 +226,15 @@ class Study:
     def dataset_manifest(self, dataset: str) -> str:
         """The path of the manifest of the dataset of that label."""
         return paths.dataset("" if dataset == self.dataset else dataset)
+
+    @staticmethod
+    def _untrusted(entry: Mapping[str, Any]) -> bool:
+        """Whether nothing of what an entry names may be opened yet."""
+        return entry.get(untrusted.KEY, False)
+
+    def _called(self, dataset: str) -> str:
+        """How the entry of a dataset is called where entries are trusted."""
+        return dataset if dataset in self.others else "dataset"
 
     def taken_in(self, name: str) -> bool:
         """Whether the study has this model from elsewhere already."""
@@ -302,7 +319,25 @@ class Study:
 
     def weights_file(self, name: str) -> list[str]:
         """The local checkpoint of a model; none if its weights are downloaded by name or not there yet."""
+        if self._untrusted(self.models[name]):
+            return []
         return [path for path in self._files(name) if Path(path).is_file()]
+
+    def outside(self) -> dict[str, list[str]]:
+        """The files and folders outside of the study that artifacts are made of, by the artifacts' manifests.
+
+        Only of what is trusted; there or not.
+        """
+        found = {
+            self.dataset_manifest(label): datasets.files(**self.settings(label))
+            for label in self.datasets
+            if not self._untrusted(self._datasets[label])
+        }
+        return found | {
+            paths.model(name): sources.outside(self.models[name]["source"], **self.entry(name))
+            for name in self.taken
+            if not self._untrusted(self.models[name])
+        }
 
     def missing(self) -> dict[str, str]:
         """What a run needs, is not there and is not downloaded by it, in sentences.
@@ -311,20 +346,29 @@ class Study:
         """
         found = {}
         for label in self.datasets:
-            if said := datasets.missing(**self.settings(label)):
+            if self._untrusted(self._datasets[label]):
+                found[self.dataset_manifest(label)] = f"dataset {untrusted.advice(self._called(label))}"
+            elif said := datasets.missing(**self.settings(label)):
                 found[self.dataset_manifest(label)] = " ".join(said)
         for name in self.taken:
+            if self._untrusted(self.models[name]):
+                found[paths.model(name)] = f"model {untrusted.advice(name)}"
+                continue
             for path in self._files(name):
                 if not Path(path).exists():
                     what = checks.checkpoint(name)
                     found[paths.model(name)] = f"{what}, {path}, does not exist; put it there."
         for entry in self.imported.values():
-            if entry["sha256"] is None:
+            if self._untrusted(entry):
+                found[paths.imported(entry["label"])] = f"imported table {untrusted.advice(entry['label'])}"
+            elif entry["sha256"] is None:
                 name, path = entry["label"], entry["file"]
                 found[paths.imported(name)] = (
                     f"the imported table '{name}', {path}, does not exist; put it there."
                 )
-        if self.components_asked and self.components is None:
+        if self.components is None and self._untrusted(self._config.get("components", {})):
+            found[paths.table("components")] = f"table {untrusted.advice('components')}"
+        elif self.components_asked and self.components is None:
             path = self._config["components"]["file"]
             found[paths.table("components")] = (
                 f"the table of components, {path}, does not exist; put it there."

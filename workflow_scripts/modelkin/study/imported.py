@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from modelkin import lazy
 from modelkin.errors import ModelkinError
+from modelkin.store import disk
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,6 +23,7 @@ else:
     pd = lazy.module("pandas")
 
 
+LARGEST = 1e8  # bytes of a table
 SYMMETRIC = 1e-6  # share of the largest value by which the two directions may differ and be one
 
 
@@ -32,6 +34,7 @@ def read_imported(path: str | Path, models: Sequence[str]) -> list[list[float]]:
     ModelkinError if it cannot be read, is not square, lacks one of the models, or holds what is no finite
     number.
     """
+    disk.check_file(path, "the imported table", LARGEST)
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
             (_, *columns), *rows = [row for row in csv.reader(file, strict=True) if row]

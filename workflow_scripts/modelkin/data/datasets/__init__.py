@@ -6,7 +6,7 @@ images as :class:`~modelkin.data.images.Images`: it is an ``Images`` itself, or 
 ``counts(**settings)`` says without decoding an image how many each split has, of how many classes, and
 of how many pixels a side (None if that is not known before); ``shape(**settings)`` their channels, height and
 width, decoding none if the settings say it; ``missing(**settings)`` what is not there and can only be put
-there by hand, as sentences.
+there by hand, as sentences; ``files(**settings)`` which files and folders it is read from.
 """
 
 from __future__ import annotations
@@ -14,12 +14,17 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Mapping
+from pathlib import PurePath
 from types import ModuleType
 from typing import Any
 
 from modelkin import registry
 from modelkin.data.datasets import base
 from modelkin.errors import ModelkinError, unknown_name
+
+# The types of settings, as they are annotated, and what to call them.
+PLAIN = {"str": str, "int": int, "bool": bool, "None": type(None)}
+SAID = {"str": "a text", "int": "a whole number", "bool": "true or false", "list[str]": "a list of texts"}
 
 
 def names() -> list[str]:
@@ -84,6 +89,11 @@ def shape(
     return tuple(module.shape(**settings))
 
 
+def files(name: str, *, subset=None, expected=None, **settings) -> list[str]:
+    """The files and folders that a dataset is read from, there or not; subset, expected: unused."""
+    return _module(name, settings).files(**settings)
+
+
 def missing(name: str, *, subset=None, expected=None, **settings) -> list[str]:
     """What of a dataset is not there and will not be downloaded, as sentences; subset, expected: unused."""
     return _module(name, settings).missing(**settings)
@@ -99,4 +109,18 @@ def _module(name: str, settings: dict) -> ModuleType:
     for key, parameter in parameters.items():
         if parameter.default is parameter.empty and key not in settings:
             raise ModelkinError(f"dataset {name} needs the setting '{key}'.")
+    for key, value in settings.items():
+        _check_type(name, key, value, str(parameters[key].annotation))
     return module
+
+
+def _check_type(dataset: str, key: str, value: Any, annotation: str) -> None:
+    """ModelkinError unless a setting is of a type that the dataset's ``load`` says it takes."""
+    named = [each.strip() for each in annotation.split("|")]
+    known = [each for each in named if each in SAID]
+    value = str(value) if isinstance(value, PurePath) else value
+    is_text_list = isinstance(value, list | tuple) and all(isinstance(each, str) for each in value)
+    right = type(value) in [PLAIN.get(each) for each in named] or ("list[str]" in known and is_text_list)
+    if known and not right:
+        wanted = " or ".join(SAID[each] for each in named if each in SAID)
+        raise ModelkinError(f"dataset {dataset}: {key} must be {wanted}, not {value!r:.60}.")

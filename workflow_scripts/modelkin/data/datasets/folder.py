@@ -30,6 +30,11 @@ def shape(test: str, size: int, channels: int = 3, **more) -> tuple[int, int, in
     return channels, size, size
 
 
+def files(test: str, train: str | None = None, classes: str | list[str] | None = None, **more) -> list[str]:
+    """The folders of the splits, and the list of classes if it is a file."""
+    return [*_roots(train, test).values(), *([classes] if isinstance(classes, str) else [])]
+
+
 def missing(test: str, train: str | None = None, classes: str | list[str] | None = None, **more) -> list[str]:
     """A sentence for each folder, and for the list of classes, that is not there."""
     found = [

@@ -42,6 +42,11 @@ def shape(test: str, **more) -> tuple[int, int, int]:
     return load(test, **{key: more[key] for key in ("channels", "size") if key in more})["test"].shape
 
 
+def files(test: str, train: str | None = None, **more) -> list[str]:
+    """The files of the splits."""
+    return list(_paths(train, test).values())
+
+
 def missing(test: str, train: str | None = None, **more) -> list[str]:
     """A sentence for each file that is not there."""
     return [_no_file(path) for path in _paths(train, test).values() if not Path(path).is_file()]

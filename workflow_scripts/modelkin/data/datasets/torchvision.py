@@ -82,6 +82,11 @@ def shape(dataset: str, root: str, **settings) -> tuple[int, int, int]:
     return prepare.channels, size, size
 
 
+def files(dataset: str, root: str, **settings) -> list[str]:
+    """The file or folder below root that the dataset is in."""
+    return [str(Path(root) / _about(dataset).place)]
+
+
 def missing(dataset: str, root: str, download: bool = False, **settings) -> list[str]:
     """A sentence if the dataset is not below root and will not be downloaded."""
     about = _about(dataset)

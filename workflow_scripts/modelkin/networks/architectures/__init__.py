@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import re
 import sys
@@ -48,20 +49,29 @@ def short(architecture: str) -> str:
     return re.split(r"[:/]", architecture)[-1].split(".")[0]
 
 
-def custom(place: str, options: Mapping[str, Any] | None = None):
+def custom(place: str, options: Mapping[str, Any] | None = None, sha256: str | None = None):
     """The network that a callable of a user's own file returns.
 
     place: 'path/to/file.py:callable', or 'path/to/file.py:TABLE[key]' for a callable in a dictionary.
-    options: keywords for it. The file is run. Raises ModelkinError if there is no such file or callable.
+    options: keywords for it. sha256: what the file must have. The file is run. Raises ModelkinError if
+    there is no such file or callable, or if it is another file.
     """
     found = check_custom(place)
     path = Path(found["file"])
+    text = path.read_bytes()
+    if sha256 is not None and hashlib.sha256(text).hexdigest() != sha256:
+        raise ModelkinError(
+            f"the architecture's file {path} is not the one that the model was taken in with; put that "
+            f"one back, "
+            "or delete the model's manifest and run again to take the model in anew."
+        )
     spec = importlib.util.spec_from_file_location(f"modelkin_custom_{path.stem}", path)
     assert spec is not None  # its name ends in .py
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     try:
-        spec.loader.exec_module(module)
+        # These very bytes, not what may lie in __pycache__.
+        exec(compile(text, path, "exec"), vars(module))
         return _callable(module, found["name"], found["key"], path)(**(options or {}))
     except ModelkinError:
         raise

@@ -16,9 +16,11 @@ from types import ModuleType
 from typing import Any
 
 from modelkin import registry
+from modelkin.networks import architectures
 
 # What can be said of every model that was not trained here.
 COMMON = frozenset({"head", "mean", "std", "size"})
+LOCAL_FOLDER = "local-dir:"  # before the path of a folder that timm reads a model from
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,17 @@ def blank(source: str, classes: int, *, architecture: str, options: Mapping[str,
     Nothing is downloaded and no checkpoint is opened. Raises ModelkinError for a source that cannot do that.
     """
     return get(source).blank(classes, architecture, dict(options or {}))
+
+
+def outside(source: str, architecture: str, **entry: Any) -> list[str]:
+    """The files and folders that an entry names: checkpoint, own architecture, a hub's local folder."""
+    found = list(get(source).files({"architecture": architecture, **entry}))
+    own = architectures.CUSTOM.match(architecture)
+    if own:
+        found.append(own["file"])
+    elif architecture.startswith(LOCAL_FOLDER):
+        found.append(architecture.removeprefix(LOCAL_FOLDER))
+    return found
 
 
 def names() -> list[str]:

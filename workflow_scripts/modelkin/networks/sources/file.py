@@ -51,8 +51,17 @@ def blank(classes: int, architecture: str, options: Mapping[str, Any]):
     return network(architecture, options), None
 
 
-def network(architecture: str, options: Mapping[str, Any], library: str | None = None, **more):
-    """The network of a user's own callable, or of a library."""
+def network(
+    architecture: str,
+    options: Mapping[str, Any],
+    library: str | None = None,
+    sha256: str | None = None,
+    **more,
+):
+    """The network of a user's own callable, or of a library.
+
+    sha256: what the own file must have, else ModelkinError.
+    """
     if library:
         return sources.get(library).network(architecture=architecture, options=options, **more)
-    return architectures.custom(architecture, options)
+    return architectures.custom(architecture, options, sha256)

@@ -27,7 +27,7 @@ def take(classes: int, architecture: str, *, options: Mapping[str, Any] | None =
 
     The zoo's models normalise their images themselves.
     """
-    options = {"dataset": "cifar10", "threat_model": "Linf", **(options or {})}
+    options = complete_options(options or {})
     try:
         from robustbench.utils import load_model
     except ImportError as error:
@@ -49,6 +49,11 @@ def take(classes: int, architecture: str, *, options: Mapping[str, Any] | None =
         build={"architecture": architecture, "options": options},
         size=DATASETS[options["dataset"]],
     )
+
+
+def complete_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """An entry's options and the defaults of what it leaves out."""
+    return {"dataset": "cifar10", "threat_model": "Linf", **options}
 
 
 def blank(classes: int, architecture: str, options: Mapping[str, Any]):

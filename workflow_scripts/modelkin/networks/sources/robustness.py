@@ -69,6 +69,16 @@ def network(architecture: str, classes: int):
     return table[name](num_classes=classes)
 
 
+def check_named(architecture: str, options: Mapping[str, Any]) -> None:
+    """ModelkinError unless these, which may be a stranger's, name a family of the library and no options.
+
+    The network itself is looked up in a table.
+    """
+    _family(architecture)
+    if options:
+        raise ModelkinError("a network of the robustness library is built without options.")
+
+
 def _family(architecture: str) -> tuple[str, str]:
     family, _, name = architecture.rpartition("/")
     family = family or "imagenet"
@@ -91,7 +101,10 @@ def _library(family: str) -> dict[str, Any]:
     return {
         name: value
         for name, value in vars(module).items()
-        if callable(value) and name.islower() and name != "test"
+        if callable(value)
+        and name.islower()
+        and name != "test"
+        and getattr(value, "__module__", "").startswith(module.__name__)
     }
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from modelkin.errors import ModelkinError, unknown_name
 from modelkin.networks import sources
 from modelkin.networks.checkpoints import fit_to_network, read_checkpoint
+from modelkin.networks.sources.base import PLAIN_TEXT, check_plain_options
 
 KEYS = frozenset({"architecture", "weights", "sha256", "trust_pickle", "options"})
 REQUIRED = ("architecture",)
@@ -70,6 +71,15 @@ def blank(classes: int, architecture: str, options: Mapping[str, Any]):
 def network(architecture: str, classes: int, options: Mapping[str, Any]):
     """The network of that name, its weights random."""
     return _created(architecture, num_classes=classes, **options)
+
+
+def check_named(architecture: str, options: Mapping[str, Any]) -> None:
+    """ModelkinError unless these, which may be a stranger's, name a network of timm and nothing else."""
+    import timm
+
+    if not PLAIN_TEXT.fullmatch(architecture) or not timm.models.is_model(architecture.split(".")[0]):
+        raise unknown_name("architecture of timm", f"{architecture!r:.60}", timm.list_models())
+    check_plain_options(options)
 
 
 def _resolved(architecture: str) -> tuple[str, dict[str, Any]]:

@@ -9,6 +9,7 @@ from typing import Any
 from modelkin.errors import ModelkinError, unknown_name
 from modelkin.networks import sources
 from modelkin.networks.checkpoints import fit_to_network, read_checkpoint
+from modelkin.networks.sources.base import check_plain_options
 
 KEYS = frozenset({"architecture", "weights", "sha256", "trust_pickle", "options"})
 REQUIRED = ("architecture",)
@@ -82,6 +83,12 @@ def blank(classes: int, architecture: str, options: Mapping[str, Any]):
 def network(architecture: str, classes: int, options: Mapping[str, Any]):
     """The network of that name, its weights random."""
     return _built(architecture, num_classes=classes, **options)
+
+
+def check_named(architecture: str, options: Mapping[str, Any]) -> None:
+    """ModelkinError unless these, maybe a stranger's, name a network of torchvision and nothing else."""
+    _check_name(architecture)
+    check_plain_options(options)
 
 
 def _check_name(architecture: str) -> None:

@@ -16,9 +16,10 @@ from typing import Any
 import yaml
 
 from modelkin.errors import ModelkinError
-from modelkin.operations import verify
+from modelkin.operations import facts_schema, verify
 from modelkin.store import disk, manifests
 from modelkin.store.paths import RESULTS
+from modelkin.study import untrusted
 from modelkin.study.config import Study
 
 FORMAT = 1
@@ -34,7 +35,8 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 class Bundle:
     """A bundle that was found to be sound: its list, its config and the digests of its files.
 
-    Nothing has been written. Raises ModelkinError, and leaves everything as it is, if it cannot be trusted.
+    In its config, entries that would run code or reach out are marked as untrusted. Nothing has been
+    written. Raises ModelkinError, and leaves everything as it is, if it cannot be trusted.
     """
 
     def __init__(self, path: str | Path):
@@ -45,7 +47,7 @@ class Bundle:
             self.listed = _checked_list(self._json(LISTED), self._infos)
             self.name: str = self.listed["study"]
             self._check_digests()
-            self.config = self._yaml(CONFIG)
+            self.config = untrusted.marked_untrusted(self._yaml(CONFIG))
             self.content = self._content()
             self.manifests = verify.manifests(self.content)
             self._check_artifacts()
@@ -131,6 +133,9 @@ class Bundle:
             ).prepare()
         except graphlib.CycleError:
             raise self._refused("some of its artifacts were made of themselves") from None
+        for name, made in self.manifests.items():
+            if why := facts_schema.why_wrong(made["stage"], made["facts"]):
+                raise self._refused(f"the facts of {name} are not those of its stage: {why}")
 
     def _valid_study(self) -> Study:
         try:
@@ -139,6 +144,11 @@ class Bundle:
             )
         except ModelkinError as error:
             raise self._refused(f"its config is not valid: {str(error).rstrip('.')}") from None
+        except (TypeError, ValueError, KeyError, AttributeError, IndexError, OverflowError) as error:
+            # Facts of a stranger's manifests may be of any type.
+            raise self._refused(
+                f"its config and its manifests do not go together ({type(error).__name__})"
+            ) from None
 
 
 def _checked_members(path: Path, infos: Iterable[zipfile.ZipInfo]) -> dict[str, zipfile.ZipInfo]:

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,30 +21,62 @@ from modelkin.operations.workflow_file import workflow_file
 from modelkin.store import disk
 from modelkin.store.paths import RESULTS, is_similarity_part
 
+NOT_FOR_STUDIES = {"config"}  # whose config would be the file of the default study
+
 
 def unpack(path: str | Path, folder: str | Path = ".") -> Bundle:
     """Check a bundle, and write its study below ``folder/results`` and its config as ``folder/<study>.yaml``.
 
-    Raises ModelkinError before anything is written if the bundle is not sound, or if one of the two is there.
+    Entries of the config that would run code or reach out are marked as untrusted. Raises ModelkinError,
+    and leaves nothing behind, if the bundle is not sound or does not fit this version, or if one of the
+    two is there.
     """
     bundle = Bundle(path)
     folder = Path(folder)
     check_new(folder, bundle.name)
     _check_room(folder, sum(said["bytes"] for said in bundle.listed["files"].values()))
-    place(folder, bundle.name, bundle.config, bundle.extract)
-    wrong = [each for each in findings(folder, bundle.name) if each.state != "missing"]
-    if wrong:
-        raise ModelkinError(
-            f"{RESULTS}/{bundle.name} is in place, but {wrong[0].path} is {wrong[0].state} ({wrong[0].why}), "
-            f"one of {len(wrong)} findings; `snakemake verify` names them and says what to do."
-        )
-    record(folder, bundle.name, bundle.manifests)
+    with tempfile.TemporaryDirectory(prefix=f".{bundle.name}.", suffix=".partial", dir=folder) as aside:
+        place(Path(aside), bundle.name, bundle.config, bundle.extract)
+        wrong = [each for each in findings(Path(aside), bundle.name) if each.state != "missing"]
+        if wrong:
+            raise ModelkinError(
+                f"the bundle {path} is refused: {wrong[0].path} is {wrong[0].state} ({wrong[0].why}), one of "
+                f"{len(wrong)} findings; nothing was written."
+            )
+        new_results = not (folder / RESULTS).exists()
+        _move(Path(aside), folder, bundle.name)
+    try:
+        record(folder, bundle.name, bundle.manifests)
+    except ModelkinError:
+        _remove(folder, bundle.name, with_results=new_results)
+        raise
     return bundle
 
 
+def _move(aside: Path, folder: Path, study: str) -> None:
+    """Put a study and its config where they belong; neither is there yet."""
+    (folder / RESULTS).mkdir(exist_ok=True)
+    os.rename(aside / RESULTS / study, folder / RESULTS / study)
+    os.rename(aside / f"{study}.yaml", folder / f"{study}.yaml")
+
+
+def _remove(folder: Path, study: str, with_results: bool) -> None:
+    shutil.rmtree(folder / RESULTS / study)
+    (folder / f"{study}.yaml").unlink()
+    if with_results:
+        (folder / RESULTS).rmdir()
+
+
 def check_new(folder: Path, study: str) -> None:
-    """ModelkinError if there is a study or a config of that name already, or no workflow to go on with."""
+    """ModelkinError if a study or config of that name is there, if the name is of something else, or if there
+    is no workflow to go on with.
+    """
     workflow_file()
+    if study.casefold() in NOT_FOR_STUDIES:
+        raise ModelkinError(
+            f"a study cannot be called '{study}', as another file here is; nothing was written. Ask for a "
+            "bundle of another name."
+        )
     for path in (folder / RESULTS / study, folder / f"{study}.yaml"):
         if path.exists() or path.is_symlink():
             raise ModelkinError(
@@ -91,9 +124,7 @@ def record(folder: Path, study: str, manifests: Iterable[str]) -> None:
 
 
 def _not_recorded(study: str, said: str) -> ModelkinError:
-    return ModelkinError(
-        f"{RESULTS}/{study} is in place, but Snakemake cannot go on with it: {said.strip()[-500:]}"
-    )
+    return ModelkinError(f"Snakemake cannot go on with the study '{study}': {' '.join(said.split())[-500:]}")
 
 
 def _snakemake(folder: Path, study: str, *arguments: str) -> subprocess.CompletedProcess:
