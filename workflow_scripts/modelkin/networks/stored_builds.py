@@ -118,8 +118,8 @@ def _check_consent(source: str, network: Mapping[str, Any], entry: Mapping[str, 
     if said != {"source": source, "architecture": named} or not _same_options(source, network, entry):
         raise ModelkinError(
             f"the model's network is said to be made by '{named}' of source '{source}', but the "
-            "config's entry says otherwise (source, architecture or options); delete the model's manifest and "
-            "run again."
+            "config's entry says otherwise (source, architecture or options); delete the model's "
+            "manifest and run again."
         )
 
 
