@@ -158,8 +158,11 @@ def rebuilt_model(
     ----------
     build : mapping
         ``facts["build"]`` of the model's manifest, which may be a stranger's.
-    entry, sha256
-        See :func:`modelkin.networks.stored_builds.stored_network`.
+    entry : mapping, optional
+        The model's entry in the config, which consents to running the code that it names (see
+        :func:`modelkin.networks.stored_builds.stored_network`).
+    sha256 : str, optional
+        Of the architecture's own file when the model was taken in.
 
     Returns
     -------
@@ -176,9 +179,8 @@ def rebuilt_model(
     network = stored_builds.stored_network(build["source"], build["network"], entry, sha256)
     if build["head"] not in dict(network.named_modules()):
         raise ModelkinError(f"the network of source '{build['source']}' has no layer '{build['head']:.60}'.")
-    model = Classifier(
-        network, build["head"], *(build[key] for key in ("mean", "std", "size")), build["resize"]
-    )
+    taken = {key: build[key] for key in ("head", "mean", "std", "size", "resize")}
+    model = Classifier(network, **taken)
     model.build = dict(build)
     return model
 
