@@ -446,6 +446,8 @@ REFUSED = {
     "number of images": lambda fc, x: torch.stack([fc(one.flatten()) for one in x]),
     "another library": lambda fc, x: fc(torch.from_numpy(gaussian_filter(x.numpy(), 1)).flatten(1)),
     "noise": lambda fc, x: fc(functional.dropout(x.flatten(1))),
+    "a tuple": lambda fc, x: (fc(x.flatten(1)),),
+    "nothing": lambda fc, x: None,
     "two outputs": lambda fc, x: (fc(x.flatten(1)), x.mean()),
 }
 

@@ -47,22 +47,14 @@ def exported(network: nn.Module, images: torch.Tensor) -> tuple[fx.Graph, dict[s
         does what torch cannot write down.
     """
     program = _program(network, images)
-    signature = program.graph_signature
-    names = {
-        **signature.inputs_to_parameters,
-        **signature.inputs_to_buffers,
-        **signature.inputs_to_lifted_tensor_constants,
-    }
-    constants = {
-        name: program.constants[name] for name in signature.inputs_to_lifted_tensor_constants.values()
-    }
-    if len(signature.user_outputs) != 1:
+    signature, nodes = program.graph_signature, {node.name: node for node in program.graph.nodes}
+    (given,), (result, *others) = signature.user_inputs, signature.user_outputs
+    if others or result not in nodes or not program.call_spec.out_spec.is_leaf():
         raise lost("it returns something else than logits")
-    nodes = {node.name: node for node in program.graph.nodes}
-    (given,), (result,) = (
-        [nodes[name] for name in of] for of in (signature.user_inputs, signature.user_outputs)
-    )
-    return _written_down(given, result, names, constants), constants
+    lifted = signature.inputs_to_lifted_tensor_constants
+    constants = {name: program.constants[name] for name in lifted.values()}
+    names = {**signature.inputs_to_parameters, **signature.inputs_to_buffers, **lifted}
+    return _written_down(nodes[given], nodes[result], names, constants), constants
 
 
 def lost(reason: str) -> ModelkinError:
@@ -88,7 +80,7 @@ def _program(network: nn.Module, images: torch.Tensor) -> torch.export.ExportedP
                 program = torch.export.export(network, (images,), dynamic_shapes=shapes, strict=strict)
                 return program.run_decompositions({})
         except Exception as error:  # whatever a user's code raises
-            reasons.append(f"{type(error).__name__}: {str(error).strip().splitlines()[0]}".rstrip(". "))
+            reasons.append(f"{type(error).__name__}: {str(error).strip()}".splitlines()[0].rstrip(":. "))
     raise lost(reasons[0])
 
 
