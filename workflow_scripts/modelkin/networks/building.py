@@ -176,9 +176,8 @@ def rebuilt_model(
     network = stored_builds.stored_network(build["source"], build["network"], entry, sha256)
     if build["head"] not in dict(network.named_modules()):
         raise ModelkinError(f"the network of source '{build['source']}' has no layer '{build['head']:.60}'.")
-    model = Classifier(
-        network, build["head"], *(build[key] for key in ("mean", "std", "size")), build["resize"]
-    )
+    taken = {key: build[key] for key in ("head", "mean", "std", "size", "resize")}
+    model = Classifier(network, **taken)
     model.build = dict(build)
     return model
 
