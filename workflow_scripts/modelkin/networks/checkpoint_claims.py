@@ -102,7 +102,7 @@ class _KnownSteps(dict):
     """What to do at each step of a pickle, for the steps that torch knows too."""
 
     def __missing__(self, step: int):
-        raise _Wrong("what torch.save does not write")
+        raise pickle.UnpicklingError("it holds what torch.save does not write")
 
 
 class _Claims(PYTHON_UNPICKLER):
