@@ -22,8 +22,7 @@ with jobs.running_job(snakemake.log[0], "verify") as log:
     if unknown := changed_inputs.unrecorded(params.outside, made.get):
         text += (
             f"\n{len(unknown)} artifacts, first {unknown[0]}, do not tell of which files outside they "
-            f"were made, "
-            "as artifacts of earlier versions do not; whether these changed is not known."
+            "were made, as artifacts of earlier versions do not; whether these changed is not known."
         )
     Path(params.folder, verify.TOLD).write_text("".join(f"{json.dumps(each)}\n" for each in wrong))
     log.info("%s", text)

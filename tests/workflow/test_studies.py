@@ -82,7 +82,7 @@ def test_every_paper_has_a_study_and_a_twin():
 
 def test_the_twin_of_table_2_has_all_its_relations_in_every_architecture(offline):
     study = read_study(ROOT / "studies" / "twins" / "hwang2024-training.yaml")
-    models = pd.DataFrame(study.describe())
+    models = pd.DataFrame(study.describe(study.active))
     pairs = pd.DataFrame(list(itertools.combinations(models["name"], 2)), columns=["model_a", "model_b"])
     pairs = pairs.assign(
         relation=relations.pair_relations(pairs, models), of=pairs["model_a"].str.split("-").str[0]

@@ -1,4 +1,4 @@
-"""The command line: python -m modelkin unpack | merge."""
+"""The command line: python -m modelkin unpack | merge | trust."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def test_a_users_cells_count_and_empty_ones_do_not(tmp_path):
         ("model,stem\na,x\nb,x\na,x\n", "more than one row for model 'a'"),
         ("stem\nx\n", "column 'model'"),
         ("model,stem\na,x\nb,x,y\n", "line 3"),
-        ("", "line of names"),
+        ("", "is empty"),
     ],
 )
 def test_a_users_table_that_is_wrong_is_refused(tmp_path, text, said):

@@ -93,7 +93,7 @@ def test_what_the_config_says_of_models():
         TINY
         | {"models": models, "measures": measures, "distillation": TINY["distillation"] | {"student": "a"}}
     )
-    rows = {row["name"]: row for row in study.describe()}
+    rows = {row["name"]: row for row in study.describe(study.active)}
     keys = ("structure", "regime", "hyper_parameters")
     assert {name: tuple(row[key] for key in keys) for name, row in rows.items()} == {
         "a": ("vgg", "standard", ""),

@@ -32,3 +32,13 @@ def test_attacks_that_the_first_panel_lacks_are_told_apart_where_they_are():
     words = ["adversarial (l2)", "adversarial (0.1)"]
     assert [text.get_text() for text in second.get_legend().get_texts()] == words
     assert third.get_legend() is None
+
+
+def test_an_attack_has_the_same_colour_whatever_the_order_of_a_table():
+    kinds = ["adversarial:linf", "natural", "natural:big", "adversarial:l2", "inverted"]
+    tables = [pd.DataFrame({"kind": kinds}), pd.DataFrame({"kind": sorted(kinds)})]
+    ordered = ["natural", "inverted", "adversarial:l2", "adversarial:linf", "natural:big"]
+    assert [base.kinds_in(rows) for rows in tables] == [ordered, ordered]
+    one, other = (base.kind_looks(rows, "colorblind") for rows in tables)
+    assert one == other
+    assert len({look["color"] for look in one.values()}) == len(kinds)

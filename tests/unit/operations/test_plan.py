@@ -8,7 +8,7 @@ from conftest import TINY
 
 from modelkin.errors import ModelkinError
 from modelkin.networks import building, sources
-from modelkin.operations import network_costs, plan
+from modelkin.operations import network_costs, plan, resources
 from modelkin.study.config import Study
 
 COST = network_costs.Cost(
@@ -46,10 +46,12 @@ def test_each_attack_is_counted(tiny):
     listed = [{"label": "linf", "steps": 5}, {"label": "l2", "norm": "l2", "steps": 20, "stored": "uint8"}]
     study = Study({**TINY, "adversarial": listed})
     found = plan.study_plan(study, dict.fromkeys(study.names, COST), start=7.0).set_index("stage")
-    assert found.loc["attack", ["jobs", "passes"]].tolist() == [8, 4 * 60 * (5 + 20)]
+    assert found.loc["attack", ["jobs", "passes"]].tolist() == [8, 4 * 60 * ((5 + 3) + (20 + 3))]
     assert found.loc["attack", "gigabytes"] == pytest.approx(4 * 60 * 64 * (2 + 1) / 1e9)
-    shells = "activations, adversarial"
+    shells = "activations_adversarial"
     assert found.loc[shells, ["jobs", "passes"]].tolist() == [8, 2 * table.loc[shells, "passes"]]
+    each = [resources.passes(study, "attack", "vgg-0", adversarial=kind) for kind in study.attacks]
+    assert each == [60 * (5 + 3), 60 * (20 + 3)]
 
 
 def test_one_model_more_is_counted(tiny):

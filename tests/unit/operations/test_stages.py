@@ -62,7 +62,7 @@ class Parts:
         self.study = study
         split = datasets.load(**study.settings(study.dataset))
         self.train, self.test = split["train"], split["test"]
-        self.subject = Subject(study.names[-1], study.dataset)
+        self.subject = Subject(study.names[-1], study.dataset, "adversarial")
         self.counter = Counter()
         wanted = study.section("probes")["natural"]
         self.natural = probes.natural_probe(self.test, wanted, seeds.generator(0))
@@ -169,13 +169,13 @@ ATTACKS = [
 @pytest.mark.parametrize("section", ATTACKS, ids=lambda section: "-".join(map(str, section.values())))
 def test_an_attack_makes_the_passes_of_its_record(section):
     parts = Parts(tiny(adversarial=section))
-    settings = dict(parts.study.adversarial)
+    settings = dict(parts.study.attacks["adversarial"])
     form = settings.pop("stored")
     made = attack_parts(
         parts.model(),
         parts.natural,
         lambda part: attacks.from_settings(**settings),
-        norm=settings["norm"],
+        threat=settings["norm"],
         stored=form,
     )
     for part in made:

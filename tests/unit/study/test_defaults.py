@@ -10,8 +10,11 @@ from conftest import ROOT
 
 from modelkin.optimise import attacks, inversion, inversion_modes
 from modelkin.study import schema
+from modelkin.study.config import TRAINING_DEFAULTS
 
 SCHEMA = json.loads(schema.SCHEMA.read_text())
+# Sections whose keys stand apart in the schema.
+PARTS = {"training": SCHEMA["$defs"]["training"], "adversarial": SCHEMA["$defs"]["attack"]}
 # Sections of the config with a choice that decides the defaults of other keys.
 CHOICES = {"inversion": ("mode", inversion_modes.DEFAULTS), "adversarial": ("attack", attacks.defaults())}
 PAGE = (ROOT / "docs" / "config.md").read_text()
@@ -28,7 +31,8 @@ def tables(section: str) -> list[tuple[list[str], dict[str, list[str]]]]:
         for first, _, *cells in rows:
             keys = re.findall(r"`(\w+)`", first)
             parts = [
-                cell.split(", ") if len(keys) > 1 and cell != "-" else [cell] * len(keys) for cell in cells
+                re.split(r", (?![^\[]*\])", cell) if len(keys) > 1 and cell != "-" else [cell] * len(keys)
+                for cell in cells
             ]
             values |= {key: [part[place] for part in parts] for place, key in enumerate(keys)}
         found.append((header[2:], values))
@@ -37,15 +41,26 @@ def tables(section: str) -> list[tuple[list[str], dict[str, list[str]]]]:
 
 def is_same(shown: str, value: object) -> bool:
     """Whether a cell of the page shows this default."""
-    if value is None or isinstance(value, str):
-        return shown in NONE if value is None else shown == value
+    if isinstance(value, list):
+        cells = shown.strip("[]").split(", ")
+        return len(cells) == len(value) and all(map(is_same, cells, value))
+    if not value and not isinstance(value, int | float):
+        return shown in NONE
+    if isinstance(value, str | bool):
+        return shown == str(value).lower()
     return abs(float(Fraction(shown)) - value) <= 1e-4 * abs(value)
+
+
+def keys_of(section: str) -> dict[str, dict]:
+    """What the schema says of each key of a section."""
+    part = {"training": "training", "adversarial": "attack"}.get(section)
+    return (SCHEMA["$defs"][part] if part else SCHEMA["properties"][section])["properties"]
 
 
 @pytest.mark.parametrize("section", CHOICES)
 def test_the_schema_has_no_default_where_a_choice_decides(section):
     by, choices = CHOICES[section]
-    keys = SCHEMA["properties"][section]["properties"]
+    keys = keys_of(section)
     assert sorted(keys[by]["enum"]) == sorted(choices)
     for key in {key for settings in choices.values() for key in settings}:
         assert "default" not in keys[key], key
@@ -69,10 +84,10 @@ def test_the_page_shows_the_defaults_of_each_choice(section):
 def test_the_page_shows_the_defaults_of_the_schema(section):
     # The boundaries' table stands in the section about draws.
     name = "boundaries" if section == "draws" else section
-    part = SCHEMA["$defs"]["training"] if name == "training" else SCHEMA["properties"][name]
+    optional = TRAINING_DEFAULTS if name == "training" else {}
     table = next(values for header, values in tables(section) if header == ["default"])
     for key, (shown,) in table.items():
-        default = part["properties"][key].get("default")
+        default = optional.get(key, keys_of(name)[key].get("default"))
         assert shown == "" if default is None and shown not in NONE else is_same(shown, default), key
     assert len(table) > 2
 
@@ -91,6 +106,6 @@ def test_functions_take_the_defaults_from_where_they_stand():
 
 def test_an_attack_that_is_asked_for_by_name_alone_has_its_defaults():
     for name in attacks.names():
-        norm = attacks.get(name).NORMS[0]
-        assert callable(attacks.from_settings(name, norm, 0.1)), name
+        threat = attacks.get(name).THREATS[0]
+        assert callable(attacks.from_settings(name, threat, 0.1)), name
         assert attacks.passes_per_image(name) == attacks.passes_per_image(name, **attacks.get(name).DEFAULTS)

@@ -57,4 +57,4 @@ def test_entries_that_name_downloads_need_no_file():
         "architecture": "resnet18",
         "weights": "IMAGENET1K_V1",
     }
-    assert [row["architecture"] for row in study.describe()][-2:] == ["resnet18", "resnet18"]
+    assert [row["architecture"] for row in study.describe(study.active)][-2:] == ["resnet18", "resnet18"]

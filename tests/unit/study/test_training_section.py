@@ -71,7 +71,7 @@ def test_what_is_named_reaches_the_models_that_use_it():
         ({"snapshots": {"evry": 5}}, "did you mean 'every'"),
         ({"snapshots": {"every": 0}}, "at least 1"),
         ({"snapshots": {}}, "training.snapshots lacks the key 'every'"),
-        ({"snapshots": []}, "needs at least 1 entries"),
+        ({"snapshots": []}, "needs at least 1 entry"),
         ({"snapshots": [-1, 0]}, r"training.snapshots\[0\] must be at least 0"),
         ({"snapshots": [0.5]}, "of type integer"),
         ({"snapshots": [1, 0]}, r"the epochs \[1, 0\] must ascend, each once"),
@@ -123,7 +123,7 @@ def test_without_a_section_snapshots_are_of_the_default_training():
 def test_asking_for_snapshots_changes_nothing_else():
     plain, asking = Study(TINY), Study(config({"snapshots": "all"}))
     assert [plain.training(name) for name in plain.names] == [asking.training(name) for name in plain.names]
-    assert plain.describe() == asking.describe()
+    assert plain.describe(plain.active) == asking.describe(asking.active)
 
 
 def test_models_from_elsewhere_have_no_snapshots():

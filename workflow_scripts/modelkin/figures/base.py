@@ -123,10 +123,17 @@ def in_order(similarity: pd.DataFrame) -> list[str]:
 
 
 def kinds_in(rows: pd.DataFrame) -> list[str]:
-    """The kinds of probe that a table has: the study's own dataset first, natural before inverted."""
+    """The kinds of probe that a table has: the study's own dataset first, natural before inverted.
+
+    Attacks are in the order of their labels, whatever the table's, so that all figures give each one colour.
+    """
     return sorted(
         rows["kind"].unique(),
-        key=lambda kind: (probe_kinds.other_dataset_of(kind) or "", KINDS.index(probe_kinds.origin_of(kind))),
+        key=lambda kind: (
+            probe_kinds.other_dataset_of(kind) or "",
+            KINDS.index(probe_kinds.origin_of(kind)),
+            probe_kinds.attack_of(kind) or "",
+        ),
     )
 
 

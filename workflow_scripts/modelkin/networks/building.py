@@ -158,8 +158,11 @@ def rebuilt_model(
     ----------
     build : mapping
         ``facts["build"]`` of the model's manifest, which may be a stranger's.
-    entry, sha256
-        See :func:`modelkin.networks.stored_builds.stored_network`.
+    entry : mapping, optional
+        The model's entry in the config, which consents to running the code that it names (see
+        :func:`modelkin.networks.stored_builds.stored_network`).
+    sha256 : str, optional
+        Of the architecture's own file when the model was taken in.
 
     Returns
     -------

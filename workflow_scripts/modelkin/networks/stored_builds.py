@@ -117,9 +117,9 @@ def _check_consent(source: str, network: Mapping[str, Any], entry: Mapping[str, 
     said = {key: entry.get(key) for key in ("source", "architecture")}
     if said != {"source": source, "architecture": named} or not _same_options(source, network, entry):
         raise ModelkinError(
-            f"the model's network is said to be made by '{named}' of source '{source}', "
-            "but the config's entry says otherwise (source, architecture or options); delete the model's "
-            "manifest and run again."
+            f"the model's network is said to be made by '{named}' of source '{source}', but the "
+            "config's entry says otherwise (source, architecture or options); delete the model's manifest "
+            "and run again."
         )
 
 

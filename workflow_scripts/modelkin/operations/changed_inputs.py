@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from modelkin.operations import verify
+from modelkin.store import paths
 from modelkin.store.outside_files import OutsideFiles
 from modelkin.study.config import Study
 
@@ -48,9 +49,9 @@ def changed_files(
         of earlier versions does not tell.
     """
     files, found = OutsideFiles(memory), []
-    for manifest, paths in outside.items():
+    for manifest, files_of in outside.items():
         recorded = (made(manifest) or {}).get("outside", {})
-        named = {path: recorded[path] for path in paths if path in recorded}
+        named = {path: recorded[path] for path in files_of if path in recorded}
         found += [Changed(manifest, path) for path in files.changed(named)]
     files.remember()
     return found
@@ -60,8 +61,8 @@ def unrecorded(outside: Mapping[str, list[str]], made: Made) -> list[str]:
     """The manifests of what was taken in from outside before manifests told what that was."""
     return [
         manifest
-        for manifest, paths in outside.items()
-        if paths and (content := made(manifest)) is not None and "outside" not in content
+        for manifest, files_of in outside.items()
+        if files_of and (content := made(manifest)) is not None and "outside" not in content
     ]
 
 
@@ -79,10 +80,8 @@ def file_sentence(changed: Changed, results: str) -> str:
     """What to tell the user of a changed file, and what to do."""
     return (
         f"{changed.path} is not what {results}/{changed.manifest} was made of; put back what was there "
-        f"(new code or "
-        "images can have files of their own), or delete that manifest and run again to make it and all "
-        "that rests "
-        "on it anew."
+        "(new code or images can have files of their own), or delete that manifest and run again to make it "
+        "and all that rests on it anew."
     )
 
 
@@ -90,7 +89,7 @@ def moved_models(study: Study, made: Made) -> dict[str, list[str]]:
     """The models before which others stand now than when their shells were made: by name, those of then."""
     found = {}
     for name in study.compared:
-        then = (made(f"similarity/{name}.json") or {}).get("settings", {}).get("models")
+        then = (made(paths.similarity(name)) or {}).get("settings", {}).get("models")
         if isinstance(then, list) and then != study.through(name):
             found[name] = then
     return found
@@ -106,6 +105,5 @@ def order_sentence(moved: Mapping[str, list[str]], study: Study, results: str) -
     more = f" and {len(moved) - 3} more" if len(moved) > 3 else ""
     return (
         f"{what} the config, where '{name}' stood after {', '.join(then[:-1][:5]) or 'none'}; put {cure}, "
-        f"or delete "
-        f"{shells}{more} to have the shells of {len(moved)} models computed anew."
+        f"or delete {shells}{more} to have the shells of {len(moved)} models computed anew."
     )

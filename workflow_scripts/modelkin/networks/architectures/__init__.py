@@ -62,8 +62,7 @@ def custom(place: str, options: Mapping[str, Any] | None = None, sha256: str | N
     if sha256 is not None and hashlib.sha256(text).hexdigest() != sha256:
         raise ModelkinError(
             f"the architecture's file {path} is not the one that the model was taken in with; put that "
-            f"one back, "
-            "or delete the model's manifest and run again to take the model in anew."
+            "one back, or delete the model's manifest and run again to take the model in anew."
         )
     spec = importlib.util.spec_from_file_location(f"modelkin_custom_{path.stem}", path)
     assert spec is not None  # its name ends in .py

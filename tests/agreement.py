@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from modelkin import tracing
+from modelkin.networks import tracing
 from modelkin.networks.graph import Graph
 
 
