@@ -412,7 +412,7 @@ def test_what_a_bundle_would_reach_for_is_named_and_untrusted(packed, tmp_path):
     """A table without an end: nothing opens it, and nothing is made of it until the user says so."""
     file = config_with(Forged(packed), components={"file": "/dev/zero"}).write(tmp_path / "forged.zip")
     done = subprocess.run(
-        [sys.executable, "-m", "modelkin.operations.bundle", "unpack", str(file)],
+        [sys.executable, "-m", "modelkin", "unpack", str(file)],
         cwd=tmp_path,
         capture_output=True,
         text=True,

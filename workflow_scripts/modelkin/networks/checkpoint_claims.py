@@ -22,6 +22,18 @@ WIDTHS = {"Double": 8, "Long": 8, "Float": 4, "Int": 4, "Half": 2, "BFloat16": 2
 WIDTHS |= {"Char": 1, "Byte": 1, "Bool": 1, "ComplexFloat": 8, "ComplexDouble": 16}
 ORDINARY = {"_rebuild_tensor", "_rebuild_tensor_v2", "_rebuild_parameter", "_rebuild_parameter_with_state"}
 LEGACY_PICKLES = 5  # magic number, protocol, system, content, keys
+# The steps of a pickle that torch follows when it reads weights only.
+STEPS_OF_TORCH = (
+    *(pickle.PROTO, pickle.STOP, pickle.MARK, pickle.GLOBAL, pickle.REDUCE, pickle.BUILD, pickle.NEWOBJ),
+    *(pickle.BINPERSID, pickle.BINGET, pickle.LONG_BINGET, pickle.BINPUT, pickle.LONG_BINPUT),
+    *(pickle.NONE, pickle.NEWTRUE, pickle.NEWFALSE, pickle.BININT, pickle.BININT1, pickle.BININT2),
+    *(pickle.LONG1, pickle.BINFLOAT, pickle.BINUNICODE, pickle.SHORT_BINSTRING),
+    *(pickle.EMPTY_TUPLE, pickle.TUPLE, pickle.TUPLE1, pickle.TUPLE2, pickle.TUPLE3),
+    *(pickle.EMPTY_LIST, pickle.APPEND, pickle.APPENDS, pickle.EMPTY_DICT, pickle.SETITEM, pickle.SETITEMS),
+    pickle.EMPTY_SET,
+)
+# The reader that is written in Python; the library's stubs tell nothing of its inside.
+PYTHON_UNPICKLER: Any = pickle._Unpickler
 ZIP = b"PK\x03\x04"
 
 
@@ -51,20 +63,20 @@ class _Inert:
 
 
 class _Storage:
-    """Stands for the numbers of a tensor: the bytes that are claimed, and those of one number."""
+    """Stands for the numbers of a tensor: how many are claimed, and the bytes of one."""
 
-    def __init__(self, width: int | None, numbers: int):
+    def __init__(self, width: int, numbers: int):
         self.width, self.numbers = width, numbers
 
 
 class _StorageType(_Inert):
-    """Stands for a type of storage; width: bytes of a number, None where it is not known."""
+    """Stands for a type of storage; width: bytes of a number."""
 
-    def __init__(self, width: int | None):
+    def __init__(self, width: int):
         self.width = width
 
 
-class _Counted(io.RawIOBase):
+class _Counted:
     """A stream whose reads are counted, for a pickle of many steps is never at its end."""
 
     def __init__(self, stream: BinaryIO):
@@ -75,33 +87,36 @@ class _Counted(io.RawIOBase):
         if not self.left:
             raise pickle.UnpicklingError("it takes too many steps to read")
 
-    def read(self, size: int = -1) -> bytes:
+    def read(self, size: int) -> bytes:
         """As of the stream."""
         self._count()
-        return self.stream.read(min(size, LARGEST_PICKLE) if size >= 0 else LARGEST_PICKLE)
+        return self.stream.read(min(size, LARGEST_PICKLE))
 
-    def readline(self, size: int = -1) -> bytes:
+    def readline(self) -> bytes:
         """As of the stream."""
         self._count()
         return self.stream.readline(LARGEST_PICKLE)
 
-    def readinto(self, buffer) -> int:
-        """As of the stream."""
-        self._count()
-        return self.stream.readinto(buffer)
+
+class _KnownSteps(dict):
+    """What to do at each step of a pickle, for the steps that torch knows too."""
+
+    def __missing__(self, step: int):
+        raise pickle.UnpicklingError("it holds what torch.save does not write")
 
 
-class _Claims(pickle._Unpickler):
+class _Claims(PYTHON_UNPICKLER):
     """Follows a pickle. Python's own reader, for the other takes memory for any place that is named."""
 
-    dispatch = dict(pickle._Unpickler.dispatch)
+    dispatch = _KnownSteps({step[0]: PYTHON_UNPICKLER.dispatch[step[0]] for step in STEPS_OF_TORCH})
 
     def __init__(self, stream: BinaryIO):
         super().__init__(_Counted(stream), encoding="utf-8")
         self.claimed = 0
-        self._storages: dict[str, _Storage] = {}
+        self.storages: dict[str, _Storage] = {}
 
     def find_class(self, module: str, name: str):
+        """A stand-in for whatever is named."""
         if module in ("torch._utils", "torch._tensor") and name.startswith("_rebuild"):
             return self._rebuild(name)
         if module == "torch" and name.endswith("Storage"):
@@ -110,17 +125,17 @@ class _Claims(pickle._Unpickler):
             return _bytes
         return type("Inert", (_Inert,), {})
 
-    def persistent_load(self, pid):
-        if not isinstance(pid, tuple) or len(pid) < 5 or pid[0] not in ("storage", b"storage"):
+    def persistent_load(self, pid: Any):
+        """A stand-in for a storage, whose claim is kept."""
+        if not isinstance(pid, tuple) or len(pid) < 5 or pid[0] != "storage":
             return _Inert()
         _, kind, key, _, numbers = pid[:5]
         if not _is_size(numbers):
             raise _Wrong("a tensor of no usable size")
-        width = getattr(kind, "width", 1) or 1
-        storage = _Storage(width, numbers)
-        if str(key) not in self._storages:
-            self._storages[str(key)] = storage
-            self.claimed += width * numbers
+        storage = _Storage(kind.width if isinstance(kind, _StorageType) else 1, numbers)
+        if str(key) not in self.storages:
+            self.storages[str(key)] = storage
+            self.claimed += storage.width * numbers
         return storage
 
     def _rebuild(self, name: str):
@@ -133,33 +148,24 @@ class _Claims(pickle._Unpickler):
 
         return rebuild
 
-    def _check_key(self, key: Any) -> None:
-        # The hash of a tuple of tuples of tuples may take for ever.
-        if isinstance(key, tuple) and any(isinstance(each, tuple) for each in key):
-            raise _Wrong("keys of keys")
-
     def load_setitem(self) -> None:
-        self._check_key(self.stack[-2])
-        pickle._Unpickler.load_setitem(self)
+        """As Python's, but for keys whose hash may take for ever."""
+        _check_keys(self.stack[-2:-1])
+        super().load_setitem()
 
     def load_setitems(self) -> None:
-        for key in self.stack[::2]:
-            self._check_key(key)
-        pickle._Unpickler.load_setitems(self)
-
-    def load_additems(self) -> None:
-        for key in self.stack:
-            self._check_key(key)
-        pickle._Unpickler.load_additems(self)
+        """As Python's, but for keys whose hash may take for ever."""
+        _check_keys(self.stack[::2])
+        super().load_setitems()
 
     dispatch[pickle.SETITEM[0]] = load_setitem
     dispatch[pickle.SETITEMS[0]] = load_setitems
-    dispatch[pickle.ADDITEMS[0]] = load_additems
-    dispatch[pickle.FROZENSET[0]] = lambda self: self._refuse_frozenset()
-    dispatch[pickle.DICT[0]] = lambda self: self._refuse_frozenset()
 
-    def _refuse_frozenset(self) -> None:
-        raise _Wrong("a kind of set that no checkpoint needs")
+
+def _check_keys(keys: list) -> None:
+    # To hash tuples of tuples of tuples takes two to the power of their depth.
+    if any(isinstance(each, tuple) for key in keys if isinstance(key, tuple) for each in key):
+        raise _Wrong("keys of keys")
 
 
 class _Wrong(Exception):
@@ -212,7 +218,7 @@ def _claimed_bytes(path: Path) -> int:
         claims = _Claims(io.BytesIO(archive.read(pickles[0])))
         claims.load()
         sizes = {info.filename: info.file_size for info in infos}
-        for key, storage in claims._storages.items():
+        for key, storage in claims.storages.items():
             if storage.width * storage.numbers > sizes.get(f"{prefix}data/{key}", 0):
                 raise _Wrong("tensors that claim more than the file holds")
         return claims.claimed

@@ -19,7 +19,7 @@ from modelkin.networks import architectures
 from modelkin.store.disk import write_text
 
 COMMAND = "python -m modelkin trust"
-OURS = ("train",)  # sources that name nothing outside of this package
+OURS = ("train", "none")  # sources that name nothing outside of this package
 OUR_DATASETS = ("digits",)
 BY_NAME = re.compile(r"[A-Z][A-Z0-9_]*")  # of torchvision's weights
 KEY = "untrusted"
