@@ -15,6 +15,8 @@ from typing import NamedTuple
 import psutil
 from conftest import StudyFolder
 
+from modelkin.store.digests import digest_of
+
 WAYS = ("job", "job", "job", "run", "main")  # what is killed: one job, the whole run, the main process alone
 LATEST = 0.5  # seconds after a job has begun
 # Stages that end sooner and have one job, so that a kill that comes too late costs a run.
@@ -154,7 +156,7 @@ def check_finished_is_right(study: StudyFolder, digests: dict[str, str]) -> None
     """Every artifact that looks finished is that of an undisturbed run, to the byte."""
     for name, manifest in study.manifests().items():
         said = json.loads(manifest.read_text())
-        stored = digests.digest_of(manifest.with_suffix(said["suffix"]))
+        stored = digest_of(manifest.with_suffix(said["suffix"]))
         assert said["digest"] == stored == digests[name], f"{name} looks finished and is not"
 
 

@@ -146,7 +146,7 @@ def test_studies_of_other_images(other):
     two.manifests[other]["digest"] = "c"
     with pytest.raises(ModelkinError, match=f"differ in {other}, so their models saw other images"):
         check_same_images(one, two)
-    two.study.dataset = "another"
+    two = Pretended(dataset=TINY["dataset"] | {"label": "another"})
     with pytest.raises(ModelkinError, match="call their datasets otherwise"):
         check_same_images(one, two)
 

@@ -108,7 +108,7 @@ def test_the_dictionary_describes_the_columns_of_each_attack(grown):
 
 def test_the_whole_study_is_finished_and_verified(grown):
     assert "Nothing to be done" in grown.study.run("--dry-run").stdout
-    done = grown.study.run("verify", "--cores", "1")
+    done = grown.study.run("--cores", "1", "verify")
     assert done.returncode == 0, done.stdout[-2000:]
     for figure in (
         "heatmaps/sat.png",

@@ -75,13 +75,17 @@ def _seconds(
     device,
 ) -> float:
     """Seconds of one job, its start left out."""
-    width = sorted(cost.width for cost in costs.values())[len(costs) // 2]
     compared = (
-        each.pairs * _comparison_seconds(each, width, study, device)
+        each.pairs * _comparison_seconds(each, _median_width(costs), study, device)
         for each in stage.comparisons(study, subject)
     )
     modelled = (each.seconds(costs[name]) for name, each in passes.items())
     return sum(compared) + sum(modelled) + stage.seconds(study, subject) + stage.usual_seconds
+
+
+def _median_width(costs: Mapping[str, Cost]) -> int:
+    """Of the representations of the study's models."""
+    return sorted(cost.width for cost in costs.values())[len(costs) // 2]
 
 
 def seconds_to_start() -> float:

@@ -87,7 +87,7 @@ def writable_folder(folder: Path) -> Iterator[None]:
         yield
     except (PermissionError, NotADirectoryError, FileExistsError) as error:
         raise ModelkinError(
-            f"cannot write in {folder}: {error.strerror}; give write permission, then run again: "
+            f"cannot write in {folder}: {os.strerror(error.errno or 0)}; give write permission, then run again: "
             "what is finished is kept."
         ) from None
     except OSError as error:

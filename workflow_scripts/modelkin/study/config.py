@@ -334,7 +334,7 @@ class Study:
             if not self._untrusted(self._datasets[label])
         }
         return found | {
-            paths.model(name): sources.outside(self.models[name]["source"], **self.entry(name))
+            paths.model(name): sources.outside(**self.entry(name))
             for name in self.taken
             if not self._untrusted(self.models[name])
         }
