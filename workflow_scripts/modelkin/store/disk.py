@@ -86,9 +86,11 @@ def writable_folder(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         yield
     except (PermissionError, NotADirectoryError, FileExistsError) as error:
+        # Of other libraries' errors the text is theirs, the number is the system's.
+        reason = str(error) if error.errno is None else os.strerror(error.errno)
         raise ModelkinError(
-            f"cannot write in {folder}: {os.strerror(error.errno or 0)}; give write permission, then run again: "
-            "what is finished is kept."
+            f"cannot write in {folder}: {reason}; give write permission, then run again: what is finished is "
+            "kept."
         ) from None
     except OSError as error:
         known = out_of_space(error, folder)
