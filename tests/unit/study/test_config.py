@@ -185,7 +185,7 @@ BAD = {
         "unknown measure in ensembles.clusters_by",
     ),
     "clustering by saliency of inverted images": (
-        wrong(ensembles={"clusters_by": {"measure": "saliency_cosine"}}),
+        wrong(ensembles={"clusters_by": {"measure": "saliency_cosine", "kind": "inverted"}}),
         "not measured on inverted probes",
     ),
     "a setting of another mode": (
@@ -464,3 +464,26 @@ def test_validating_a_config_imports_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("measures", "asked", "found"),
+    [
+        (["agreement", "linear_cka"], {}, ("linear_cka", "inverted")),
+        (["saliency_cosine", "procrustes"], {}, ("procrustes", "inverted")),
+        (["saliency_cosine"], {}, ("saliency_cosine", "natural")),
+        (["linear_cka", "saliency_cosine"], {"measure": "saliency_cosine"}, ("saliency_cosine", "natural")),
+        ([{"name": "knn_jaccard", "k": 5}], {"kind": "natural"}, ("knn_jaccard-k5", "natural")),
+    ],
+)
+def test_clusters_before_ensembles_are_by_what_the_study_has(measures, asked, found):
+    config = wrong(measures=measures, ensembles={**TINY.get("ensembles", {}), "clusters_by": asked})
+    assert Study(config).section("ensembles")["clusters_by"] == dict(
+        zip(("measure", "kind"), found, strict=True)
+    )
+
+
+def test_a_config_without_ensembles_or_linear_cka_is_valid():
+    config = without("ensembles") | {"measures": ["agreement"]}
+    by = Study(config).section("ensembles")["clusters_by"]
+    assert by == {"measure": "agreement", "kind": "inverted"}

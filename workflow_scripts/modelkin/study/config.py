@@ -90,6 +90,8 @@ class Study:
         self.training_defaults = schema.defaults(described["$defs"]["training"]) | config["training"]
         self.imported: dict[str, dict[str, Any]] = self._imported(described)
         self.components: dict[str, Any] | None = self._components()
+        if self.measures:
+            self._fill_clusters_by(config["ensembles"]["clusters_by"])
         checks.check_study(self, config, asked)
 
     @property
@@ -206,6 +208,22 @@ class Study:
             found[label] = {**entry, "sha256": sha256}
         checks.check_unique("imported table", [entry["label"] for entry in self._config["imported"]])
         return found
+
+    def _fill_clusters_by(self, by: dict[str, str]) -> None:
+        """Add what clusters are by before ensembles are drawn, of what the study has."""
+
+        def kinds(label: str) -> list[str]:
+            every = [*self.kinds, *([probe_kinds.IMPORTED] if self.imported else [])]
+            return list(filter(measures.describe_label(label).measurable, every))
+
+        if "measure" not in by:
+            own = [configured.label for configured in self.measures]
+            able = [label for label in own if by.get("kind", "inverted") in kinds(label)] or own
+            by["measure"] = "linear_cka" if "linear_cka" in able else able[0]
+        if "kind" not in by:
+            # What no measure of the study is called is for the checks to say.
+            able = kinds(by["measure"]) if by["measure"] in self.labels else []
+            by["kind"] = "inverted" if "inverted" in able or not able else able[0]
 
     @property
     def components_asked(self) -> bool:
