@@ -7,12 +7,13 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from modelkin.analysis import clusters, tables
+from modelkin.analysis import clusters, component_importance, tables
 from modelkin.analysis.ensemble_tables import ensemble_tables
 from modelkin.analysis.recommendations import recommendations_table
 from modelkin.analysis.sat_shortcut import joined_attacks
 from modelkin.analysis.teachers import distillation_tables
 from modelkin.errors import ModelkinError
+from modelkin.operations.data_dictionary import COLUMNS
 
 
 def block_matrix(sizes, near=0.9, far=0.1, noise=0.02, seed=0):
@@ -212,3 +213,43 @@ def test_a_table_of_several_attacks_says_of_which_each_row_is():
     assert joined_attacks({"adversarial": one}) is one
     both = joined_attacks({"adversarial:l2": one, "adversarial:linf": other})
     assert both.to_dict("list") == {"kind": ["adversarial:l2"] * 2 + ["adversarial:linf"], "x": [1, 2, 3]}
+
+
+def test_tables_of_a_study_without_two_models_of_a_level_keep_columns_and_dtypes():
+    rows = pd.concat([table_of(np.eye(6), list("abcdef"), kind=kind) for kind in ("natural", "inverted")])
+    rows = rows.assign(attack_success=np.nan)
+    whole = tables.summary(rows, MODELS)
+    distinct = tables.summary(rows, MODELS.assign(eps=np.arange(6) / 10))
+    assert len(distinct) == 0
+    assert distinct.columns.equals(whole.columns)
+    assert distinct.dtypes.equals(whole.dtypes)
+    natural = rows.query("kind == 'natural'")
+    none, some = (tables.asymmetry(found, MODELS) for found in (natural, rows))
+    assert len(none) == 0
+    assert none.dtypes.equals(some.dtypes)
+
+
+def test_a_table_of_no_training_keeps_its_columns():
+    epoch = {"epoch": 1, "loss": 1.0, "train_accuracy": 0.5, "test_accuracy": 0.5}
+    some, none = tables.training_table({"a": [epoch]}), tables.training_table({"a": []})
+    assert len(none) == 0
+    assert none.dtypes.equals(some.dtypes)
+
+
+def test_a_study_of_undefined_values_has_empty_tables_of_clusters_and_components():
+    rows = table_of(np.full((2, 2), np.nan), list("ab"))
+    made = clusters.cluster_tables(
+        rows,
+        MODELS,
+        {"linear_cka": "similarity"},
+        number="eigengap",
+        laplacian="normalised",
+        repeats=2,
+        share=0.8,
+        seed=0,
+    )
+    components = pd.DataFrame({"model": list("ab"), "base_family": ["CNN", "MLP"]})
+    made |= component_importance.component_tables(components, rows, made["clusters"], seed=0)
+    for name, table in made.items():
+        assert len(table) == 0
+        assert set(COLUMNS[name]) - {"attack_success"} == set(table)

@@ -12,8 +12,20 @@ from sklearn.cluster import KMeans
 from sklearn.manifold import TSNE
 from sklearn.metrics import adjusted_rand_score
 
-from modelkin.analysis.tables import LOG, each_matrix
+from modelkin.analysis.tables import LOG, each_matrix, under_each_other
 from modelkin.errors import ModelkinError, unknown_name
+
+WHICH = {"measure": "str", "kind": "str"}
+# What stands in each table of clusters, for a study in which no measure has any.
+COLUMNS = {
+    "clusters": {"model": "str", "cluster": "int64"}
+    | dict.fromkeys(("x", "y", "t_sne_x", "t_sne_y"), "float64"),
+    "cluster_stability": {"clusters": "int64"}
+    | dict.fromkeys(("ari_models_mean", "ari_models_sd", "ari_samples_mean", "ari_samples_sd"), "float64")
+    | dict.fromkeys(("ari_architecture", "ari_other_laplacian", "ari_level"), "float64"),
+    "spectra": {"rank": "int64", "eigenvalue": "float64"},
+    "spectral_features": {"model": "str", "rank": "int64", "value": "float64"},
+}
 
 
 @dataclass(frozen=True)
@@ -371,8 +383,7 @@ def cluster_tables(
         Laplacian.
     """
     wanted = None if number == "eigengap" else int(number)
-    names_of_tables = ("clusters", "cluster_stability", "spectra", "spectral_features")
-    made: dict[str, list] = {table: [] for table in names_of_tables}
+    made: dict[str, list[pd.DataFrame]] = {table: [] for table in COLUMNS}
     other = {"normalised": "unnormalised", "unnormalised": "normalised"}[laplacian]
     for measure, kind, rows in each_matrix(similarity):
         here = models[models["name"].isin(rows["model_a"])]
@@ -408,7 +419,7 @@ def cluster_tables(
             .assign(**which, rank=lambda rows: rows["rank"].astype(int) + 1)
         )
         kept = ("ari_models_mean", "ari_models_sd", "ari_samples_mean", "ari_samples_sd")
-        made["cluster_stability"].append(
+        stabilities = (
             {**which, "clusters": found.clusters}
             | {key: getattr(stable, key) for key in kept}
             | {
@@ -424,9 +435,5 @@ def cluster_tables(
                 "ari_level": adjusted_rand_score(here["eps"].astype(str), found.labels),
             }
         )
-    return {
-        "clusters": pd.concat(made["clusters"], ignore_index=True),
-        "cluster_stability": pd.DataFrame(made["cluster_stability"]),
-        "spectra": pd.concat(made["spectra"], ignore_index=True),
-        "spectral_features": pd.concat(made["spectral_features"], ignore_index=True),
-    }
+        made["cluster_stability"].append(pd.DataFrame([stabilities]))
+    return {table: under_each_other(parts, WHICH | COLUMNS[table]) for table, parts in made.items()}

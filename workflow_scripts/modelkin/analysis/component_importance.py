@@ -11,8 +11,17 @@ import numpy as np
 import pandas as pd
 
 from modelkin.analysis import tables
-from modelkin.analysis.tables import each_matrix
+from modelkin.analysis.tables import each_matrix, under_each_other
 
+# What stands in each table, for a study in which no pair of models with components has a value.
+COLUMNS = {
+    "component_importance": {"component": "str", "importance": "float64", "importance_sd": "float64"}
+    | {"varies": "bool", "measure": "str", "kind": "str"},
+    "component_scores": {"measure": "str", "kind": "str", "r2_fitted": "float64", "r2_new_models": "float64"}
+    | {"pairs": "int64", "models": "int64"},
+    "component_keywords": {"cluster": "int64", "rank": "int64", "keyword": "str", "weight": "float64"}
+    | {"measure": "str", "kind": "str"},
+}
 FEWEST = 6  # pairs to fit anything to: those of four models
 
 
@@ -183,18 +192,14 @@ def component_tables(
         for which, rows in values.groupby(["measure", "kind"], sort=False)
     }
     values = values.dropna(subset="value")
-    importances, scores, words = [], [], []
+    made: dict[str, list[pd.DataFrame]] = {name: [] for name in COLUMNS}
     for measure, kind, pairs in each_matrix(values):
         which = {"measure": measure, "kind": kind}
         found, score = importance(known[measure, kind], pairs, seed=seed)
-        importances.append(found.assign(**which))
-        scores.append({**which, **score})
+        made["component_importance"].append(found.assign(**which))
+        made["component_scores"].append(pd.DataFrame([{**which, **score}]))
         here = clusters.query("measure == @measure and kind == @kind").set_index("model")
         clustered = table[table["model"].isin(here.index)]
         labels = here.loc[clustered["model"], "cluster"].to_numpy()
-        words.append(keywords(clustered, labels).assign(**which))
-    return {
-        "component_importance": pd.concat(importances, ignore_index=True),
-        "component_scores": pd.DataFrame(scores),
-        "component_keywords": pd.concat(words, ignore_index=True),
-    }
+        made["component_keywords"].append(keywords(clustered, labels).assign(**which))
+    return {name: under_each_other(parts, COLUMNS[name]) for name, parts in made.items()}

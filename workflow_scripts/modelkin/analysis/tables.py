@@ -7,7 +7,7 @@ name, architecture, eps and norm, in the order of the study.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -24,6 +24,8 @@ CARD_FACTS = (
     *("source", "origin", "weights", "parameters", "multiply_adds", "size"),
     *("interpolation", "crop", "head", "width"),
 )
+TRAINING = {"epoch": "int64", "loss": "float64", "train_accuracy": "float64", "test_accuracy": "float64"}
+TRAINING |= {"model": "str"}
 EVALUATION_FACTS = ("clean_accuracy", "adversarial_accuracy", "autoattack_accuracy", "at_chance", "evaluated")
 
 
@@ -38,7 +40,8 @@ def with_levels(similarity: pd.DataFrame, models: pd.DataFrame) -> pd.DataFrame:
     """The rows of two different models, with eps_a and eps_b."""
     eps = models.set_index("name")["eps"]
     rows = similarity[similarity["model_a"] != similarity["model_b"]]
-    return rows.assign(eps_a=rows["model_a"].map(eps), eps_b=rows["model_b"].map(eps))
+    # Of no rows at all pandas would make text.
+    return rows.assign(**{f"eps_{side}": rows[f"model_{side}"].map(eps).astype(float) for side in "ab"})
 
 
 def with_attack_success(similarity: pd.DataFrame, attacks: AttackFacts) -> pd.DataFrame:
@@ -93,9 +96,7 @@ def summary(similarity: pd.DataFrame, models: pd.DataFrame) -> pd.DataFrame:
     directions count as pairs; pairs without a value do not.
     """
     rows = with_levels(similarity, models).query("eps_a == eps_b").rename(columns={"eps_a": "eps"})
-    by = ["kind", "measure", "eps"]
-    lowest = rows.groupby(by)["attack_success"].min()
-    return _spread(rows, by).join(lowest, on=by)
+    return _spread(rows, ["kind", "measure", "eps"], attack_success=("attack_success", "min"))
 
 
 def asymmetry(similarity: pd.DataFrame, models: pd.DataFrame) -> pd.DataFrame:
@@ -105,7 +106,7 @@ def asymmetry(similarity: pd.DataFrame, models: pd.DataFrame) -> pd.DataFrame:
     return _spread(rows, ["measure", "source_eps", "observer_eps"])
 
 
-def _spread(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+def _spread(rows: pd.DataFrame, by: list[str], **more: tuple[str, str]) -> pd.DataFrame:
     rows = rows.assign(square=rows["stderr"] ** 2)
     found = rows.groupby(by, as_index=False).agg(
         mean=("value", "mean"),
@@ -114,6 +115,7 @@ def _spread(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
         stderr=("square", "mean"),
         chance=("chance", "mean"),
         n=("n", "first"),
+        **more,
     )
     return found.assign(stderr=found["stderr"] ** 0.5)
 
@@ -203,7 +205,17 @@ def inversions_table(
 def training_table(histories: Mapping[str, list[dict[str, float]]]) -> pd.DataFrame:
     """A row for each epoch of each trained model: epoch, loss, train_accuracy, test_accuracy, model."""
     trained = {name: history for name, history in histories.items() if history}
-    return pd.concat([pd.DataFrame(history).assign(model=name) for name, history in trained.items()])
+    rows = [pd.DataFrame(history).assign(model=name) for name, history in trained.items()]
+    return under_each_other(rows, TRAINING, ignore_index=False)
+
+
+def under_each_other(
+    parts: Sequence[pd.DataFrame], columns: Mapping[str, str], *, ignore_index: bool = True
+) -> pd.DataFrame:
+    """The parts of a table as one; its columns (dtypes by name) without rows if there is no part."""
+    if parts:
+        return pd.concat(parts, ignore_index=ignore_index)
+    return pd.DataFrame({name: pd.Series(dtype=dtype) for name, dtype in columns.items()})
 
 
 def both_directions(similarity: pd.DataFrame) -> pd.DataFrame:
