@@ -2,6 +2,9 @@
 
 One forward pass is followed operation by operation, so that it does not matter how a network's code is
 written or what its layers are called. It knows nothing of where a network comes from or of other models.
+
+It does not ask :class:`modelkin.networks.graph.Graph`, because cards are made of every network, also of one
+that has no graph, and in hundredths of a second.
 """
 
 from __future__ import annotations

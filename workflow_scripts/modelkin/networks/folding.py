@@ -1,4 +1,7 @@
-"""Batch norms folded into the convolutions before them: the same function, faster."""
+"""Batch norms folded into the convolutions before them: the same function, faster.
+
+What is folded is a module of the network and keeps its name, so modules are listened to, and not the graph.
+"""
 
 from __future__ import annotations
 
