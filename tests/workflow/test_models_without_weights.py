@@ -99,7 +99,7 @@ def test_it_is_verified_reported_and_bundled(whole, tmp_path):
 def test_its_cost_can_be_asked_for(whole):
     done = whole.run("--cores", "1", "plan")
     assert done.returncode == 0, done.stdout[-2000:]
-    assert "tables and figures" in done.stdout
+    assert "figures  " in done.stdout
     assert "One more model" not in done.stdout
 
 
