@@ -103,6 +103,7 @@ class Graph:
         images = torch.randn(2, *example.shape[1:], generator=torch.Generator().manual_seed(0)).to(example)
         self._graph, self._constants = exported(network, images)
         self._images, self._logits = next(iter(self._graph.nodes)), self._graph.output_node().args[0]
+        self._last_uses = _last_uses(self._graph)
         self._interleaved: set[fx.Node] = set()
         self._nodes = self._points()
         self.layers = tuple(point for point in self._nodes if point.kind in KINDS)
@@ -219,7 +220,26 @@ class Graph:
         asked: Collection[fx.Node],
         function: Callable[[fx.Node, torch.Tensor], None],
     ) -> torch.Tensor:
-        return _Run(self._network, self._graph, self._constants, asked, function).run(images)
+        """The logits; ``function`` is called with each value that is asked for, and none is kept."""
+        values = {self._images: images}
+        for node in self._graph.nodes:
+            if node.op == "output":
+                break
+            if node is not self._images:
+                values[node] = self._value(node, values)
+            if node in asked:
+                function(node, values[node])
+            for used in self._last_uses[node]:
+                del values[used]
+        return values[self._logits]
+
+    def _value(self, node: fx.Node, values: Mapping[fx.Node, object]) -> object:
+        if node.op == "get_attr":
+            return attribute(node.target, self._network, self._constants)
+        args, kwargs = fx.node.map_arg((node.args, node.kwargs), values.__getitem__)
+        if node.op == "call_method":
+            return getattr(args[0], node.target)(*args[1:])
+        return node.target(*args, **kwargs)
 
     def _points(self) -> dict[Layer, fx.Node]:
         """Layers and cut points, in order."""
@@ -311,19 +331,11 @@ def _names(
     return names
 
 
-class _Run(fx.Interpreter):
-    """One forward pass that shows some of its values."""
-
-    def __init__(self, network, graph, constants, asked, function):
-        super().__init__(network, graph=graph)
-        self._constants, self._asked, self._function = constants, asked, function
-        self.extra_traceback = False  # errors are the caller's own too
-
-    def fetch_attr(self, target: str) -> torch.Tensor:
-        return attribute(target, self.module, self._constants)
-
-    def run_node(self, node: fx.Node):
-        value = super().run_node(node)
-        if node in self._asked:
-            self._function(node, value)
-        return value
+def _last_uses(graph: fx.Graph) -> dict[fx.Node, list[fx.Node]]:
+    """For each operation the values that nothing after it needs."""
+    seen: set[fx.Node] = set()
+    last = {}
+    for node in reversed(graph.nodes):
+        last[node] = [used for used in node.all_input_nodes if used not in seen]
+        seen.update(node.all_input_nodes)
+    return last
