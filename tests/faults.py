@@ -21,7 +21,7 @@ WAYS = ("job", "job", "job", "run", "main")  # what is killed: one job, the whol
 LATEST = 0.5  # seconds after a job has begun
 # Stages that end sooner and have one job, so that a kill that comes too late costs a run.
 BRIEF = dict.fromkeys(("dataset", "probes", "dictionary", "tables", "distillation", "recommendations"), 0.1)
-ROUND = 300  # seconds after which a run is taken for hung
+ROUND = 900  # seconds after which a run is taken for hung
 
 
 class Kill(NamedTuple):

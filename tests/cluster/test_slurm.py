@@ -89,7 +89,7 @@ def jobs() -> list[dict[str, str]]:
     return sorted(rows, key=lambda row: int(row["jobid"]))
 
 
-def wait_for(found, main, seconds=90):
+def wait_for(found, main, seconds=240):
     """What ``found`` returns once that is not empty; the main process must live until then."""
     deadline = time.monotonic() + seconds
     while not (result := found()):
@@ -121,7 +121,7 @@ class Run:
                 stderr=subprocess.STDOUT,
             )
 
-    def finish(self, *arguments: str, seconds=200) -> int:
+    def finish(self, *arguments: str, seconds=600) -> int:
         process = self.start(*arguments)
         try:
             return process.wait(timeout=seconds)
