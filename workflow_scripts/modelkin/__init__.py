@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # for tools, which do not see what is imported later; a test 
     from modelkin.data.images import Images, load_images
     from modelkin.errors import ModelkinError
     from modelkin.networks.building import from_source
-    from modelkin.networks.weights import load_model
+    from modelkin.networks.weights import load_model, load_snapshot
     from modelkin.optimise.inversion import invert
     from modelkin.store.arrays import open_dataset
 
@@ -33,6 +33,7 @@ __all__ = [
     "invert",
     "load_images",
     "load_model",
+    "load_snapshot",
     "networks",
     "open_dataset",
     "optimise",
