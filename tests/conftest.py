@@ -13,10 +13,13 @@ import pytest
 import yaml
 from filelock import FileLock
 
+from modelkin.jobs import gpus
+
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 ROOT = Path(__file__).parents[1]
 os.environ.setdefault("MODELKIN_SNAKEFILE", str(ROOT / "Snakefile"))  # tests unpack elsewhere
+UUIDS = ["GPU-aa11", "GPU-ab22", "GPU-bb33"]
 TINY = {
     "study": "tiny",
     "device": "cpu",
@@ -127,6 +130,19 @@ class StudyFolder:
         """The same study elsewhere, with times and Snakemake's own records."""
         shutil.copytree(self.folder, folder, dirs_exist_ok=True)
         return StudyFolder(folder, self.config)
+
+
+@pytest.fixture
+def three_gpus(tmp_path, monkeypatch) -> Path:
+    """A machine with three GPUs and no batch system: the nvidia-smi that says so."""
+    command = tmp_path / "bin" / "nvidia-smi"
+    command.parent.mkdir()
+    command.write_text("#!/bin/sh\nprintf '%s\\n' " + " ".join(UUIDS) + "\n")
+    command.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{command.parent}:{os.environ['PATH']}")
+    for key in (gpus.VISIBLE, *gpus.SCHEDULED):
+        monkeypatch.delenv(key, raising=False)
+    return command
 
 
 def is_manifest(path: Path) -> bool:

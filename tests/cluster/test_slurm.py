@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 import yaml
@@ -41,6 +42,7 @@ ON_GPUS = {"train", "evaluate", "invert", "activations_natural", "activations_in
 BOX = ROOT / "tests" / "cluster" / "slurm_onebox.sh"
 # Enough for the eight threads of the stage dataset.
 GPUS, CPUS = "2", "8"
+FOLDER = "slurm"
 COLUMNS = {
     "jobid": 12,
     "comment": 80,
@@ -61,9 +63,27 @@ def missing() -> str | None:
     for command in ("slurmctld", "slurmd", "munged"):
         if not shutil.which(command, path=f"{os.environ['PATH']}:/usr/sbin"):
             return f"{command} is not installed (apt-get install slurm-wlm munge)"
-    if os.path.lexists("/etc/slurm/slurm.conf"):
-        return "this machine has a Slurm of its own (/etc/slurm/slurm.conf)"
+    return taken(Path("/etc/slurm/slurm.conf"))
+
+
+def taken(settings: Path) -> str | None:
+    """Whose Slurm the settings are: the machine's own, or what a killed run of these tests left."""
+    if settings.is_symlink() and settings.readlink().parent.name.startswith(FOLDER):
+        folder = settings.readlink().parent
+        return f"a killed run of these tests left a Slurm; end it by: {BOX.relative_to(ROOT)} stop {folder}"
+    if settings.exists():
+        return f"this machine has a Slurm of its own ({settings})"
     return None
+
+
+def test_what_a_killed_run_left_is_not_taken_for_the_machines_slurm(tmp_path):
+    settings = tmp_path / "slurm.conf"
+    assert taken(settings) is None
+    settings.write_text("ClusterName=theirs\n")
+    assert "of its own" in taken(settings)
+    settings.unlink()
+    settings.symlink_to(tmp_path / f"{FOLDER}0" / "slurm.conf")  # its folder may have gone
+    assert taken(settings).endswith(f"stop {tmp_path}/{FOLDER}0")
 
 
 def box(*arguments) -> None:
@@ -134,7 +154,7 @@ def run(tmp_path_factory):
     """The study, after one training was killed, then the main process, and the command was given again."""
     if reason := missing():
         pytest.skip(reason)
-    folder = tmp_path_factory.mktemp("slurm")
+    folder = tmp_path_factory.mktemp(FOLDER)
     study = Run(tmp_path_factory.mktemp("study"))
     try:
         box("start", folder, GPUS, CPUS)

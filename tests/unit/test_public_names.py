@@ -1,4 +1,4 @@
-"""The names a notebook imports from modelkin: written for tools, given at run time, and promised, all the same."""
+"""The public names of modelkin: what is written for tools, promised and given at run time is the same."""
 
 import ast
 from pathlib import Path

@@ -1,29 +1,12 @@
 """Jobs of a workflow beside each other: each has a GPU of its own. A false nvidia-smi makes up the GPUs."""
 
-import os
 import re
 
 import pytest
-from conftest import TINY, StudyFolder
-
-from modelkin.jobs import gpus
-
-UUIDS = ["GPU-aa11", "GPU-ab22", "GPU-bb33"]
+from conftest import TINY, UUIDS, StudyFolder
 
 
-@pytest.fixture
-def machine(tmp_path, monkeypatch):
-    """A machine with three GPUs and no batch system."""
-    command = tmp_path / "bin" / "nvidia-smi"
-    command.parent.mkdir()
-    command.write_text("#!/bin/sh\nprintf '%s\\n' " + " ".join(UUIDS) + "\n")
-    command.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{command.parent}:{os.environ['PATH']}")
-    for key in (gpus.VISIBLE, *gpus.SCHEDULED):
-        monkeypatch.delenv(key, raising=False)
-
-
-@pytest.mark.usefixtures("machine")
+@pytest.mark.usefixtures("three_gpus")
 def test_jobs_of_a_workflow_have_different_gpus(tmp_path):
     """Trainings on two GPUs, four cores; without CUDA they compute on the CPU but claim all the same."""
     config = {**TINY, "device": "auto", "training": {"epochs": 1, "width": 4, "representation": 16}}

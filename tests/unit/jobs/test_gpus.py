@@ -6,12 +6,12 @@ import subprocess
 import sys
 
 import pytest
+from conftest import UUIDS
 
 from modelkin import jobs
 from modelkin.errors import ModelkinError
 from modelkin.jobs import gpus
 
-UUIDS = ["GPU-aa11", "GPU-ab22", "GPU-bb33"]
 # Claims, says what it got, and keeps it until its input ends.
 JOB = """
 import logging, os, pathlib, sys
@@ -24,19 +24,12 @@ sys.stdin.read()
 
 
 @pytest.fixture
-def machine(tmp_path, monkeypatch):
-    """A machine with three GPUs and no batch system."""
-    command = tmp_path / "bin" / "nvidia-smi"
-    command.parent.mkdir()
-    command.write_text("#!/bin/sh\nprintf '%s\\n' " + " ".join(UUIDS) + "\n")
-    command.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{command.parent}:{os.environ['PATH']}")
-    for key in (gpus.VISIBLE, *gpus.SCHEDULED):
-        monkeypatch.delenv(key, raising=False)
+def machine(three_gpus, tmp_path, monkeypatch):
+    """That machine, its locks in a folder of the test."""
     monkeypatch.setattr(gpus, "LOCKS", tmp_path / "locks")
     monkeypatch.setattr(gpus, "POLL", 0.05)
     monkeypatch.setattr(gpus, "_held", [])
-    yield command
+    yield three_gpus
     for descriptor in gpus._held:
         os.close(descriptor)
 
