@@ -9,6 +9,7 @@ from scipy import stats
 
 from modelkin.analysis import clusters, component_importance, tables
 from modelkin.analysis.ensemble_tables import ensemble_tables
+from modelkin.analysis.ensembles import best_ensembles
 from modelkin.analysis.recommendations import recommendations_table
 from modelkin.analysis.sat_shortcut import joined_attacks
 from modelkin.analysis.teachers import distillation_tables
@@ -132,7 +133,10 @@ def test_recommendations_of_ensembles_and_of_a_teacher():
         {"members": [2], "models": ["a,b"], "error": [0.1], "single": ["a"], "single_error": [0.2]}
         | {"gain": [0.08], "gain_low": [0.01], "gain_high": [0.15], "chosen_again": [0.7], "n": [100]}
     )
-    assert recommendations_table(best, None)["use"].tolist() == ["ensemble of 2"]
+    alone = recommendations_table(best, None)
+    assert alone["use"].tolist() == ["ensemble of 2"]
+    assert alone["recommended"].tolist() == [True]
+    assert not recommendations_table(best.assign(gain_low=0.0), None)["recommended"].any()
     students = pd.DataFrame(
         {"teacher": ["b", "c"] * 2, "repeat": [0, 0, 1, 1], "student_accuracy": [0.9, 0.7, 0.7, 0.8]}
     )
@@ -141,9 +145,21 @@ def test_recommendations_of_ensembles_and_of_a_teacher():
     # Chosen by one repeat, looked at in the other: c in the first, b in the second, worse than the mean.
     assert (made["gain"], made["gain_low"], made["gain_high"]) == pytest.approx((-0.075, -0.1, -0.05))
     assert made["chosen_again"] == 0.5
+    assert not made["recommended"]
     once = recommendations_table(best, students.query("repeat == 0"), student="a").iloc[-1]
     assert once["models"] == "b"
     assert np.isnan(once["gain"]), "no other repeat to look at"
+    assert not once["recommended"]
+
+
+def test_no_ensemble_is_recommended_beside_a_model_without_errors():
+    """Another model without an error on one half makes a gain on the other, by chance."""
+    labels = np.arange(100) % 2
+    perfect, nearly = np.eye(2)[labels], np.eye(2)[labels]
+    nearly[0] = nearly[0, ::-1]
+    best = best_ensembles({"a": nearly, "b": perfect * 3}, labels, [2], np.random.default_rng(0))
+    assert best["gain"].item() > 0
+    assert not recommendations_table(best, None)["recommended"].any()
 
 
 def test_ensembles_of_a_study_keep_one_clustering():

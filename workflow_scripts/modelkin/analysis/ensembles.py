@@ -253,10 +253,8 @@ def best_ensembles(
     """Find the ensemble with the lowest error of each size, and what to expect of choosing it so.
 
     The lowest of many errors is too low by luck, so the gain is that of sets (and of single models) chosen on
-    a random half
-    of the images and looked at on the other. All sets are tried if there are at most 20,000; else those that
-    add a model
-    to one of the ten best that are smaller.
+    a random half of the images and looked at on the other. All sets are tried if there are at most 20,000;
+    else those that add a model to one of the ten best that are smaller.
 
     Parameters
     ----------
@@ -272,10 +270,8 @@ def best_ensembles(
     -------
     DataFrame
         Columns members, models (joined by commas) and error; single (the best model alone) and single_error;
-        gain (mean over
-        splits) with the range of 95 % of them, gain_low and gain_high; chosen_again, the share of the splits
-        that choose
-        the same set; n (images).
+        gain (mean over splits) with the range of 95 % of them, gain_low and gain_high; chosen_again, the
+        share of the splits that choose the same set; n (images).
 
     Raises
     ------

@@ -14,10 +14,11 @@ def recommendations_table(
 ) -> pd.DataFrame:
     """What to do with the study's own models: a row for each ensemble of ``best``, and one for the teacher.
 
-    Columns use, models, against, gain, gain_low, gain_high, chosen_again, n, basis. The gain of an ensemble
-    is accuracy over the best model alone, that of a teacher the student's accuracy over the mean of all
-    teachers. It is what choosing on one part (images, repeats of the student) brings on the other, NaN where
-    there is no other part.
+    Columns use, recommended, models, against, gain, gain_low, gain_high, chosen_again, n, basis. The gain of
+    an ensemble is accuracy over the best model alone, that of a teacher the student's accuracy over the mean
+    of all teachers. It is what choosing on one part (images, repeats of the student) brings on the other, NaN
+    where there is no other part; the best model alone is chosen with the ensemble, so that two models without
+    an error may make a gain by chance. Recommended is what gains on all parts: gain_low above 0.
     """
     shared = ["models", "gain", "gain_low", "gain_high", "chosen_again", "n"]
     rows = best[shared].assign(
@@ -25,7 +26,8 @@ def recommendations_table(
     )
     if students is not None:
         rows = pd.concat([rows, pd.DataFrame([_teacher(students) | {"use": f"teacher of {student}"}])])
-    return rows[["use", "models", "against", *shared[1:], "basis"]].reset_index(drop=True)
+    rows["recommended"] = rows["gain_low"] > 0
+    return rows[["use", "recommended", "models", "against", *shared[1:], "basis"]].reset_index(drop=True)
 
 
 def _teacher(students: pd.DataFrame) -> dict[str, Any]:

@@ -4,12 +4,13 @@ from modelkin.figures.base import Figure, footnote, grid_of_text, pd
 
 
 def draw(data, settings):
-    """A table with a row for each recommendation."""
+    """A table with a row for each use; models stand where they are shown to gain."""
     rows = data["recommendations"]
+    models = rows["models"].str.replace(",", "\n")
     text = pd.DataFrame(
         {
             "use": rows["use"],
-            "models": rows["models"].str.replace(",", "\n"),
+            "models": models.where(rows["recommended"], "none is shown to gain"),
             "against": rows["against"],
             "gain": [_range(row) for row in rows.itertuples()],
             "again": ["-" if value != value else f"{value:.0%}" for value in rows["chosen_again"]],
@@ -20,7 +21,9 @@ def draw(data, settings):
     figure, _ = grid_of_text(text, headings, left={"use", "models", "against", "basis"})
     figure.suptitle("Recommendations")
     footnote(
-        figure, "gain: what choosing on one part brings on the other; in brackets its range over the parts"
+        figure,
+        "gain: what choosing on one part brings on the other, in brackets its range over the parts;\n"
+        "the model alone is chosen on that part too. Nothing is recommended whose gain may be none",
     )
     return figure
 

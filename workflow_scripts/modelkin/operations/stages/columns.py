@@ -281,8 +281,12 @@ COLUMNS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "recommendations": {
         "use": ("", "what for: an ensemble of so many, or a teacher"),
-        "models": ("", "the models to take, separated by commas"),
-        "against": ("", "what the gain is counted from"),
+        "recommended": ("", "whether choosing so gains on all parts: gain_low is above 0"),
+        "models": ("", "the best models for it, separated by commas"),
+        "against": (
+            "",
+            "the best model alone (for gain, chosen on each part), or the mean of all teachers",
+        ),
         "gain": (
             "share of images",
             "accuracy that choosing on one part brings on the other; missing if there is none",

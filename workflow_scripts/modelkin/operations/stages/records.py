@@ -309,7 +309,7 @@ register(
 register(
     Stage(
         name="recommendations",
-        version=1,
+        version=2,
         description="Names the ensembles and the teacher to choose among the study's models.",
         jobs=counts.ONE,
         condition=COMPARED,
