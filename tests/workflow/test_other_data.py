@@ -85,7 +85,8 @@ def test_what_was_computed_is_what_the_definition_says(mixed, monkeypatch):
     """An observer of 12 pixels on the images of a model of 8, from the stores alone."""
 
     monkeypatch.chdir(mixed.folder)
-    observer = load_model(mixed.results / "models" / "untaught.json")
+    trusted = {"source": "file", "architecture": "networks.py:larger"}
+    observer = load_model(mixed.results / "models" / "untaught.json", entry=trusted)
     probe = load_images(mixed.results / "probes" / "inverted" / "vgg-0.json")
     x = nn.functional.interpolate(torch.from_numpy(probe.floats()), (12, 12), mode="bilinear", antialias=True)
     logits = arrays.open_dataset(mixed.results / "activations" / "inverted" / "untaught.zarr", "on/vgg-0")[
