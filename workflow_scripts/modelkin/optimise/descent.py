@@ -220,7 +220,7 @@ class PerturbationDescent:
         self, losses: Losses, images: torch.Tensor, generator: torch.Generator | None = None
     ) -> Descended:
         """Descend from variables that are drawn for each image; ``losses`` as in :meth:`Descent.run`."""
-        self.perturbation.check(tuple(images.shape[1:]))
+        self.perturbation.check(images.shape[1:])
         start, drawn = self.perturbation.draw(images, generator)
 
         def apply(variables: torch.Tensor, index: torch.Tensor) -> torch.Tensor:

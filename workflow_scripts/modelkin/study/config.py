@@ -177,8 +177,12 @@ class Study:
 
     def channels(self, dataset: str) -> int:
         """Of the images of the dataset of that label, as it is or as it was stored."""
+        return self.shape(dataset)[0]
+
+    def shape(self, dataset: str) -> tuple[int, int, int]:
+        """Channels, height and width of the images of the dataset of that label, as it is or was stored."""
         stored = self._stored_dataset(dataset)
-        return (stored["facts"]["shape"] if stored else datasets.shape(**self.settings(dataset)))[0]
+        return tuple(stored["facts"]["shape"] if stored else datasets.shape(**self.settings(dataset)))
 
     def _stored_dataset(self, dataset: str) -> Mapping[str, Any] | None:
         """The manifest of the dataset of that label if it was stored with these settings."""

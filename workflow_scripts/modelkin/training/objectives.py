@@ -24,9 +24,10 @@ RECIPES = ("standard", "adversarial", "trades")
 class Robustness:
     """What the model is trained against.
 
-    eps: radius in units of the threat, for L2 and Linf pixels in [0, 1]; it grows from 0 over the first part of
-    training, ``eps_ramp`` of it. norm: the threat, a name of :mod:`modelkin.optimise.threats`; attacks under
-    others than L2 and Linf start at random. attack_step is in units of eps. trades_beta weighs TRADES' divergence term.
+    eps: radius in units of the threat, for L2 and Linf pixels in [0, 1]; it grows from 0 over the first part
+    of training, ``eps_ramp`` of it. norm: the threat, a name of :mod:`modelkin.optimise.threats`; attacks
+    under others than L2 and Linf start at random. attack_step is in units of eps.
+    trades_beta weighs TRADES' divergence term.
     """
 
     recipe: str

@@ -78,7 +78,7 @@ def from_settings(
     attack : str
         One of :func:`names`.
     norm : str
-        The threat: one of the attack's ``THREATS``, as 'l2' or 'linf', the norms of balls of pixels, or 'snow'.
+        The threat: one of the attack's ``THREATS``, as 'l2' or 'linf', the norms of balls of pixels.
     radius : float
         How large changes may be, in the threat's units: of 'l2' and 'linf', pixels in [0, 1].
     seed : int
@@ -86,7 +86,8 @@ def from_settings(
     device : torch.device or str
         Where the images will be.
     **settings
-        The attack's own, in place of :func:`defaults_under` the threat; ``step_size`` is in units of the radius.
+        The attack's own, in place of :func:`defaults_under` the threat; ``step_size`` is in units of the
+        radius.
 
     Raises
     ------

@@ -47,9 +47,7 @@ def least_starts(threat: str) -> int:
     return 0 if threats.get(threat).perturbation is None else 1
 
 
-def pgd_descent(
-    threat: str, radius: float, steps: int, step_size: float
-) -> Descent | PerturbationDescent:
+def pgd_descent(threat: str, radius: float, steps: int, step_size: float) -> Descent | PerturbationDescent:
     """Projected gradient descent of Madry et al. (2018): the last iterate, no momentum.
 
     Parameters

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -27,7 +27,7 @@ class Perturbation(Protocol):
 
     norm: str
 
-    def check(self, shape: tuple[int, int, int]) -> None:
+    def check(self, shape: Sequence[int]) -> None:
         """Raise ModelkinError if images of this shape (c, h, w) cannot be perturbed."""
 
     def draw(self, images: torch.Tensor, generator: torch.Generator | None) -> tuple[torch.Tensor, Drawn]:
@@ -61,8 +61,8 @@ class Threat:
     perturbation : Perturbation or None
         What attacks move; None if it is the pixels themselves, within a ball of the norm of that name.
     probe : mapping
-        Radius, steps, step size (in units of the radius) and random starts of attacks, where the config says nothing; empty
-        if those of the config's section hold.
+        Radius, steps, step size (in units of the radius) and random starts of attacks, where the config says
+        nothing; empty if those of the config's section hold.
     training : mapping
         The keys ``attack_steps`` and ``attack_step`` of adversarial training, likewise.
     """

@@ -8,6 +8,7 @@ has it; the authors' code keeps those still with which it starts.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from modelkin import lazy
@@ -31,7 +32,7 @@ class Gabor:
 
     norm = "linf"
 
-    def check(self, shape: tuple[int, int, int]) -> None:
+    def check(self, shape: Sequence[int]) -> None:
         """Images of every shape can be perturbed."""
 
     def draw(self, images: torch.Tensor, generator: torch.Generator | None) -> tuple[torch.Tensor, Drawn]:
@@ -44,7 +45,10 @@ class Gabor:
             row[chosen] = 2 * torch.rand(len(chosen), generator=own) - 1
             sides = int(torch.randint(SIDES[0], SIDES[1] + 1, (), generator=own))
             shares = torch.rand(3, generator=own).tolist()
-            sigma, frequency = (low + share * (high - low) for share, (low, high) in zip(shares, (SIGMA, FREQUENCY)))
+            sigma, frequency = (
+                low + share * (high - low)
+                for share, (low, high) in zip(shares[:2], (SIGMA, FREQUENCY), strict=True)
+            )
             kernels.append(gabor_kernel(sides, sigma, frequency, math.pi * shares[2]))
         return points.view(-1, 1, *images.shape[2:]).to(images), (torch.stack(kernels).to(images),)
 
@@ -89,7 +93,9 @@ def normalised(noise: torch.Tensor) -> torch.Tensor:
     largest = deviation.amax(dim=(1, 2, 3), keepdim=True)
     gain = (FLOOR + 1) / (FLOOR + deviation / torch.where(largest > 0, largest, 1))
     sharpened = mean + (noise - mean) * gain
-    low, high = (extreme(sharpened.detach(), dim=(1, 2, 3), keepdim=True) for extreme in (torch.amin, torch.amax))
+    low, high = (
+        extreme(sharpened.detach(), dim=(1, 2, 3), keepdim=True) for extreme in (torch.amin, torch.amax)
+    )
     return torch.where(largest > 0, (sharpened - low) / torch.where(high > low, high - low, 1), 0 * noise)
 
 

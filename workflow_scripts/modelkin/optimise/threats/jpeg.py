@@ -8,6 +8,7 @@ rounded, so that without any change a colour image loses the detail of its colou
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from modelkin import lazy
@@ -54,20 +55,20 @@ class Jpeg:
 
     norm = "l2"
 
-    def check(self, shape: tuple[int, int, int]) -> None:
+    def check(self, shape: Sequence[int]) -> None:
         """Raise ModelkinError unless blocks of 8 x 8 fill each plane of images of this shape (c, h, w)."""
         channels, height, width = shape
         side = BLOCK if channels == 1 else 2 * BLOCK
         if height % side or width % side:
             of = "grey" if channels == 1 else "colour"
             raise ModelkinError(
-                f"the threat jpeg is not for {of} images of {height} x {width} pixels, whose sides {side} does "
-                "not divide; take another threat, or images of another size."
+                f"the threat jpeg is not for {of} images of {height} x {width} pixels, whose sides {side} "
+                "does not divide; take another threat, or images of another size."
             )
 
     def draw(self, images: torch.Tensor, generator: torch.Generator | None) -> tuple[torch.Tensor, Drawn]:
         """Draw points of the unit ball uniformly, (n, coefficients); nothing else is drawn."""
-        self.check(tuple(images.shape[1:]))
+        self.check(images.shape[1:])
         count = images[0, 0].numel()
         if images.shape[1] == 3:
             count += count // 2
@@ -94,7 +95,10 @@ class Jpeg:
         sizes = [plane[0].numel() for plane in planes]
         parts = (variables * (radius / 2)).split(sizes, dim=1)
         changed = [
-            plane + _from_blocks(part.view(-1, plane.shape[1] // BLOCK, plane.shape[2] // BLOCK, BLOCK, BLOCK) * table)
+            plane
+            + _from_blocks(
+                part.view(-1, plane.shape[1] // BLOCK, plane.shape[2] // BLOCK, BLOCK, BLOCK) * table
+            )
             for plane, part, table in zip(planes, parts, _tables(images), strict=False)
         ]
         return (_image(changed) / 255).clamp(0, 1)
@@ -134,7 +138,10 @@ def _tables(images: torch.Tensor) -> tuple[torch.Tensor, ...]:
 def _cosines(like: torch.Tensor) -> torch.Tensor:
     """The orthonormal discrete cosine transform of 8 values, (8, 8)."""
     rows = [
-        [math.sqrt((1 if u == 0 else 2) / BLOCK) * math.cos((2 * x + 1) * u * math.pi / 16) for x in range(BLOCK)]
+        [
+            math.sqrt((1 if u == 0 else 2) / BLOCK) * math.cos((2 * x + 1) * u * math.pi / 16)
+            for x in range(BLOCK)
+        ]
         for u in range(BLOCK)
     ]
     return like.new_tensor(rows)

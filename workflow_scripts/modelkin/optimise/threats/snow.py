@@ -8,6 +8,7 @@ image paler first, which no radius bounds, and which is left out here.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from modelkin import lazy
@@ -39,7 +40,7 @@ class Snow:
 
     norm = "linf"
 
-    def check(self, shape: tuple[int, int, int]) -> None:
+    def check(self, shape: Sequence[int]) -> None:
         """Images of every shape can be perturbed."""
 
     def draw(self, images: torch.Tensor, generator: torch.Generator | None) -> tuple[torch.Tensor, Drawn]:
@@ -65,7 +66,9 @@ class Snow:
         self, images: torch.Tensor, variables: torch.Tensor, radius: float, drawn: Drawn
     ) -> torch.Tensor:
         """Add the snow, scaled by the radius, equally to all channels."""
-        return (images + radius * snow(variables, *drawn, *images.shape[2:])).clamp(0, 1)
+        (streaks,) = drawn
+        height, width = images.shape[2:]
+        return (images + radius * snow(variables, streaks, height, width)).clamp(0, 1)
 
 
 def snow(flakes: torch.Tensor, streaks: torch.Tensor, height: int, width: int) -> torch.Tensor:
@@ -87,8 +90,8 @@ def _drawn_streaks(generator: torch.Generator) -> torch.Tensor:
     blurs = torch.rand(len(PHASES), generator=generator).tolist()
     streaks = torch.stack(
         [
-            blurred(streak(*end, WIDTHS[width]), BLUR[0] + blur * (BLUR[1] - BLUR[0]))
-            for end, width, blur in zip(ends, chosen.tolist(), blurs, strict=True)
+            blurred(streak(down, right, WIDTHS[width]), BLUR[0] + blur * (BLUR[1] - BLUR[0]))
+            for (down, right), width, blur in zip(ends, chosen.tolist(), blurs, strict=True)
         ]
     )
     return streaks.flip(2) if float(torch.rand((), generator=generator)) < 0.5 else streaks
