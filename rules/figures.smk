@@ -35,7 +35,10 @@ for name, figure in POSSIBLE_FIGURES.items():
             f"figure_{name}"
         input:
             # The models always, for those at chance level are flagged in every figure.
-            tables=tables(dict.fromkeys(["models", *figure.tables]).keys() - {"images", "attacked"}),
+            tables=tables(
+                dict.fromkeys(["models", *figure.tables]).keys()
+                - {"images", "attacked"}
+            ),
             images=MADE_OF_IMAGES if "images" in figure.tables else [],
             attacked=MADE_OF_ATTACKED if "attacked" in figure.tables else [],
         output:

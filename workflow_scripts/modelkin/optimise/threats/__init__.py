@@ -1,7 +1,7 @@
 """Threats: families of changes that an attack may make to images.
 
-A module here is a threat, its name what the config calls it. A threat is more than a norm: what is changed may
-be an image's JPEG coefficients or the snow that falls on it, and its radius then is in units of its own. Each
+A module here is a threat, its name what the config calls it. What is changed may
+be an image's JPEG coefficients or the snow that falls on it; its radius then is in units of its own. Each
 module has ``THREAT``, a :class:`~modelkin.optimise.threats.base.Threat`. Torch is imported when images are
 changed.
 """
