@@ -146,7 +146,26 @@ class Descent:
     def run_from_random(
         self, losses: Losses, images: torch.Tensor, generator: torch.Generator | None = None
     ) -> Descended:
-        """Descend from a random point of the ball around each image."""
+        """Descend from a random point of the ball around each image.
+
+        Parameters
+        ----------
+        losses : callable
+            As in :meth:`Descent.run`.
+        images : Tensor of shape (n, c, h, w)
+            In [0, 1].
+        generator : torch.Generator, optional
+            What is drawn, is drawn from it.
+
+        Returns
+        -------
+        Descended
+
+        Raises
+        ------
+        ModelkinError
+            If there is no ball, or a loss is not finite.
+        """
         if self.ball is None:
             raise ModelkinError("a descent without a ball has no random start.")
         return self.run(losses, around(images, self.ball, generator), centre=images)
@@ -219,7 +238,27 @@ class PerturbationDescent:
     def run_from_random(
         self, losses: Losses, images: torch.Tensor, generator: torch.Generator | None = None
     ) -> Descended:
-        """Descend from variables that are drawn for each image; ``losses`` as in :meth:`Descent.run`."""
+        """Descend from variables that are drawn for each image.
+
+        Parameters
+        ----------
+        losses : callable
+            As in :meth:`Descent.run`.
+        images : Tensor of shape (n, c, h, w)
+            In [0, 1].
+        generator : torch.Generator, optional
+            What is drawn, is drawn from it.
+
+        Returns
+        -------
+        Descended
+            Its images are perturbed by the variables that were found.
+
+        Raises
+        ------
+        ModelkinError
+            If such images cannot be perturbed, or a loss is not finite.
+        """
         self.perturbation.check(images.shape[1:])
         start, drawn = self.perturbation.draw(images, generator)
 
