@@ -4,6 +4,15 @@ MADE_OF_IMAGES = [
     PAIRS,
     *expand(f"{RESULTS}/probes/inverted/{{model}}.json", model=study.active_compared),
 ]
+# Of the first model alone, which attacks are shown on.
+MADE_OF_ATTACKED = [
+    NATURAL,
+    *(
+        f"{RESULTS}/probes/{probe_kinds.folder_of(kind)}/{study.active_compared[0]}.json"
+        for kind in study.attacks
+        if study.active_compared
+    ),
+]
 SECTIONS = {
     "models": "1 Models",
     "inversion": "2 Inversion",
@@ -26,8 +35,12 @@ for name, figure in POSSIBLE_FIGURES.items():
             f"figure_{name}"
         input:
             # The models always, for those at chance level are flagged in every figure.
-            tables=tables(dict.fromkeys(["models", *figure.tables]).keys() - {"images"}),
+            tables=tables(
+                dict.fromkeys(["models", *figure.tables]).keys()
+                - {"images", "attacked"}
+            ),
             images=MADE_OF_IMAGES if "images" in figure.tables else [],
+            attacked=MADE_OF_ATTACKED if "attacked" in figure.tables else [],
         output:
             f"{RESULTS}/figures/{name}.json",
             [
@@ -60,7 +73,8 @@ for name, figure in POSSIBLE_FIGURES.items():
             measures=study.labels,
             settings={
                 key: study.section("figures")[key] for key in (*figure.settings, "dpi")
-            },
+            }
+            | ({"attacks": study.attacks} if "attacked" in figure.tables else {}),
             version=version("figures"),
         script:
             "../workflow_scripts/figure.py"

@@ -22,6 +22,7 @@ from modelkin.data.datasets.base import joined
 from modelkin.errors import ModelkinError
 from modelkin.networks import building, classifier
 from modelkin.networks.sources import COMMON, Taken
+from modelkin.optimise import attacks, threats
 
 
 def check_registered(package: ModuleType, names: list[str]) -> None:
@@ -198,26 +199,20 @@ MEASURE_CHECKS = [
 # attacks
 
 # So large that every attack finds its way out of the small model's classes.
-RADIUS = {"linf": 0.3, "l2": 2.0}
+RADIUS = {"linf": 0.3, "l2": 2.0, "gabor": 255.0, "jpeg": 400.0, "snow": 8.0}
 
 
 def small_model(classes: int = 3) -> nn.Module:
-    """A perceptron on images of 6 pixels that has a gradient everywhere."""
+    """A perceptron on images of 16 pixels that has a gradient everywhere."""
     torch.manual_seed(0)
-    network = nn.Sequential(nn.Flatten(), nn.Linear(108, 30), nn.Tanh(), nn.Linear(30, classes))
-    return classifier.frozen(classifier.Classifier(network, "3", [0.5] * 3, [0.5] * 3, 6))
+    network = nn.Sequential(nn.Flatten(), nn.Linear(768, 30), nn.Tanh(), nn.Linear(30, classes))
+    return classifier.frozen(classifier.Classifier(network, "3", [0.5] * 3, [0.5] * 3, 16))
 
 
 def losses(model, images, labels):
     """Cross-entropy of each image."""
     with torch.no_grad():
         return nn.functional.cross_entropy(model(images), labels, reduction="none")
-
-
-def length(offset, norm: str):
-    """The size of each image's change."""
-    flat = offset.flatten(1)
-    return flat.abs().amax(1) if norm == "linf" else flat.norm(dim=1)
 
 
 def check_attack_described(attack: ModuleType) -> None:
@@ -238,8 +233,10 @@ def check_attack_described(attack: ModuleType) -> None:
 
 
 def made(attack: ModuleType, threat: str, seed: int = 1):
-    """The attack with its default settings."""
-    return attack.attack(threat, RADIUS[threat], seed=seed, device="cpu", **attack.DEFAULTS)
+    """The attack with its default settings under the threat."""
+    name = attack.__name__.rpartition(".")[2]
+    settings = attacks.defaults_under(name, threat) if name in attacks.names() else attack.DEFAULTS
+    return attack.attack(threat, RADIUS[threat], seed=seed, device="cpu", **settings)
 
 
 def check_in_ball(found, images, threat: str) -> None:
@@ -248,13 +245,13 @@ def check_in_ball(found, images, threat: str) -> None:
     assert torch.isfinite(found).all()
     assert found.min() >= 0
     assert found.max() <= 1
-    assert (length(found - images, threat) <= RADIUS[threat] * (1 + 1e-5)).all()
+    assert (threats.get(threat).distance(images, found) <= RADIUS[threat] * (1 + 1e-5)).all()
 
 
 def check_attack_effect(attack: ModuleType) -> None:
     """It stays in its ball and in [0, 1], raises the loss, repeats itself, and leaves its input alone."""
     model = small_model()
-    images = torch.rand(8, 3, 6, 6, generator=torch.manual_seed(1))
+    images = torch.rand(8, 3, 16, 16, generator=torch.manual_seed(1))
     labels, before = model(images).argmax(1), images.clone()
     weights = [value.clone() for value in model.state_dict().values()]
     for threat in attack.THREATS:
@@ -270,7 +267,7 @@ def check_attack_without_gradient(attack: ModuleType) -> None:
     """A model that answers the same whatever it sees is neither fooled nor an error."""
     model = small_model()
     nn.init.zeros_(model.network[1].weight)
-    images = torch.rand(3, 3, 6, 6, generator=torch.manual_seed(2))
+    images = torch.rand(3, 3, 16, 16, generator=torch.manual_seed(2))
     labels = model(images).argmax(1)
     for threat in attack.THREATS:
         found = made(attack, threat)(model, images, labels)
@@ -405,7 +402,7 @@ def check_figure_described(figure, *, sections, tables, settings, measures) -> N
     assert figure.title == figure.title.strip()
     assert figure.section in sections
     assert figure.tables
-    assert set(figure.tables) <= {*tables, "images"}
+    assert set(figure.tables) <= {*tables, "images", "attacked"}
     assert set(figure.settings) <= set(settings)
     assert figure.measure in {None, *measures}
     assert not (figure.per_measure and figure.measure)

@@ -17,6 +17,10 @@ with jobs.running_job(snakemake.log[0], f"figure {snakemake.params.figure}", sna
         dataset, pairs, *probes = snakemake.input.images
         inverted = dict(zip(snakemake.params.models, map(load_images, probes), strict=True))
         data["images"] = (load_images(dataset, "test"), frames.read(pairs), inverted)
+    if snakemake.input.attacked:
+        natural, *probes = map(load_images, snakemake.input.attacked)
+        attacked = dict(zip(settings["attacks"], probes, strict=True))
+        data["attacked"] = (natural, snakemake.params.models[0], attacked)
 
     models = data["models"]
 
@@ -37,5 +41,5 @@ with jobs.running_job(snakemake.log[0], f"figure {snakemake.params.figure}", sna
         stage="figures",
         version=snakemake.params.version,
         settings=jobs.manifest_settings(snakemake.params),
-        inputs=[*snakemake.input.tables, *snakemake.input.images],
+        inputs=[*snakemake.input.tables, *snakemake.input.images, *snakemake.input.attacked],
     )

@@ -39,7 +39,14 @@ def data(finished):
             name: load_images(finished.results / "probes" / "inverted" / f"{name}.json") for name in names
         }
         chosen = {key: of_models(table, names) for key, table in stored.items()}
-        found[number] = chosen | {"images": (test, pairs, inverted)}
+        natural = load_images(finished.results / "probes" / "natural.json")
+        attacked = {
+            "adversarial": load_images(finished.results / "probes" / "adversarial" / f"{names[0]}.json")
+        }
+        found[number] = chosen | {
+            "images": (test, pairs, inverted),
+            "attacked": (natural, names[0], attacked),
+        }
     return found
 
 
@@ -48,9 +55,9 @@ def data(finished):
 def test_every_figure_draws(name, number, data, tmp_path):
     figure, settings, given = figures.get(name), Study(TINY).section("figures"), data[number]
     labels = base.in_order(given["similarity"]) if figure.per_measure else [None]
-    wanted = {key: settings[key] for key in figure.settings}
+    wanted = {key: settings[key] for key in figure.settings} | {"attacks": Study(TINY).attacks}
     tables = {key: given[key] for key in {*figure.tables, "models"}}
-    before = {key: table.copy() for key, table in tables.items() if key != "images"}
+    before = {key: table.copy() for key, table in tables.items() if key not in ("images", "attacked")}
     base.style()
     for label in labels:
         drawn = figure.draw(tables, wanted, *([label] if figure.per_measure else []))

@@ -54,6 +54,18 @@ def test_each_attack_is_counted(tiny):
     assert each == [60 * (5 + 3), 60 * (20 + 3)]
 
 
+def test_attacks_under_other_threats_are_counted():
+    threatened = {"threat": "snow", "steps": 7}
+    models = [
+        *TINY["models"],
+        {"name": "snow", "source": "train", "architecture": "vgg", "eps": 2, "threat": "snow"},
+    ]
+    study = Study({**TINY, "models": models, "adversarial": threatened, "evaluation": {"threat": "jpeg"}})
+    assert resources.passes(study, "attack", "vgg-0", adversarial="adversarial") == 60 * (7 + 3)
+    assert resources.passes(study, "evaluate", "vgg-0") == 100 + 100 * (10 + 1)
+    assert resources.passes(study, "train", "snow") == 2 * (1697 * (4 + 1) + 100)
+
+
 def test_one_model_more_is_counted(tiny):
     study, table = tiny
     larger = study.with_one_more("more")

@@ -289,16 +289,22 @@ def test_distances_of_threats(images):
 def test_attacks_and_the_config_know_the_same_threats():
     for name in attacks.names():
         assert attacks.get(name).THREATS
-        assert set(attacks.get(name).THREATS) <= set(threats.THREATS)
+        assert set(attacks.get(name).THREATS) <= set(threats.names())
     keys = json.loads(schema.SCHEMA.read_text())["$defs"]["attack"]["properties"]
     assert set(keys["attack"]["enum"]) == set(attacks.names())
-    assert set(keys["norm"]["enum"]) == set(threats.THREATS)
+    assert set(keys["threat"]["enum"]) == set(threats.names())
+    assert set(keys["norm"]["enum"]) == {"l2", "linf"}
     assert {key for each in attacks.defaults().values() for key in each} <= set(keys)
 
 
 FOG = """
+from modelkin.optimise.threats.base import Threat
+
 DEFAULTS = {"steps": 2}
 THREATS = ("fog",)
+
+
+THREAT = Threat(lambda x, changed: ((changed - x) / (1 - x)).flatten(1).mean(1), units="share of the view")
 
 
 def attack(threat, radius, *, seed, device, steps):
@@ -312,22 +318,19 @@ def attack(threat, radius, *, seed, device, steps):
 
 
 def test_a_threat_need_be_no_ball_of_pixels(model, images, tmp_path, monkeypatch):
-    """Fog hides a share of an image, and its size is that share: an entry and a module are all it takes."""
+    """Fog hides a share of an image, and its size is that share: two modules are all it takes."""
     (tmp_path / "fog.py").write_text(FOG)
-    monkeypatch.setattr(attacks, "__path__", [*attacks.__path__, str(tmp_path)])
-
-    def share(images, changed):
-        return ((changed - images) / (1 - images)).flatten(1).mean(1)
-
-    monkeypatch.setitem(threats.THREATS, "fog", threats.Threat(share, largest_radius=1.0))
+    for package in (attacks, threats):
+        monkeypatch.setattr(package, "__path__", [*package.__path__, str(tmp_path)])
     try:
         fog = from_settings("fog", "fog", 0.4, **attacks.defaults()["fog"])
         with pytest.raises(ModelkinError, match="fog is an attack under fog; use norm: fog or attack: auto"):
             from_settings("fog", "linf", 0.4, steps=2)
-        with pytest.raises(ModelkinError, match="pgd is an attack under l2 or linf; .*attack: fog"):
+        with pytest.raises(ModelkinError, match="pgd is an attack under l2 or linf or .*attack: fog"):
             from_settings("pgd", "fog", 0.4, **attacks.defaults()["pgd"])
+        found = next(attack_parts(model.float(), probe_of(*images), lambda part: fog, threat="fog"))()
     finally:
-        sys.modules.pop("modelkin.optimise.attacks.fog", None)
-    found = next(attack_parts(model.float(), probe_of(*images), lambda part: fog, threat="fog"))()
+        for package in ("attacks", "threats"):
+            sys.modules.pop(f"modelkin.optimise.{package}.fog", None)
     assert found["distance"].to_numpy() == pytest.approx([1 - 0.8**2] * 20, abs=1e-3)
     assert probe_facts([found])["median_distance"] == pytest.approx(0.36, abs=1e-3)

@@ -248,6 +248,31 @@ BAD = {
         ),
         "unknown kind of probe in ensembles.clusters_by 'adversarial'; did you mean 'adversarial:linf'",
     ),
+    "a norm and a threat": (
+        wrong(adversarial={"norm": "l2", "threat": "snow"}),
+        "adversarial: 'norm' and 'threat' say the same; leave one of them out",
+    ),
+    "an unknown threat": (wrong_model(threat="snoww"), r"models\[1\].threat 'snoww'; did you mean 'snow'"),
+    "another attack under a threat": (
+        wrong(adversarial={"attack": "mi_fgsm", "threat": "snow"}),
+        "adversarial: mi_fgsm is an attack under linf; use norm: linf or attack: pgd",
+    ),
+    "AutoAttack under a threat": (
+        wrong(evaluation={"threat": "gabor", "autoattack": 5}),
+        "evaluation: autoattack is an attack under l2 or linf",
+    ),
+    "a threat that starts at the image": (
+        wrong(adversarial=[{"label": "s", "threat": "snow", "starts": 0}]),
+        "adversarial 's': snow has no start at the image itself; use starts: 1 or more",
+    ),
+    "more Gabor noise than there is": (
+        wrong(adversarial={"threat": "gabor", "radius": 300}),
+        "adversarial: a radius of 300 under gabor is more than pixels can change, which is 255",
+    ),
+    "JPEG on a size that has no whole blocks": (
+        wrong(dataset={"name": "digits", "size": 12, "test": 100}, evaluation={"threat": "jpeg"}),
+        "evaluation: the threat jpeg is not for grey images of 12 x 12 pixels, whose sides 8 does not divide",
+    ),
     "a palette that does not exist": (wrong(figures={"palette": "colourblind"}), "did you mean 'colorblind'"),
 }
 
@@ -294,6 +319,22 @@ def test_a_config_without_the_new_words_asks_for_what_it_asked():
         "regime": "adversarial l2 0.5",
         "hyper_parameters": "",
     }
+
+
+def test_a_threat_is_a_norm_with_defaults_of_its_own():
+    given = wrong_model(eps=2, threat="snow")
+    given |= {"evaluation": {"threat": "gabor", "radius": 50}, "adversarial": {"threat": "jpeg", "steps": 7}}
+    study = Study(given)
+    training = study.training("mlp-0")
+    assert {key: training[key] for key in ("norm", "eps", "attack_steps", "attack_step")} == {
+        **{"norm": "snow", "eps": 2, "attack_steps": 4, "attack_step": 0.16},
+    }
+    assert study.describe(["mlp-0"])[0]["regime"] == "adversarial snow 2"
+    found = {key: study.section("evaluation")[key] for key in ("norm", "radius", "steps", "step_size")}
+    assert found == {"norm": "gabor", "radius": 50, "steps": 10, "step_size": 2.5}
+    attack = study.attacks["adversarial"]
+    assert (attack["norm"], attack["radius"], attack["steps"], attack["starts"]) == ("jpeg", 25, 7, 1)
+    assert Study(wrong(adversarial={"threat": "linf"})).attacks == Study(wrong(adversarial={})).attacks
 
 
 def test_what_is_known_of_a_model_without_weights():

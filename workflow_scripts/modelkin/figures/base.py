@@ -45,7 +45,8 @@ STYLE = {
 class Figure:
     """A figure of the study.
 
-    tables: names of tables, or of 'images' (dataset, pairs and inverted probes).
+    tables: names of tables, or of 'images' (dataset, pairs and inverted probes) or 'attacked' (the natural
+    probe, a model's name and its adversarial probes by kind; ``settings`` then has the ``attacks`` by kind).
     settings: the keys of the config's figures section that it uses, so that others do not redraw it.
     draw(data, settings) returns a matplotlib figure; with ``per_measure`` it is called with the
     measure's label too, once for each. measure: the only measure it is about, which it needs.
@@ -224,6 +225,12 @@ def eps_axis(axis, found: Sequence[float], label: str = "robustness level eps") 
     axis.set_xticks(range(len(found)), [f"{eps:g}" for eps in found])
     axis.set_xlabel(label)
     return np.arange(len(found))
+
+
+def show_image(axis, image: np.ndarray) -> None:
+    """Draw an image (c, h, w) in [0, 1], grey if it has one channel."""
+    grey = image.shape[0] == 1
+    axis.imshow(np.moveaxis(image, 0, -1).squeeze(), cmap="gray" if grey else None, vmin=0, vmax=1)
 
 
 def footnote(figure, text: str) -> None:

@@ -1,7 +1,5 @@
 """A gallery of inversions: what each model takes for the target."""
 
-import numpy as np
-
 from modelkin.figures import base
 from modelkin.figures.base import Figure, plt
 
@@ -19,8 +17,7 @@ def draw(data, settings):
     for column, (title, images) in enumerate(columns.items()):
         for row, image in enumerate(images):
             axis = axes[row, column]
-            grey = image.shape[0] == 1
-            axis.imshow(np.moveaxis(image, 0, -1).squeeze(), cmap="gray" if grey else None, vmin=0, vmax=1)
+            base.show_image(axis, image)
             axis.set(xticks=[], yticks=[])
             axis.spines[:].set_visible(True)
         weight = "bold" if title in ("seed", "target") else "normal"

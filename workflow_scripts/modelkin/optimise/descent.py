@@ -17,6 +17,7 @@ import torch
 from modelkin.batching import MemoryFittingBatches
 from modelkin.errors import ModelkinError
 from modelkin.optimise.steps import State, StepRule, per_sample, steepest
+from modelkin.optimise.threats.base import Perturbation
 
 Losses = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
@@ -63,6 +64,8 @@ class Descent:
         How images move (see :mod:`modelkin.optimise.steps`).
     ball : Ball, optional
         Around the start, never left; no limit if None.
+    projection : callable, optional
+        Brings what moves back into its set, in place of the ball and of [0, 1]; then it need not be images.
     stop_below : float, optional
         A sample whose loss falls below leaves the batch, and the next one takes its place.
     keep : {"best", "last"}
@@ -72,6 +75,7 @@ class Descent:
     steps: int
     rule: StepRule
     ball: Ball | None = None
+    projection: Callable[[torch.Tensor], torch.Tensor] | None = None
     stop_below: float | None = None
     keep: str = "best"
 
@@ -139,6 +143,33 @@ class Descent:
                 progress(n - len(batch.index) - (n - waiting), evaluations, float(known.median()))
         return out
 
+    def run_from_random(
+        self, losses: Losses, images: torch.Tensor, generator: torch.Generator | None = None
+    ) -> Descended:
+        """Descend from a random point of the ball around each image.
+
+        Parameters
+        ----------
+        losses : callable
+            As in :meth:`Descent.run`.
+        images : Tensor of shape (n, c, h, w)
+            In [0, 1].
+        generator : torch.Generator, optional
+            What is drawn, is drawn from it.
+
+        Returns
+        -------
+        Descended
+
+        Raises
+        ------
+        ModelkinError
+            If there is no ball, or a loss is not finite.
+        """
+        if self.ball is None:
+            raise ModelkinError("a descent without a ball has no random start.")
+        return self.run(losses, around(images, self.ball, generator), centre=images)
+
     def _look(self, losses: Losses, batch: _Batch, fitting: MemoryFittingBatches) -> torch.Tensor:
         """The gradient at the batch's images; their losses and best iterates are brought up to date."""
         if self.keep == "last" and bool((batch.step >= self.steps).all()):
@@ -155,10 +186,13 @@ class Descent:
         share = batch.step.to(batch.latest) / self.steps
         move, batch.state = self.rule.move(batch.state, batch.x, gradient, batch.latest, share)
         x = batch.x + move
-        if self.ball is not None:
-            origin = centre[batch.index]
-            x = origin + project(x - origin, self.ball)
-        batch.x = x.clamp(0, 1)
+        if self.projection is not None:
+            batch.x = self.projection(x)
+        else:
+            if self.ball is not None:
+                origin = centre[batch.index]
+                x = origin + project(x - origin, self.ball)
+            batch.x = x.clamp(0, 1)
         batch.step = batch.step + 1
 
     def _begun(self, start: torch.Tensor, index: torch.Tensor) -> _Batch:
@@ -181,6 +215,61 @@ def _gradient(
     if not torch.isfinite(loss).all():
         raise ModelkinError("the model returns NaN or infinite values, so there is no direction to descend.")
     return gradient, loss
+
+
+@dataclass(frozen=True)
+class PerturbationDescent:
+    """A descent on the variables of a perturbation, each image for itself.
+
+    Attributes
+    ----------
+    perturbation : Perturbation
+        See :mod:`modelkin.optimise.threats.base`.
+    radius : float
+        In units of the threat.
+    descent : Descent
+        Of the variables; its projection is that of the perturbation.
+    """
+
+    perturbation: Perturbation
+    radius: float
+    descent: Descent
+
+    def run_from_random(
+        self, losses: Losses, images: torch.Tensor, generator: torch.Generator | None = None
+    ) -> Descended:
+        """Descend from variables that are drawn for each image.
+
+        Parameters
+        ----------
+        losses : callable
+            As in :meth:`Descent.run`.
+        images : Tensor of shape (n, c, h, w)
+            In [0, 1].
+        generator : torch.Generator, optional
+            What is drawn, is drawn from it.
+
+        Returns
+        -------
+        Descended
+            Its images are perturbed by the variables that were found.
+
+        Raises
+        ------
+        ModelkinError
+            If such images cannot be perturbed, or a loss is not finite.
+        """
+        self.perturbation.check(images.shape[1:])
+        start, drawn = self.perturbation.draw(images, generator)
+
+        def apply(variables: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
+            own = tuple(each[index] for each in drawn)
+            return self.perturbation.apply(images[index], variables, self.radius, own)
+
+        found = self.descent.run(lambda v, index: losses(apply(v, index), index), start)
+        fitting, index = MemoryFittingBatches(), torch.arange(len(images), device=images.device)
+        with torch.no_grad():
+            return found._replace(images=torch.cat(fitting(apply, found.images, index)))
 
 
 def around(centre: torch.Tensor, ball: Ball, generator: torch.Generator | None = None) -> torch.Tensor:

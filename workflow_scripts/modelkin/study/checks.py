@@ -5,7 +5,7 @@ It is given a study that is being made (:class:`modelkin.study.config.Study`) an
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from modelkin.comparison import measures
 from modelkin.errors import ModelkinError, unknown_name
 from modelkin.networks import architectures, sources
 from modelkin.optimise import attacks, threats
+from modelkin.optimise.attacks import pgd
 from modelkin.store import disk
 from modelkin.study import untrusted
 from modelkin.training.schedule import Schedule, unused_settings
@@ -241,10 +242,36 @@ def _attacks(study, config: dict[str, Any]) -> None:
         if largest is not None and settings["radius"] > largest:
             raise ModelkinError(
                 f"{where}: a radius of {settings['radius']:g} under {settings['norm']} is more than pixels "
-                "in [0, 1] can change; 8/255 is 0.031372549."
+                f"can change, which is {largest:g}; of linf 8/255 is 0.031372549."
             )
     for where, settings in own.items():
         attacks.check_threat(settings["attack"], settings["norm"], where)
+        if "starts" in settings and settings["starts"] < pgd.least_starts(settings["norm"]):
+            raise ModelkinError(
+                f"{where}: {settings['norm']} has no start at the image itself; use starts: 1 or more."
+            )
+    if config["evaluation"]["autoattack"]:
+        attacks.check_threat("autoattack", config["evaluation"]["norm"], "evaluation")
+    _images_of_threats(study, own)
+
+
+def _images_of_threats(study, own: Mapping[str, Mapping[str, Any]]) -> None:
+    """ModelkinError if images are to be changed under a threat for which their size is not."""
+    against = {name: study.models[name] for name in study.of_source("train") if study.models[name]["eps"]}
+    for where, name, norm in [
+        *((f"model '{name}'", name, entry["norm"]) for name, entry in against.items()),
+        *(("evaluation", name, study.section("evaluation")["norm"]) for name in study.with_weights),
+        *((where, name, settings["norm"]) for where, settings in own.items() for name in study.compared),
+    ]:
+        perturbation = threats.get(norm).perturbation
+        if perturbation is None:
+            continue
+        channels, *sides = study.shape(study.dataset_of(name))
+        size = study.models[name].get("size")
+        try:
+            perturbation.check((channels, *([size, size] if size else sides)))
+        except ModelkinError as error:
+            raise ModelkinError(f"{where}: {error}") from None
 
 
 def _attack_labels(study, section: dict[str, Any] | list[dict[str, Any]] | None) -> None:

@@ -20,7 +20,7 @@ from modelkin.comparison.measures import ConfiguredMeasure
 from modelkin.data import datasets
 from modelkin.errors import ModelkinError, unknown_name
 from modelkin.networks import architectures, sources
-from modelkin.optimise import attacks, inversion_modes
+from modelkin.optimise import attacks, inversion_modes, threats
 from modelkin.store import paths
 from modelkin.study import checks, schema, untrusted
 from modelkin.study.component_table import read_component_table
@@ -65,6 +65,7 @@ class Study:
         config = copy.deepcopy(config)
         schema.validate(config, described)
         asked = frozenset(config)
+        _fill_threats(config)
         schema.fill(config, described)
         schema.fill_choice(config["inversion"], "inversion", "mode", inversion_modes.DEFAULTS)
         self.attacks: dict[str, dict[str, Any]] = _attacks(config.get("adversarial"), described)
@@ -87,6 +88,7 @@ class Study:
         ]
         self.kinds: list[str] = probe_kinds.all_kinds(self.others, self.attacks) if self.compared else []
         self.measures: list[ConfiguredMeasure] = [_measured(item) for item in config["measures"]]
+        self._asked_of_training: dict[str, Any] = config["training"]
         self.training_defaults = schema.defaults(described["$defs"]["training"]) | config["training"]
         self.imported: dict[str, dict[str, Any]] = self._imported(described)
         self.components: dict[str, Any] | None = self._components()
@@ -175,8 +177,12 @@ class Study:
 
     def channels(self, dataset: str) -> int:
         """Of the images of the dataset of that label, as it is or as it was stored."""
+        return self.shape(dataset)[0]
+
+    def shape(self, dataset: str) -> tuple[int, int, int]:
+        """Channels, height and width of the images of the dataset of that label, as it is or was stored."""
         stored = self._stored_dataset(dataset)
-        return (stored["facts"]["shape"] if stored else datasets.shape(**self.settings(dataset)))[0]
+        return tuple(stored["facts"]["shape"] if stored else datasets.shape(**self.settings(dataset)))
 
     def _stored_dataset(self, dataset: str) -> Mapping[str, Any] | None:
         """The manifest of the dataset of that label if it was stored with these settings."""
@@ -404,7 +410,10 @@ class Study:
 
     def training_keys(self, name: str) -> dict[str, Any]:
         """The keys of training that hold for a model: the study's with their defaults, then its own."""
-        return {**self.training_defaults, **self.models[name].get("training", {})}
+        entry = self.models[name]
+        of_threat = threats.get(entry["norm"]).training
+        own = {**self._asked_of_training, **entry.get("training", {})}
+        return {**self.training_defaults, **of_threat, **own}
 
     def training(self, name: str) -> dict[str, Any]:
         """Everything that decides how a model is trained, its seed aside, and nothing else."""
@@ -528,6 +537,35 @@ def _attacks(section: dict[str, Any] | list | None, described: dict[str, Any]) -
         schema.fill_choice(entry, checks.attack_section(kind), "attack", attacks.defaults())
         found[kind] = {key: value for key, value in entry.items() if key != "label"}
     return found
+
+
+def _fill_threats(config: dict[str, Any]) -> None:
+    """Let every ``norm`` be its entry's threat, and give attacks under it what the threat has as defaults."""
+    adversarial = config.get("adversarial")
+    listed = adversarial if isinstance(adversarial, list) else [adversarial]
+    for entry in filter(None, listed):
+        label = entry.get("label")
+        threat = _threat_of(entry, f"adversarial '{label}'" if label else "adversarial")
+        if entry.get("attack", "pgd") == "pgd":
+            for key, value in threat.probe.items():
+                entry.setdefault(key, value)
+    evaluation = config.setdefault("evaluation", {})
+    probe = _threat_of(evaluation, "evaluation").probe
+    if probe:
+        evaluation.setdefault("radius", probe["radius"])
+        evaluation.setdefault("steps", probe["steps"])
+        evaluation.setdefault("step_size", probe["step_size"] * evaluation["radius"])
+    for entry in config["models"]:
+        _threat_of(entry, f"model '{entry['name']}'")
+
+
+def _threat_of(entry: dict[str, Any], where: str) -> threats.Threat:
+    """The threat that an entry names as ``threat`` or ``norm``; afterwards it names it as ``norm``."""
+    if "threat" in entry:
+        if "norm" in entry:
+            raise ModelkinError(f"{where}: 'norm' and 'threat' say the same; leave one of them out.")
+        entry["norm"] = entry.pop("threat")
+    return threats.get(entry.get("norm", "l2"))
 
 
 def _measured(item: str | dict[str, Any]) -> ConfiguredMeasure:

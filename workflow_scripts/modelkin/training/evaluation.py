@@ -14,7 +14,7 @@ from modelkin.networks import classifier
 from modelkin.networks.classifier import Classifier
 from modelkin.optimise.attacks.autoattack import run_autoattack
 from modelkin.optimise.attacks.base import untargeted
-from modelkin.optimise.attacks.pgd import pgd_descent
+from modelkin.optimise.attacks.pgd import least_starts, pgd_descent
 
 
 def evaluate_model(
@@ -32,6 +32,7 @@ def evaluate_model(
 ) -> dict[str, Any]:
     """Clean accuracy on all of these images, and accuracies under attack at the model's own size.
 
+    norm: the threat, a name of :mod:`modelkin.optimise.threats`; radius and step_size are in its units.
     samples: so many images are attacked by PGD, at equal distances in their order (None: all); autoattack: so
     many by AutoAttack (Croce and Hein 2020) at the same radius; None is its accuracy without any.
     at_chance: clean accuracy is not significantly (one-sided 1 %) above that of always naming the
@@ -39,14 +40,14 @@ def evaluate_model(
     """
     from scipy.stats import binomtest  # slow to import, and seldom needed
 
-    pgd = pgd_descent(norm, radius, steps, step_size)
+    pgd, starts = pgd_descent(norm, radius, steps, step_size), _starts(norm, seed, device)
     found: dict[str, Any] = {
         "clean_accuracy": model_accuracy(model, images, device),
         "adversarial_accuracy": model_accuracy(
             model,
             images.spread(samples),
             device,
-            attack=lambda x, y: untargeted(model, x, y, pgd),
+            attack=lambda x, y: untargeted(model, x, y, pgd, **starts),
         ),
         "autoattack_accuracy": None,
     }
@@ -85,6 +86,7 @@ def losses_and_accuracies(
     radius: float,
     steps: int,
     step_size: float,
+    seed: int = 0,
 ) -> dict[str, float]:
     """How a frozen model does on images as they are, and attacked by PGD from the images themselves.
 
@@ -95,6 +97,8 @@ def losses_and_accuracies(
     device : torch.device or str
     norm, radius, steps, step_size
         Of the attack, as in :func:`evaluate_model`.
+    seed : int
+        Of its random start, if the threat has no other.
 
     Returns
     -------
@@ -102,15 +106,20 @@ def losses_and_accuracies(
         Mean cross-entropy in nats and share of right answers: ``loss``, ``accuracy``, ``adversarial_loss``
         and ``adversarial_accuracy``.
     """
-    pgd = pgd_descent(norm, radius, steps, step_size)
+    pgd, starts = pgd_descent(norm, radius, steps, step_size), _starts(norm, seed, device)
     sums = dict.fromkeys(("loss", "accuracy", "adversarial_loss", "adversarial_accuracy"), 0.0)
     for x, y in classifier.model_batches(model, images, device):
-        for prefix, shown in (("", x), ("adversarial_", untargeted(model, x, y, pgd))):
+        for prefix, shown in (("", x), ("adversarial_", untargeted(model, x, y, pgd, **starts))):
             with torch.no_grad():
                 logits = model(shown).double()
             sums[f"{prefix}loss"] += float(cross_entropy(logits, y, reduction="sum"))
             sums[f"{prefix}accuracy"] += int((logits.argmax(1) == y).sum())
     return {key: total / len(images) for key, total in sums.items()}
+
+
+def _starts(threat: str, seed: int, device: torch.device | str) -> dict[str, Any]:
+    """How PGD starts: at the images themselves, or once at random where a threat has no such start."""
+    return {"starts": least_starts(threat), "generator": torch.Generator(device).manual_seed(seed)}
 
 
 @torch.no_grad()

@@ -13,7 +13,8 @@ from torch.nn.functional import cross_entropy, kl_div, log_softmax, softmax
 from modelkin.errors import ModelkinError
 from modelkin.networks.classifier import Classifier
 from modelkin.optimise.attacks.base import untargeted
-from modelkin.optimise.attacks.pgd import pgd_descent
+from modelkin.optimise.attacks.pgd import least_starts, pgd_descent
+from modelkin.optimise.descent import PerturbationDescent
 from modelkin.training.schedule import EPS_RAMP
 
 RECIPES = ("standard", "adversarial", "trades")
@@ -23,8 +24,10 @@ RECIPES = ("standard", "adversarial", "trades")
 class Robustness:
     """What the model is trained against.
 
-    eps: L2 or Linf radius in units of pixels in [0, 1]; it grows from 0 over the first part of training,
-    ``eps_ramp`` of it. attack_step is in units of eps. trades_beta weighs TRADES' divergence term.
+    eps: radius in units of the threat, for L2 and Linf pixels in [0, 1]; it grows from 0 over the first part
+    of training, ``eps_ramp`` of it. norm: the threat, a name of :mod:`modelkin.optimise.threats`; attacks
+    under others than L2 and Linf start at random. attack_step is in units of eps.
+    trades_beta weighs TRADES' divergence term.
     """
 
     recipe: str
@@ -52,7 +55,7 @@ class Robustness:
             return self._trades(model, x, y, share)
         if self.recipe == "adversarial":
             with in_eval_mode(model):
-                x = untargeted(model, x, y, self.attack(share))
+                x = untargeted(model, x, y, self.attack(share), starts=least_starts(self.norm))
         logits = model(x)
         return cross_entropy(logits, y), logits
 
@@ -71,9 +74,12 @@ class Robustness:
         def losses(near: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
             return -kl_div(log_softmax(model(near), 1), clean[index], reduction="none").sum(1)
 
+        attack = self.attack(share)
+        if isinstance(attack, PerturbationDescent):
+            return attack.run_from_random(losses, x).images
         # The divergence has no gradient at x itself, so the attack starts a little beside it.
         start = (x + 1e-3 * torch.randn_like(x)).clamp(0, 1)
-        return self.attack(share).run(losses, start, centre=x).images
+        return attack.run(losses, start, centre=x).images
 
 
 @contextlib.contextmanager

@@ -11,7 +11,10 @@ KIND = (
 MEASURE = ("", "label of the measure: its name and its settings; see the table measures")
 PROBE = {"kind": KIND, "measure": MEASURE}
 PAIR = {"model_a": ("", "first model of the pair"), "model_b": ("", "second model of the pair")}
-LEVEL = "robustness level: radius of adversarial training, 0 for a standard model"
+LEVEL = (
+    "robustness level: radius of adversarial training, 0 for a standard model; of gabor, jpeg and snow "
+    "in their own units"
+)
 PIXELS = "pixels in [0, 1]"
 OVER_PAIRS = {
     "mean": ("measure", "mean over pairs of different models"),
@@ -79,7 +82,7 @@ COLUMNS: dict[str, dict[str, tuple[str, str]]] = {
     "models": {
         "name": ("", "model, as in the config"),
         "eps": (PIXELS, LEVEL),
-        "norm": ("", "norm of that radius: l2 or linf"),
+        "norm": ("", "threat that the radius is of: l2, linf, gabor, jpeg or snow"),
         "architecture": ("", "architecture"),
         "structure": ("", "architecture with what changes its shape"),
         "regime": ("", "what it was trained for and on"),
@@ -104,7 +107,10 @@ COLUMNS: dict[str, dict[str, tuple[str, str]]] = {
         "evaluated": ("1", "test images that were attacked"),
         **{f"inversion_{name}": meaning for name, meaning in INVERSION.items()},
         "attack_success": ("share of images", "images it got right that fool it in its adversarial probe"),
-        "attack_median_distance": (PIXELS, "median size of the change, in the attack's norm"),
+        "attack_median_distance": (
+            PIXELS,
+            "median size of the change under the attack's threat; of gabor and jpeg in its own units",
+        ),
         "same_weights_as": ("", "first earlier model of the very same weights"),
     },
     "components": {

@@ -20,7 +20,7 @@ from modelkin.operations.stages.record import (
     Subject,
     study_tables,
 )
-from modelkin.optimise import attacks
+from modelkin.optimise import attacks, threats
 from modelkin.optimise.inversion_modes import STEPS_TAKEN
 from modelkin.study.config import Study
 
@@ -70,6 +70,7 @@ EACH_FIGURE = Jobs(
 def possible_figures(study: Study) -> list[str]:
     """The names of the figures for which the study has what they show, sorted."""
     made = {*study_tables(study), *(["images"] if study.compared else [])}
+    made |= {"attacked"} if _several_threats(study) else set()
     levels = len({study.models[name]["eps"] for name in study.active})
 
     def is_possible(figure: Figure) -> bool:
@@ -81,6 +82,12 @@ def possible_figures(study: Study) -> list[str]:
         )
 
     return [name for name in figures.names() if is_possible(figures.get(name))]
+
+
+def _several_threats(study: Study) -> bool:
+    """Whether attacks are under more than one threat, or under one that is more than a ball of pixels."""
+    named = {settings["norm"] for settings in study.attacks.values()}
+    return len(named) > 1 or any(threats.get(name).perturbation is not None for name in named)
 
 
 # passes

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from modelkin import registry
 from modelkin.errors import ModelkinError
+from modelkin.optimise import threats
 
 if TYPE_CHECKING:
     import torch
@@ -34,6 +35,12 @@ def get(name: str) -> Any:
 def defaults() -> dict[str, dict[str, float]]:
     """The settings of every attack with their defaults, by its name."""
     return {name: dict(get(name).DEFAULTS) for name in names()}
+
+
+def defaults_under(name: str, threat: str) -> dict[str, float]:
+    """The settings of an attack with the defaults that hold under a threat."""
+    own = get(name).DEFAULTS
+    return {**own, **{key: value for key, value in threats.get(threat).probe.items() if key in own}}
 
 
 def passes_per_image(attack: str, **settings: float) -> tuple[int, int]:
@@ -79,7 +86,8 @@ def from_settings(
     device : torch.device or str
         Where the images will be.
     **settings
-        The attack's own, in place of its ``DEFAULTS``; ``step_size`` is in units of the radius.
+        The attack's own, in place of :func:`defaults_under` the threat; ``step_size`` is in units of the
+        radius.
 
     Raises
     ------
@@ -87,5 +95,5 @@ def from_settings(
         If there is no such attack, or it is none under this threat.
     """
     check_threat(attack, norm)
-    module = get(attack)
-    return module.attack(norm, radius, seed=seed, device=device, **{**module.DEFAULTS, **settings})
+    own = {**defaults_under(attack, norm), **settings}
+    return get(attack).attack(norm, radius, seed=seed, device=device, **own)

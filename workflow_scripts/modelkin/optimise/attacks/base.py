@@ -9,7 +9,8 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from modelkin.batching import MemoryFittingBatches
-from modelkin.optimise.descent import Descent, around
+from modelkin.errors import ModelkinError
+from modelkin.optimise.descent import Descent, PerturbationDescent
 
 # (model, images (n, c, h, w), labels (n,)) -> images on which the model errs.
 Attack = Callable[[torch.nn.Module, torch.Tensor, torch.Tensor], torch.Tensor]
@@ -29,7 +30,7 @@ def untargeted(
     model,
     images: torch.Tensor,
     labels: torch.Tensor,
-    attack: Descent,
+    attack: Descent | PerturbationDescent,
     *,
     starts: int = 0,
     generator: torch.Generator | None = None,
@@ -46,7 +47,7 @@ def targeted(
     model,
     images: torch.Tensor,
     targets: torch.Tensor,
-    attack: Descent,
+    attack: Descent | PerturbationDescent,
     *,
     starts: int = 0,
     generator: torch.Generator | None = None,
@@ -58,16 +59,21 @@ def targeted(
     return _attacked(model, images, targets, attack, 1, starts, generator)
 
 
-def _attacked(model, images, labels, attack, sign: int, starts: int, generator) -> torch.Tensor:
+def _attacked(
+    model, images, labels, attack: Descent | PerturbationDescent, sign: int, starts: int, generator
+) -> torch.Tensor:
     def losses(x: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
         return sign * cross_entropy(model(x), labels[index], reduction="none")
 
     if not starts:
+        if isinstance(attack, PerturbationDescent):
+            raise ModelkinError("the attack has no start but random ones; use starts: 1 or more.")
         return attack.run(losses, images).images
     index, best, lowest = torch.arange(len(images), device=images.device), images, None
     for _ in range(starts):
-        start = around(images, attack.ball, generator)
-        found = attack.run(losses, start, centre=images).images
+        found = attack.run_from_random(losses, images, generator).images
+        if starts == 1:
+            return found
         with torch.no_grad():
             loss = losses(found, index)
         better = torch.ones_like(loss, dtype=torch.bool) if lowest is None else loss < lowest

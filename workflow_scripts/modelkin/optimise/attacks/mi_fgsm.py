@@ -42,8 +42,8 @@ def attack(
 
 
 def passes_per_image(*, steps: int, starts: int, **_) -> tuple[int, int]:
-    """Forward passes and gradients: after random starts, losses tell which of them to keep."""
-    return starts, steps * max(1, starts)
+    """Forward passes and gradients: after several random starts, losses tell which of them to keep."""
+    return starts if starts > 1 else 0, steps * max(1, starts)
 
 
 def mi_fgsm_descent(
