@@ -17,7 +17,7 @@ def version(stage):
 
 
 def about(stage, wildcards):
-    """Study, stage, and the model, other dataset and attack that a job is about, empty where there is none."""
+    """Study, stage, and the model, other dataset, attack and other model that a job is about, empty where none."""
     model = wildcards.get("model") or wildcards.get("teacher") or ""
     on, attack = (wildcards.get(key, "").removeprefix(".") for key in ("on", "attack"))
     of_model = study.models.get(model, {}).get("dataset", "")
@@ -27,6 +27,7 @@ def about(stage, wildcards):
         model,
         on or of_model,
         probe_kinds.kind_of("adversarial", attack),
+        wildcards.get("partner") or "",
     )
 
 

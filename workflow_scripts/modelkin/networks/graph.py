@@ -110,6 +110,14 @@ class Graph:
         self.cut_points = tuple(point for point in self._nodes if isinstance(point, CutPoint))
         self._check(images)
 
+    @property
+    def logits_layer(self) -> Layer | None:
+        """The layer that makes the logits; None if no layer does, as for a product with a constant."""
+        node = self._logits
+        while is_view(node):
+            node = node.args[0]
+        return next((layer for layer in self.layers if self._nodes[layer] is node), None)
+
     def select(self, layers: str | Iterable[str] = "all") -> tuple[Layer, ...]:
         """Choose layers by what is said of them.
 
