@@ -12,7 +12,7 @@ with jobs.running_job(snakemake.log[0], "layer tables", snakemake.input):
     params = snakemake.params
     models = frames.read(snakemake.input.models).set_index("name")
     training = [frames.read(each) for each in snakemake.input.epochs]
-    found = {name: [] for name in ("layer_maps", "layer_summary", "layer_epochs", "layer_epoch_pairs")}
+    found = {name: [] for name in tables.OF_COMPARISONS}
     described, accuracies = [], []
     for manifest in snakemake.input.comparisons:
         facts, parts = manifests.read(manifest)["facts"], recorded.read_comparison(manifest)
@@ -29,6 +29,8 @@ with jobs.running_job(snakemake.log[0], "layer tables", snakemake.input):
         names = (path.stem, path.stem) if path.parent.name == "within" else (path.parent.name, path.stem)
         found["layer_maps"].append(tables.maps_table(parts, names, exact))
         found["layer_summary"].append(tables.summary_table(parts, names, exact))
+        if names[0] == names[1]:
+            found["layer_adversarial"].append(tables.adversarial_table(parts, names[0], exact))
         accuracies.append(tables.accuracy_table(parts, names))
         described.append((facts, names))
     made = {name: pd.concat(each, ignore_index=True) for name, each in found.items() if each}

@@ -16,6 +16,9 @@ from modelkin.layers.recorded import TRAINED, UNTRAINED
 
 PAIR = ("model_a", "model_b")
 MAP = ("kind_a", "kind", "source", "measure")  # what tells the maps of a pair apart, but for their weights
+OF_COMPARISONS = (  # tables that each comparison adds rows to
+    *("layer_maps", "layer_summary", "layer_adversarial", "layer_epochs", "layer_epoch_pairs"),
+)
 END = 0.95  # CKA to a snapshot from which on a layer counts as having arrived there
 LEAST_PAIRS = 5  # of models, below which a rank correlation over them says nothing
 
@@ -154,6 +157,57 @@ def summary_table(parts: xr.Dataset, names: tuple[str, str], exact: bool) -> pd.
                 }
             )
     return pd.DataFrame(rows)
+
+
+def adversarial_table(parts: xr.Dataset, name: str, exact: bool) -> pd.DataFrame:
+    """A row for each layer and attack: a model on natural and on its own adversarial images, at that layer.
+
+    Parameters
+    ----------
+    parts : Dataset
+        Of :func:`modelkin.layers.recorded.within_maps`.
+    name : str
+        Of the model.
+    exact : bool
+
+    Returns
+    -------
+    DataFrame
+        Empty if it saw no adversarial images.
+    """
+    found, seen = estimates.estimate(parts, exact=exact), float(parts["images"].sum())
+    rows = []
+    for number in _numbers_of(parts, TRAINED):
+        about, same = _about(parts, number), _untrained(parts, number)
+        if about["kind_a"] == about["kind"]:
+            continue
+        cka = estimates.jackknife(parts.isel(map=number), _diagonal, exact=exact)
+        right = {side: float(parts[f"right_{side}"].isel(map=number).sum()) / seen for side in "ab"}
+        rows.append(
+            pd.DataFrame(
+                {
+                    "model": name,
+                    "kind": about["kind"],
+                    "measure": about["measure"],
+                    "layer": found["layer_a"].to_numpy(),
+                    "depth": found["depth_a"].to_numpy(),
+                    "value": cka.value,
+                    "stderr": cka.stderr,
+                    "ci_low": cka.value - cka.factor * cka.stderr,
+                    "ci_high": cka.value + cka.factor * cka.stderr,
+                    "chance": _diagonal(found["chance"].to_numpy()[number]),
+                    "untrained": np.nan if same is None else _diagonal(found["value"].to_numpy()[same]),
+                    "accuracy": right["a"],
+                    "robust_accuracy": right["b"],
+                    "n": found.attrs["n"],
+                }
+            )
+        )
+    return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame()
+
+
+def _diagonal(maps: np.ndarray) -> np.ndarray:
+    return np.diagonal(maps, axis1=-2, axis2=-1)
 
 
 def accuracy_table(parts: xr.Dataset, names: tuple[str, str]) -> pd.DataFrame:

@@ -294,9 +294,17 @@ register(
 LAYER_MAPS = Condition(
     "`layers` compares models", lambda study: bool(study.layers_within or study.layers_between)
 )
+LAYER_ADVERSARIAL = Condition(
+    "`layers` compares models with themselves on adversarial images",
+    lambda study: bool(study.layers_within and len(study.layers["images"]) > 1),
+)
 LAYER_TRANSFER = Condition(
     "`layers` compares pairs of models on adversarial images",
     lambda study: bool(study.layers_between and len(study.layers["images"]) > 1),
+)
+LAYER_EPOCH_PAIRS = Condition(
+    "`layers` compares all snapshots with each other",
+    lambda study: bool(study.layers_along_training and study.layers["snapshots"]["against"] == "all"),
 )
 register(
     Stage(
@@ -308,10 +316,11 @@ register(
         tables=[
             *described("layers", "layer_maps"),
             Table("layer_summary", COLUMNS["layer_summary"], LAYER_MAPS),
+            Table("layer_adversarial", COLUMNS["layer_adversarial"], LAYER_ADVERSARIAL),
             Table("layer_transfer", COLUMNS["layer_transfer"], LAYER_TRANSFER),
             Table("layer_transfer_ranks", COLUMNS["layer_transfer_ranks"], LAYER_TRANSFER),
             Table("layer_epochs", COLUMNS["layer_epochs"], LAYERS_ALONG_TRAINING),
-            Table("layer_epoch_pairs", COLUMNS["layer_epoch_pairs"], LAYERS_ALONG_TRAINING),
+            Table("layer_epoch_pairs", COLUMNS["layer_epoch_pairs"], LAYER_EPOCH_PAIRS),
         ],
         extra_minutes=DRAWING,
         held=sizes.layer_tables_held,

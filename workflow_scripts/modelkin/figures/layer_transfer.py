@@ -1,0 +1,114 @@
+"""Attacks on other models than they were made for, beside source and target layer by layer."""
+
+import numpy as np
+
+from modelkin import probe_kinds
+from modelkin.figures import base
+from modelkin.figures.base import Figure, plt
+
+EXAMPLES = 4  # pairs of source and target whose maps are drawn
+
+
+def draw(data, settings):
+    """Robust accuracy of every target on every source's images; maps of one pair of each sort."""
+    transfer = data["layer_transfer"].query("measure == 'layer_cka'")
+    kinds = [kind for kind in base.kinds_in(transfer) if probe_kinds.is_adversarial(kind)]
+    shown = examples(transfer[transfer["kind"] == kinds[0]])
+    figure = plt.figure(figsize=(10.5, 3.4 * (-(-len(kinds) // 2) + len(shown))))
+    above, below = figure.subfigures(2, 1, height_ratios=[-(-len(kinds) // 2), len(shown)])
+    _matrices(above, transfer, kinds, data["models"])
+    maps = data["layer_maps"].query("measure == 'layer_cka'")
+    maps = maps[maps["snapshot"].isna()]
+    grid = below.subplots(len(shown), 3, squeeze=False)
+    for axes, row in zip(grid, shown, strict=True):
+        _triple(below, axes, row, maps, data["layers"])
+    figure.suptitle("Transfer of attacks, and source against target layer by layer")
+    base.footnote(below, _said(data["layer_transfer_ranks"], maps["n"].min()))
+    return figure
+
+
+def examples(transfer) -> list:
+    """The first pair of each sort: standard to standard, to robust, and so on."""
+    sorts = {}
+    for row in transfer.itertuples():
+        sorts.setdefault((row.source_eps > 0, row.target_eps > 0), row)
+    return [sorts[key] for key in sorted(sorts)][:EXAMPLES]
+
+
+def _matrices(figure, transfer, kinds, models) -> None:
+    columns = min(2, len(kinds))
+    axes = figure.subplots(-(-len(kinds) // columns), columns, squeeze=False).flat
+    for axis, kind in zip(axes, kinds, strict=False):
+        part = transfer[transfer["kind"] == kind]
+        names = list(dict.fromkeys([*part["source"], *part["target"]]))
+        level = models.set_index("name")["eps"]
+        names.sort(key=level.__getitem__)
+        grid = part.pivot_table(index="source", columns="target", values="robust_accuracy")
+        grid = grid.reindex(index=names, columns=names).to_numpy(float)
+        changes = [i for i in range(1, len(names)) if level[names[i]] != level[names[i - 1]]]
+        axis.set_facecolor("0.85")
+        image = base.square(axis, grid, [base.names_of(models)[name] for name in names], changes, vmin=0, vmax=1)
+        if len(names) <= 10:
+            for (y, x), value in np.ndenumerate(grid):
+                if np.isfinite(value):
+                    axis.text(x, y, f"{value:.2f}", ha="center", va="center", fontsize=7, color=_ink(value))
+        axis.set(xlabel="target: shown the images", ylabel="source: images made for it")
+        axis.set_title(probe_kinds.in_words(kind))
+        figure.colorbar(image, ax=axis, shrink=0.8, label="robust accuracy of the target")
+    for axis in list(axes):
+        axis.remove()
+
+
+def _ink(value: float) -> str:
+    return "white" if value < 0.6 else "black"
+
+
+def _triple(figure, axes, row, maps, layers) -> None:
+    """The map on the source's adversarial images, that on natural ones, and their difference."""
+    pair = maps[maps["model_a"].isin([row.source, row.target]) & maps["model_b"].isin([row.source, row.target])]
+    pair = pair[pair["model_a"] != pair["model_b"]]
+    attacked = pair[(pair["kind"] == row.kind) & (pair["source"] == row.source)]
+    natural = pair[pair["kind"] == "natural"]
+    cells = natural.merge(
+        attacked, on=["model_a", "model_b", "layer_a", "layer_b"], suffixes=("_natural", "_attacked")
+    )
+    cells = cells.assign(difference=cells["value_attacked"] - cells["value_natural"])
+    shown = (("value_attacked", "the source's adversarial images"), ("value_natural", "natural images"))
+    for axis, (value, title) in zip(axes, shown, strict=False):
+        image = base.draw_layer_map(axis, cells, layers, value)
+        axis.set_title(title, fontsize=8)
+    figure.colorbar(image, ax=axes[:2], shrink=0.8, label="CKA")
+    most = float(np.nanmax(np.abs(cells["difference"])))
+    image = base.draw_layer_map(axes[2], cells, layers, "difference", cmap="RdBu_r", vmin=-most, vmax=most)
+    axes[2].set_title("difference", fontsize=8)
+    figure.colorbar(image, ax=axes[2], shrink=0.8, label="adversarial - natural")
+    a, b = cells["model_a"].iloc[0], cells["model_b"].iloc[0]
+    for axis in axes:
+        axis.set(xlabel=b)
+    axes[0].set(
+        ylabel=f"{row.source} to {row.target}\nright on {row.accuracy:.2f}, attacked {row.robust_accuracy:.2f}\n\n{a}"
+    )
+
+
+def _said(ranks, images: int) -> str:
+    rows = ranks.query("measure == 'layer_cka'").dropna(subset=["spearman_adversarial"])
+    said = [f"{images} images; an example of each sort of source and target"]
+    for kind, part in rows.groupby("kind", sort=False):
+        numbers = ", ".join(
+            f"{row.third} third {row.spearman_adversarial:.2f} (natural images {row.spearman_natural:.2f})"
+            for row in part.itertuples()
+        )
+        said.append(
+            f"{probe_kinds.in_words(kind)}: rank correlation of success with CKA over {part['pairs'].iloc[0]} "
+            f"pairs: {numbers}"
+        )
+    return "\n".join(said)
+
+
+FIGURE = Figure(
+    title="Transfer and layers",
+    section="layers",
+    tables=("models", "layers", "layer_maps", "layer_transfer", "layer_transfer_ranks"),
+    draw=draw,
+    settings=(),
+)
