@@ -378,7 +378,7 @@ def layer_ticks(axis, rows: pd.DataFrame, which: str, most: int = 10) -> None:
         line(place + 0.5, color="white", lw=0.8, alpha=0.8)
 
 
-def _short(name: str, most: int = 14) -> str:
+def _short(name: str, most: int = 18) -> str:
     return name if len(name) <= most else f"\N{HORIZONTAL ELLIPSIS}{name[1 - most :]}"
 
 

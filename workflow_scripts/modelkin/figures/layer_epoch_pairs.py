@@ -25,7 +25,7 @@ def draw(data, settings):
         line[0].set_ylabel(f"{base.model_in_words(data['models'], name)}\nepoch")
     figure.colorbar(image, ax=axes, shrink=0.7, label="CKA")
     figure.suptitle("Each epoch against each other, from early to late layers")
-    base.footnote(figure, f"{rows['n'].min()} images; chance, images permuted: {rows['chance'].mean():.2f}")
+    base.footnote(figure, f"{rows['n'].min()} images; chance, images permuted: {round(rows['chance'].mean(), 2) + 0.0:.2f}")
     return figure
 
 

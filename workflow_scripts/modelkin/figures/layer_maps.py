@@ -26,7 +26,7 @@ def draw(data, settings):
     figure.colorbar(image, ax=axes, shrink=0.7, label="linear CKA (unbiased)")
     figure.suptitle("Layers within models and between them, natural images")
     said = f"{maps['n'].min()} images; above each map the mean off the diagonal with its 95 % interval"
-    chance = f"chance, images permuted: {maps['chance'].mean():.2f}"
+    chance = f"chance, images permuted: {round(maps['chance'].mean(), 2) + 0.0:.2f}"
     left = f"; {len(pairs) - MOST} more maps stand in the table layer_maps" if len(pairs) > MOST else ""
     base.footnote(figure, f"{said}; {chance}; white lines: where the resolution falls{left}")
     return figure

@@ -4,26 +4,32 @@ import numpy as np
 
 from modelkin import probe_kinds
 from modelkin.figures import base
-from modelkin.figures.base import Figure, plt
+from modelkin.figures.base import Figure, plt, sns
 
+THIRDS = ("first", "middle", "last")
 EXAMPLES = 4  # pairs of source and target whose maps are drawn
 
 
 def draw(data, settings):
-    """Robust accuracy of every target on every source's images; maps of one pair of each sort."""
+    """Robust accuracy of every target on every source's images, success against CKA; maps of one pair of a sort."""
     transfer = data["layer_transfer"].query("measure == 'layer_cka'")
     kinds = [kind for kind in base.kinds_in(transfer) if probe_kinds.is_adversarial(kind)]
     shown = examples(transfer[transfer["kind"] == kinds[0]])
-    figure = plt.figure(figsize=(10.5, 3.4 * (-(-len(kinds) // 2) + len(shown))))
-    above, below = figure.subfigures(2, 1, height_ratios=[-(-len(kinds) // 2), len(shown)])
-    _matrices(above, transfer, kinds, data["models"])
     maps = data["layer_maps"].query("measure == 'layer_cka'")
     maps = maps[maps["snapshot"].isna()]
-    grid = below.subplots(len(shown), 3, squeeze=False)
-    for axes, row in zip(grid, shown, strict=True):
-        _triple(below, axes, row, maps, data["layers"])
+    rows = len(kinds) + len(shown)
+    figure, axes = plt.subplots(rows, 3, figsize=(11.5, 3.3 * rows), squeeze=False)
+    for line, kind in zip(axes, kinds, strict=False):
+        part = transfer[transfer["kind"] == kind]
+        _matrix(figure, line[0], part, data["models"])
+        line[0].set_title(probe_kinds.in_words(kind))
+        _success(line[1], part, data["layer_transfer_ranks"].query("kind == @kind and measure == 'layer_cka'"))
+        line[2].remove()
+    for line, row in zip(axes[len(kinds) :], shown, strict=True):
+        _triple(figure, line, row, maps, data["layers"])
     figure.suptitle("Transfer of attacks, and source against target layer by layer")
-    base.footnote(below, _said(data["layer_transfer_ranks"], maps["n"].min()))
+    of = f" of {probe_kinds.in_words(kinds[0])}" if len(kinds) > 1 else ""
+    base.footnote(figure, f"{maps['n'].min()} images; maps: an example{of} of each sort of source and target")
     return figure
 
 
@@ -35,28 +41,39 @@ def examples(transfer) -> list:
     return [sorts[key] for key in sorted(sorts)][:EXAMPLES]
 
 
-def _matrices(figure, transfer, kinds, models) -> None:
-    columns = min(2, len(kinds))
-    axes = figure.subplots(-(-len(kinds) // columns), columns, squeeze=False).flat
-    for axis, kind in zip(axes, kinds, strict=False):
-        part = transfer[transfer["kind"] == kind]
-        names = list(dict.fromkeys([*part["source"], *part["target"]]))
-        level = models.set_index("name")["eps"]
-        names.sort(key=level.__getitem__)
-        grid = part.pivot_table(index="source", columns="target", values="robust_accuracy")
-        grid = grid.reindex(index=names, columns=names).to_numpy(float)
-        changes = [i for i in range(1, len(names)) if level[names[i]] != level[names[i - 1]]]
-        axis.set_facecolor("0.85")
-        image = base.square(axis, grid, [base.names_of(models)[name] for name in names], changes, vmin=0, vmax=1)
-        if len(names) <= 10:
-            for (y, x), value in np.ndenumerate(grid):
-                if np.isfinite(value):
-                    axis.text(x, y, f"{value:.2f}", ha="center", va="center", fontsize=7, color=_ink(value))
-        axis.set(xlabel="target: shown the images", ylabel="source: images made for it")
-        axis.set_title(probe_kinds.in_words(kind))
-        figure.colorbar(image, ax=axis, shrink=0.8, label="robust accuracy of the target")
-    for axis in list(axes):
-        axis.remove()
+def _matrix(figure, axis, part, models) -> None:
+    names = list(dict.fromkeys([*part["source"], *part["target"]]))
+    level = models.set_index("name")["eps"]
+    names.sort(key=level.__getitem__)
+    grid = part.pivot_table(index="source", columns="target", values="robust_accuracy")
+    grid = grid.reindex(index=names, columns=names).to_numpy(float)
+    changes = [i for i in range(1, len(names)) if level[names[i]] != level[names[i - 1]]]
+    axis.set_facecolor("0.85")
+    image = base.square(axis, grid, [base.names_of(models)[name] for name in names], changes, vmin=0, vmax=1)
+    if len(names) <= 10:
+        for (y, x), value in np.ndenumerate(grid):
+            if np.isfinite(value):
+                axis.text(x, y, f"{value:.2f}", ha="center", va="center", fontsize=7, color=_ink(value))
+    axis.set(xlabel="target: shown the images", ylabel="source: made for it")
+    figure.colorbar(image, ax=axis, shrink=0.8, label="robust accuracy of the target")
+
+
+def _success(axis, part, ranks) -> None:
+    """What an attack takes of the target's accuracy against same-layer CKA, by third of the depth."""
+    said = ranks.set_index("third")
+    for third, colour in zip(THIRDS, sns.color_palette("viridis_r", 4)[1:], strict=True):
+        words = f"{third} third"
+        if np.isfinite(said["spearman_adversarial"][third]):
+            words += f": rho {said['spearman_adversarial'][third]:.2f}"
+            words += f" (natural {said['spearman_natural'][third]:.2f})"
+        taken = 1 - part["robust_accuracy"] / part["accuracy"]
+        axis.scatter(part[f"cka_{third}"], taken, s=16, lw=0, color=colour, label=words)
+    axis.set(
+        xlabel="CKA on the source's images", ylabel="share of accuracy taken", title=f"{len(part)} sources and targets"
+    )
+    low, high = axis.get_ylim()
+    axis.set_ylim(low - 0.3 * (high - low), high)
+    axis.legend(fontsize=6.5, loc="lower left")
 
 
 def _ink(value: float) -> str:
@@ -86,23 +103,8 @@ def _triple(figure, axes, row, maps, layers) -> None:
     for axis in axes:
         axis.set(xlabel=b)
     axes[0].set(
-        ylabel=f"{row.source} to {row.target}\nright on {row.accuracy:.2f}, attacked {row.robust_accuracy:.2f}\n\n{a}"
+        ylabel=f"{row.source} to {row.target}\nright on {row.accuracy:.2f}, attacked {row.robust_accuracy:.2f}\n{a}"
     )
-
-
-def _said(ranks, images: int) -> str:
-    rows = ranks.query("measure == 'layer_cka'").dropna(subset=["spearman_adversarial"])
-    said = [f"{images} images; an example of each sort of source and target"]
-    for kind, part in rows.groupby("kind", sort=False):
-        numbers = ", ".join(
-            f"{row.third} third {row.spearman_adversarial:.2f} (natural images {row.spearman_natural:.2f})"
-            for row in part.itertuples()
-        )
-        said.append(
-            f"{probe_kinds.in_words(kind)}: rank correlation of success with CKA over {part['pairs'].iloc[0]} "
-            f"pairs: {numbers}"
-        )
-    return "\n".join(said)
 
 
 FIGURE = Figure(
