@@ -123,7 +123,6 @@ if stages.get("layer_tables").is_made(study):
 
     rule layer_tables:
         input:
-            models=f"{RESULTS}/tables/models.json",
             comparisons=LAYER_COMPARISONS,
             epochs=(
                 [f"{RESULTS}/tables/training_epochs.json"]
@@ -142,7 +141,11 @@ if stages.get("layer_tables").is_made(study):
             **needs("layer_tables"),
         params:
             dataset=study.dataset,
-            transfer=bool(study.layers_between and ADVERSARIAL_LAYERS),
+            levels={
+                name: study.models[name]["eps"]
+                for pair in (study.layers_between if ADVERSARIAL_LAYERS else [])
+                for name in pair
+            },
             version=version("layer_tables"),
         script:
             "../workflow_scripts/layer_tables.py"

@@ -10,7 +10,6 @@ from modelkin.store import frames, manifests
 
 with jobs.running_job(snakemake.log[0], "layer tables", snakemake.input):
     params = snakemake.params
-    models = frames.read(snakemake.input.models).set_index("name")
     training = [frames.read(each) for each in snakemake.input.epochs]
     found = {name: [] for name in tables.OF_COMPARISONS}
     described, accuracies = [], []
@@ -35,9 +34,9 @@ with jobs.running_job(snakemake.log[0], "layer tables", snakemake.input):
         described.append((facts, names))
     made = {name: pd.concat(each, ignore_index=True) for name, each in found.items() if each}
     made["layers"] = tables.layers_table(described)
-    if params.transfer:
+    if params.levels:
         seen = pd.concat(accuracies, ignore_index=True)
-        made["layer_transfer"] = tables.transfer_table(made["layer_summary"], seen, models["eps"])
+        made["layer_transfer"] = tables.transfer_table(made["layer_summary"], seen, params.levels)
         made["layer_transfer_ranks"] = tables.transfer_ranks(made["layer_transfer"])
     frames.write_all(
         snakemake.output,
