@@ -1,4 +1,4 @@
-"""Put into tables what comparisons of layers say: in long form, in a few numbers, beside attacks and losses."""
+"""Put into tables what comparisons of layers say, beside attacks and losses."""
 
 from pathlib import PurePosixPath
 

@@ -1,4 +1,4 @@
-"""Compare the layers of one model along its training: with the last epoch's, with the best one's, with others'."""
+"""Compare the layers of one model along its training, with those of its last epoch and of others."""
 
 from modelkin import jobs, precision
 from modelkin.data.images import load_images

@@ -1,4 +1,4 @@
-"""Compare the layers of one model with each other, on natural images and on those that were made to fool it."""
+"""Compare the layers of one model with each other, on natural images and on those made to fool it."""
 
 from modelkin import jobs, precision
 from modelkin.data.images import load_images

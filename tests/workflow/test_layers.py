@@ -1,4 +1,4 @@
-"""Layers compared in a study: what is made and described, what an added section leaves alone, and a killed job."""
+"""Layers compared in a study: what is made, what an added section leaves alone, and a killed job."""
 
 import os
 import signal
@@ -50,7 +50,11 @@ def table(study, name):
 def test_a_finished_study_that_asks_for_layers_makes_only_them(asked):
     study, before, planned = asked
     figures = {f"figure_{name}": 1 for name in FIGURES}
-    assert planned == OWN | OF_SNAPSHOTS | figures | {"dictionary": 1, "all": 1, "total": sum(planned.values()) // 2}
+    assert planned == OWN | OF_SNAPSHOTS | figures | {
+        "dictionary": 1,
+        "all": 1,
+        "total": sum(planned.values()) // 2,
+    }
     described = {f"tables/{name}.json" for name in ("dictionary", "measures", "README")}
     after = study.stamps()
     assert all(after[name] == stamp for name, stamp in before.items() if name not in described)

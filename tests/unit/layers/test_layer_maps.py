@@ -63,7 +63,9 @@ def test_a_gram_matrix_gives_the_unbiased_hsic_of_the_definition():
     a, b = grams.u_centred_gram(x), grams.u_centred_gram(y)
     found = grams.inner_products(a.unit[None], b.unit[None]).item() * a.norm * b.norm / (40 * 37)
     assert found == pytest.approx(float(hsic(x, y)), rel=1e-6)
-    assert found / (a.norm * b.norm / (40 * 37)) == pytest.approx(float(cka_base(x, y, unbiased=True)), abs=1e-5)
+    assert found / (a.norm * b.norm / (40 * 37)) == pytest.approx(
+        float(cka_base(x, y, unbiased=True)), abs=1e-5
+    )
 
 
 @pytest.mark.parametrize("change", [lambda x: x + 300, lambda x: 1e-18 * x, lambda x: 1e18 * x])
@@ -181,7 +183,10 @@ def test_each_model_takes_its_own_size_and_chance_is_near_nothing():
     [
         ({"batch": 3}, "batches of at least 4 images, not 3"),
         ({"batch": 50}, "40 images, fewer than a batch of 50"),
-        ({"layers": "convo*"}, "the first model: no layer of the network is meant by 'convo*'; the nearest names"),
+        (
+            {"layers": "convo*"},
+            "the first model: no layer of the network is meant by 'convo*'; the nearest names",
+        ),
         ({"images_b": shown(seed=1).pick(np.arange(39, -1, -1))}, "in another order"),
         ({"features": "mean"}, "features must be one of all, pooled"),
     ],

@@ -22,7 +22,7 @@ def asked(maps=({"models": "all"},), **section):
 def test_a_study_that_names_nothing_asks_for_nothing():
     study = Study({key: value for key, value in TINY.items() if key != "layers"})
     assert study.layers is None
-    assert not (study.layers_within or study.layers_between or study.layers_along_training)
+    assert [*study.layers_within, *study.layers_between, *study.layers_along_training] == []
 
 
 def test_pairs_stand_in_order_of_arrival_each_once():
@@ -33,7 +33,9 @@ def test_pairs_stand_in_order_of_arrival_each_once():
 
 
 def test_defaults_and_settings_of_the_estimator():
-    found = Study(config({}, probes={"natural": 100, "inverted": 40}) | {"layers": {"estimator": {"batch": 50}}})
+    found = Study(
+        config({}, probes={"natural": 100, "inverted": 40}) | {"layers": {"estimator": {"batch": 50}}}
+    )
     assert found.layers["estimator"] == {"name": "minibatch", "batch": 50, "passes": 3}
     assert found.layers["images"] == ["natural"]
     assert found.layers["baseline"] == "untrained"
@@ -52,14 +54,20 @@ def test_snapshots_of_all_are_of_those_that_are_kept():
         (asked([{"models": ["vgg"]}]), "unknown model in layers.maps 'vgg'; did you mean 'vgg-0'"),
         (asked([{"models": "al"}]), "unknown layers.maps 'al'; did you mean 'all'"),
         (asked([{"between": [["vgg-0", "vgg-0"]]}]), "layers.maps: between names 'vgg-0' twice"),
-        (asked([{"between": [["vgg-0", "mlp"]]}]), "unknown model in layers.maps 'mlp'; did you mean 'mlp-0'"),
+        (
+            asked([{"between": [["vgg-0", "mlp"]]}]),
+            "unknown model in layers.maps 'mlp'; did you mean 'mlp-0'",
+        ),
         (asked([{"between": [["vgg-0"]]}]), r"layers.maps\[0\].between\[0\] needs at least 2 entries"),
         (asked(images=["natural", "adversarial:linf"]), "unknown kind in layers.images 'adversarial:linf'"),
         (asked(images=["adversarial"]), "natural ones are the baseline of all others"),
         (asked(image=["natural"]), "unknown key in layers 'image'; did you mean 'images'"),
         (asked(estimator={"name": "minibach"}), "did you mean 'minibatch'"),
         (asked(estimator={"name": "exact", "batch": 5}), "'batch' is not for name exact"),
-        (asked(estimator={"batch": 3}), "layers.estimator: the unbiased HSIC needs batches of at least 4 images"),
+        (
+            asked(estimator={"batch": 3}),
+            "layers.estimator: the unbiased HSIC needs batches of at least 4 images",
+        ),
         (asked(estimator={}), "there are 60 images, fewer than a batch of 256; ask for a smaller batch"),
         (asked(snapshots={"models": "all"}), "layers.snapshots: no model's snapshots are kept"),
         (asked(snapshots={"models": ["vgg-0"]}), "no snapshots of 'vgg-0' are kept"),

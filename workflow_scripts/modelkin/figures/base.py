@@ -387,9 +387,7 @@ def draw_layer_map(axis, cells: pd.DataFrame, layers: pd.DataFrame, value: str =
 
     Cells without a value are grey.
     """
-    a, b = (
-        layer_rows(layers, cells[f"model_{side}"].iloc[0], cells[f"layer_{side}"]) for side in "ab"
-    )
+    a, b = (layer_rows(layers, cells[f"model_{side}"].iloc[0], cells[f"layer_{side}"]) for side in "ab")
     grid = cells.pivot_table(index="layer_a", columns="layer_b", values=value, dropna=False)
     grid = grid.reindex(index=a["layer"], columns=b["layer"]).to_numpy(float)
     axis.set_facecolor("0.7")

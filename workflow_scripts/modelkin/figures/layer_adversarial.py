@@ -24,7 +24,9 @@ def draw(data, settings):
         axis.set(title=probe_kinds.in_words(kind), xlabel="depth", ylabel="CKA", ylim=(None, 1.03))
         axis.legend(fontsize=6.5, loc="lower left")
     figure.suptitle("Natural against own adversarial images, at the same layer")
-    dotted = "; dotted: the same images, networks with random weights" if rows["untrained"].notna().any() else ""
+    dotted = (
+        "; dotted: the same images, networks with random weights" if rows["untrained"].notna().any() else ""
+    )
     base.footnote(figure, f"{rows['n'].min()} images; bands: 95 % intervals{dotted}")
     return figure
 

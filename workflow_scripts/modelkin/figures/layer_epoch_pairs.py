@@ -12,7 +12,9 @@ def draw(data, settings):
     """A row for each model, a square for each of some layers."""
     rows = data["layer_epoch_pairs"]
     names = list(dict.fromkeys(rows["model"]))[:MOST]
-    figure, axes = plt.subplots(len(names), PANELS, figsize=(2.7 * PANELS + 1, 2.8 * len(names)), squeeze=False)
+    figure, axes = plt.subplots(
+        len(names), PANELS, figsize=(2.7 * PANELS + 1, 2.8 * len(names)), squeeze=False
+    )
     for line, name in zip(axes, names, strict=True):
         part = rows[rows["model"] == name]
         layers = list(dict.fromkeys(part["layer"]))
@@ -25,7 +27,10 @@ def draw(data, settings):
         line[0].set_ylabel(f"{base.model_in_words(data['models'], name)}\nepoch")
     figure.colorbar(image, ax=axes, shrink=0.7, label="CKA")
     figure.suptitle("Each epoch against each other, from early to late layers")
-    base.footnote(figure, f"{rows['n'].min()} images; chance, images permuted: {round(rows['chance'].mean(), 2) + 0.0:.2f}")
+    base.footnote(
+        figure,
+        f"{rows['n'].min()} images; chance, images permuted: {round(rows['chance'].mean(), 2) + 0.0:.2f}",
+    )
     return figure
 
 

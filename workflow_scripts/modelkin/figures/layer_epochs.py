@@ -21,7 +21,9 @@ def draw(data, settings):
             low, high = (line["to_last"] + sign * 1.96 * line["to_last_stderr"] for sign in (-1, 1))
             left.fill_between(line["epoch"], low, high, color=colour, alpha=0.15, lw=0)
         left.axhline(0.95, color="0.6", lw=0.8, ls=":")
-        left.set(title=base.model_in_words(data["models"], name), ylabel="CKA with the last epoch", xlabel="epoch")
+        left.set(
+            title=base.model_in_words(data["models"], name), ylabel="CKA with the last epoch", xlabel="epoch"
+        )
         left.legend(fontsize=6.5, title="layer, early to late", title_fontsize=6.5)
         history = losses[losses["model"] == name]
         for split, colour in (("train", "tab:blue"), ("test", "tab:orange")):
@@ -34,9 +36,11 @@ def draw(data, settings):
             axis.xaxis.get_major_locator().set_params(integer=True)
         right.legend(fontsize=6.5)
     figure.suptitle("Which layers converge first")
-    said = f"{rows['n'].min()} images; bands: 95 % intervals; grey line: the epoch of the lowest loss on test images"
+    said = f"{rows['n'].min()} images; bands: 95 % intervals; grey line: the epoch of the lowest test loss"
     more = rows["model"].nunique() - len(names)
-    base.footnote(figure, f"{said}; dotted: .95" + (f"; {more} more models are in the table" if more > 0 else ""))
+    base.footnote(
+        figure, f"{said}; dotted: .95" + (f"; {more} more models are in the table" if more > 0 else "")
+    )
     return figure
 
 

@@ -11,7 +11,7 @@ EXAMPLES = 4  # pairs of source and target whose maps are drawn
 
 
 def draw(data, settings):
-    """Robust accuracy of every target on every source's images, success against CKA; maps of one pair of a sort."""
+    """A matrix and a scatter of all sources and targets for each attack; maps of one pair of each sort."""
     transfer = data["layer_transfer"].query("measure == 'layer_cka'")
     kinds = [kind for kind in base.kinds_in(transfer) if probe_kinds.is_adversarial(kind)]
     shown = examples(transfer[transfer["kind"] == kinds[0]])
@@ -23,7 +23,9 @@ def draw(data, settings):
         part = transfer[transfer["kind"] == kind]
         _matrix(figure, line[0], part, data["models"])
         line[0].set_title(probe_kinds.in_words(kind))
-        _success(line[1], part, data["layer_transfer_ranks"].query("kind == @kind and measure == 'layer_cka'"))
+        _success(
+            line[1], part, data["layer_transfer_ranks"].query("kind == @kind and measure == 'layer_cka'")
+        )
         line[2].remove()
     for line, row in zip(axes[len(kinds) :], shown, strict=True):
         _triple(figure, line, row, maps, data["layers"])
@@ -69,7 +71,9 @@ def _success(axis, part, ranks) -> None:
         taken = 1 - part["robust_accuracy"] / part["accuracy"]
         axis.scatter(part[f"cka_{third}"], taken, s=16, lw=0, color=colour, label=words)
     axis.set(
-        xlabel="CKA on the source's images", ylabel="share of accuracy taken", title=f"{len(part)} sources and targets"
+        xlabel="CKA on the source's images",
+        ylabel="share of accuracy taken",
+        title=f"{len(part)} sources and targets",
     )
     low, high = axis.get_ylim()
     axis.set_ylim(low - 0.3 * (high - low), high)
@@ -82,7 +86,9 @@ def _ink(value: float) -> str:
 
 def _triple(figure, axes, row, maps, layers) -> None:
     """The map on the source's adversarial images, that on natural ones, and their difference."""
-    pair = maps[maps["model_a"].isin([row.source, row.target]) & maps["model_b"].isin([row.source, row.target])]
+    pair = maps[
+        maps["model_a"].isin([row.source, row.target]) & maps["model_b"].isin([row.source, row.target])
+    ]
     pair = pair[pair["model_a"] != pair["model_b"]]
     attacked = pair[(pair["kind"] == row.kind) & (pair["source"] == row.source)]
     natural = pair[pair["kind"] == "natural"]
@@ -102,9 +108,8 @@ def _triple(figure, axes, row, maps, layers) -> None:
     a, b = cells["model_a"].iloc[0], cells["model_b"].iloc[0]
     for axis in axes:
         axis.set(xlabel=b)
-    axes[0].set(
-        ylabel=f"{row.source} to {row.target}\nright on {row.accuracy:.2f}, attacked {row.robust_accuracy:.2f}\n{a}"
-    )
+    right = f"right on {row.accuracy:.2f}, attacked {row.robust_accuracy:.2f}"
+    axes[0].set(ylabel=f"{row.source} to {row.target}\n{right}\n{a}")
 
 
 FIGURE = Figure(

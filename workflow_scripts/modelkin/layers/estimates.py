@@ -1,8 +1,8 @@
 """From what batches gave to CKA, its standard error and its chance level. numpy alone.
 
-HSIC is averaged over batches, each weighted by its images, before the ratio is taken. The standard error is a
-jackknife: over the batches of a pass, which share no images (for passes, the mean of their variances), or over
-images where all are one batch.
+HSIC is averaged over batches, each weighted by its images, before the ratio is taken. The standard error is
+a jackknife: over the batches of a pass, which share no images (for several passes, the mean of their
+variances), or over images where all are one batch.
 """
 
 from __future__ import annotations
@@ -59,7 +59,8 @@ def estimate(parts: xr.Dataset, *, exact: bool) -> xr.Dataset:
     Dataset
         See :func:`modelkin.layers.maps.layer_map`; also ``accuracy_a`` and ``accuracy_b`` (map,).
     """
-    values, errors, chances, reasons = [], [], [], {"a": [], "b": []}
+    values, errors, chances = [], [], []
+    reasons: dict[str, list[list[str]]] = {"a": [], "b": []}
     for number in range(parts.sizes["map"]):
         one = parts.isel(map=number)
         found = jackknife(one, exact=exact)

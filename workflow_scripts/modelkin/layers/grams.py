@@ -14,9 +14,11 @@ from modelkin import precision
 CHUNK_BYTES = 2**26  # of centred features at a time
 STRIPS = 4  # of rows, in which only the upper half of a Gram matrix is multiplied out
 PRODUCT_COLUMNS = 2**18  # entries of Gram matrices that are summed in float32 before float64 takes over
-# A layer's outputs are constant if what varies is so much smaller than what does not: squares of float32 noise.
+# Outputs are constant if what varies is so much smaller than what does not: squares of float32 noise.
 CONSTANT = 1e-12
-EQUIDISTANT = 1e-6  # of the trace, below which the U-centred matrix is noise: all samples are equally far apart
+EQUIDISTANT = (
+    1e-6  # of the trace, below which the U-centred matrix is noise: all samples are equally far apart
+)
 SMALLEST, LARGEST = 1e-25, 1e30  # between these a Gram matrix loses nothing in float32
 
 
@@ -38,8 +40,8 @@ class Gram(NamedTuple):
 def u_centred_gram(output: torch.Tensor) -> Gram:
     """Multiply a layer's outputs with each other, and U-centre the result (Szekely and Rizzo 2014).
 
-    The mean output is taken away first, which leaves HSIC as it is but keeps float32 from drowning what varies
-    in what does not. Products are in float32 at the least, whatever the outputs' precision.
+    The mean output is taken away first, which leaves HSIC as it is but keeps float32 from drowning what
+    varies in what does not. Products are in float32 at the least, whatever the outputs' precision.
 
     Parameters
     ----------

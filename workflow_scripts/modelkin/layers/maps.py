@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -74,8 +75,8 @@ class Comparison:
         for each in self.maps:
             if each.a.images.ids.tolist() != each.b.images.ids.tolist():
                 raise ModelkinError(
-                    f"{each.a.model.name} and {each.b.model.name} are shown other images, or the same ones in "
-                    "another order; views are compared on the same samples."
+                    f"{each.a.model.name} and {each.b.model.name} are shown other images, or the same "
+                    "ones in another order; views are compared on the same samples."
                 )
             if each.features not in FEATURES:
                 raise ModelkinError(f"features must be one of {', '.join(FEATURES)}, not {each.features}.")
@@ -113,7 +114,9 @@ class Comparison:
             **{f"own_{side}": ("sample", "map", f"layer_{side}") for side in "ab"},
             **{f"right_{side}": ("sample", "map") for side in "ab"},
         }
-        data = {name: (dims[name], np.stack([one[name] for one in found], axis=1)) for name in dims}
+        data: dict[str, Any] = {
+            name: (dims[name], np.stack([one[name] for one in found], axis=1)) for name in dims
+        }
         data["images"] = ("sample", np.full(len(ids), 1 if self.exact else len(batch.rows)))
         data["shuffle"] = ("sample", np.full(len(ids), batch.shuffle))
         coords = {
@@ -231,9 +234,10 @@ def layer_map(
     -------
     Dataset
         ``value``, ``stderr``, ``chance`` (layer_a, layer_b): CKA, its jackknife standard error over batches
-        (over images if exact), and its value for permuted images. NaN where a layer is constant or not finite,
-        which ``undefined_a`` and ``undefined_b`` say; never clamped. Layers have coordinates index, operation,
-        depth (0 to 1), stage, cut_point and block_end, with ``_a`` or ``_b`` after them. Attribute n: images.
+        (over images if exact), and its value for permuted images. NaN where a layer is constant or not
+        finite, which ``undefined_a`` and ``undefined_b`` say; never clamped. Coordinates of layers: index,
+        operation, depth (0 to 1), stage, cut_point and block_end, with ``_a`` or ``_b`` after them. Attribute
+        n: images.
 
     Raises
     ------

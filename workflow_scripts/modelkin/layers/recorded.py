@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -27,7 +28,11 @@ Weights = Mapping[str, torch.Tensor] | None
 
 
 def within_maps(
-    model: LayeredModel, images: Mapping[str, Images], dataset: str, untrained: Weights, features: Iterable[str]
+    model: LayeredModel,
+    images: Mapping[str, Images],
+    dataset: str,
+    untrained: Weights,
+    features: Iterable[str],
 ) -> list[Map]:
     """A model with itself: on images of each kind, and on natural against each adversarial kind.
 
@@ -173,9 +178,12 @@ def write_comparison(
     needed = comparison.memory(max(len(each.rows) for each in batches))
     check_memory(needed, first.a.model.model.mean.device, exact)
 
+    def computed(batch: Batch) -> list[xr.Dataset]:
+        return [comparison.batch(batch)]
+
     def parts() -> Iterator[Part]:
         for number, batch in enumerate(batches, start=1):
-            yield Part(lambda batch=batch: [comparison.batch(batch)], name=f"batch {batch.name}")
+            yield Part(functools.partial(computed, batch), name=f"batch {batch.name}")
             progress(number)
 
     facts = {
@@ -195,8 +203,8 @@ def check_memory(needed: int, device: torch.device, exact: bool) -> None:
     if free is not None and needed > free:
         how = "take `estimator: {name: minibatch}`" if exact else "ask for a smaller `batch`"
         raise ModelkinError(
-            f"layers: the Gram matrices of a batch take {needed / 1e9:.3g} GB, and {free / 1e9:.3g} GB of memory "
-            f"are free; {how}, for fewer layers or for fewer kinds of images."
+            f"layers: the Gram matrices of a batch take {needed / 1e9:.3g} GB, and {free / 1e9:.3g} GB of "
+            f"memory are free; {how}, for fewer layers or for fewer kinds of images."
         )
 
 

@@ -7,7 +7,7 @@ cell without a value counts for nothing. numpy alone.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -32,12 +32,12 @@ class Statistic(NamedTuple):
     values: Values
 
 
-def of_map(depth_a: Sequence[float], depth_b: Sequence[float], one_model: bool) -> list[Statistic]:
+def of_map(depth_a: np.ndarray, depth_b: np.ndarray, one_model: bool) -> list[Statistic]:
     """All statistics of the maps of two networks.
 
     Parameters
     ----------
-    depth_a, depth_b : sequence of float
+    depth_a, depth_b : ndarray of float
         Of their layers, 0 to 1.
     one_model : bool
         Whether both views are of one model on the same images, so that the diagonal says nothing.
@@ -48,7 +48,7 @@ def of_map(depth_a: Sequence[float], depth_b: Sequence[float], one_model: bool) 
         The same layer of another network is the one of the nearest depth, which for networks of one
         architecture is the layer itself.
     """
-    a, b = np.asarray(depth_a, dtype=float), np.asarray(depth_b, dtype=float)
+    a, b = depth_a, depth_b
     apart = np.abs(a[:, None] - b[None, :])
     same = apart.argmin(axis=1)
     off = np.ones(apart.shape, dtype=bool)
@@ -75,11 +75,6 @@ def of_map(depth_a: Sequence[float], depth_b: Sequence[float], one_model: bool) 
             Statistic("best_match_apart", _best_match_apart(apart)),
         ]
     return found
-
-
-def same_layers(depth_a: Sequence[float], depth_b: Sequence[float]) -> np.ndarray:
-    """For each layer of a the number of the layer of b that is nearest in depth."""
-    return np.abs(np.asarray(depth_a)[:, None] - np.asarray(depth_b)[None, :]).argmin(axis=1)
 
 
 def _nanmean(values: np.ndarray, axis: int = -1) -> np.ndarray:
@@ -135,9 +130,9 @@ def _decay_length(apart: np.ndarray) -> Values:
 
 
 def _block_structure(off: np.ndarray) -> Values:
-    """How much brighter the best block of the diagonal is than the layers inside against those outside of it.
+    """How much brighter a block of the diagonal is than its layers against all others, for the best block.
 
-    A block is a stretch of layers, of a quarter of them at the least and at least two outside. 0 if no stretch
+    A block is a stretch of layers, of a quarter of them at the least and at least two outside. 0 if none
     stands out; its own diagonal does not count.
     """
     count = len(off)

@@ -16,6 +16,7 @@ from modelkin.layers.recorded import TRAINED, UNTRAINED
 
 PAIR = ("model_a", "model_b")
 MAP = ("kind_a", "kind", "source", "measure")  # what tells the maps of a pair apart, but for their weights
+LAYER = ("model", "layer", "index", "operation", "depth", "stage", "cut_point", "block_end", "shape")
 OF_COMPARISONS = (  # tables that each comparison adds rows to
     *("layer_maps", "layer_summary", "layer_adversarial", "layer_epochs", "layer_epoch_pairs"),
 )
@@ -41,7 +42,7 @@ def layers_table(comparisons: Iterable[tuple[Mapping[str, Any], Sequence[str]]])
             for row in facts[f"layers_{side}"]:
                 rows.setdefault((name, row["layer"]), {"model": name, **row})
     order = list(dict.fromkeys(model for model, _ in rows))
-    found = pd.DataFrame(rows.values())
+    found = pd.DataFrame(rows.values(), columns=list(LAYER))
     return found.sort_values(
         ["model", "index"], key=lambda column: column.map(order.index) if column.name == "model" else column
     ).reset_index(drop=True)
@@ -142,7 +143,9 @@ def summary_table(parts: xr.Dataset, names: tuple[str, str], exact: bool) -> pd.
             value, half = float(found.value), found.factor * float(found.stderr)
             untrained = np.nan
             if baseline is not None:
-                untrained = float(estimates.jackknife(parts.isel(map=baseline), each.values, exact=exact).value)
+                untrained = float(
+                    estimates.jackknife(parts.isel(map=baseline), each.values, exact=exact).value
+                )
             rows.append(
                 {
                     **about,
@@ -233,7 +236,9 @@ def accuracy_table(parts: xr.Dataset, names: tuple[str, str]) -> pd.DataFrame:
     return pd.DataFrame(rows).drop_duplicates(["model", "kind", "source"])
 
 
-def transfer_table(summary: pd.DataFrame, accuracies: pd.DataFrame, levels: Mapping[str, float]) -> pd.DataFrame:
+def transfer_table(
+    summary: pd.DataFrame, accuracies: pd.DataFrame, levels: Mapping[str, float]
+) -> pd.DataFrame:
     """A row for each attack, source and target: robust accuracy beside same-layer CKA by third of depth.
 
     Parameters
@@ -291,7 +296,11 @@ def transfer_table(summary: pd.DataFrame, accuracies: pd.DataFrame, levels: Mapp
 
 TRANSFER = (
     *("kind", "measure", "source", "target", "source_eps", "target_eps", "robust_accuracy", "accuracy"),
-    *(f"{what}_{third}" for third in ("first", "middle", "last") for what in ("cka", "natural", "difference")),
+    *(
+        f"{what}_{third}"
+        for third in ("first", "middle", "last")
+        for what in ("cka", "natural", "difference")
+    ),
 )
 
 
@@ -315,7 +324,7 @@ def transfer_ranks(transfer: pd.DataFrame) -> pd.DataFrame:
         for third in ("first", "middle", "last"):
             found = {"kind": kind, "measure": measure, "third": third, "pairs": len(part)}
             for images, what in (("adversarial", "cka"), ("natural", "natural")):
-                enough = len(part) >= LEAST_PAIRS and part[f"{what}_{third}"].nunique() > 1
+                enough = len(part) >= LEAST_PAIRS and np.ptp(part[f"{what}_{third}"]) > 0
                 ranks = spearmanr(success, part[f"{what}_{third}"]) if enough else None
                 found[f"spearman_{images}"] = float(ranks.statistic) if ranks else np.nan
                 found[f"p_{images}"] = float(ranks.pvalue) if ranks else np.nan
@@ -362,7 +371,7 @@ def epochs_table(
     following = dict(zip(epochs, epochs[1:], strict=False))
 
     def diagonal(what: str, epoch: int, other: int | None) -> np.ndarray:
-        number = numbers.get((epoch, other), numbers.get((other, epoch)))
+        number = None if other is None else numbers.get((epoch, other), numbers.get((other, epoch)))
         return np.full(found.sizes["layer_a"], np.nan) if number is None else np.diag(found[what][number])
 
     losses = training[training["model"] == name].set_index("epoch")

@@ -388,8 +388,8 @@ def _layers(study, config: dict[str, Any]) -> None:
             _layer_models(study, "layers.maps", pair)
             if pair[0] == pair[1]:
                 raise ModelkinError(
-                    f"layers.maps: between names '{pair[0]}' twice; write {{models: [{pair[0]}]}} to compare a "
-                    "model with itself."
+                    f"layers.maps: between names '{pair[0]}' twice; write {{models: [{pair[0]}]}} to compare "
+                    "a model with itself."
                 )
     for kind in section["images"]:
         if kind not in ("natural", *study.attacks):
@@ -437,7 +437,8 @@ def _layer_snapshots(study, section: dict[str, Any]) -> None:
     for name in () if names == "all" else names:
         if not study.snapshots(name):
             raise ModelkinError(
-                f"{where}: no snapshots of '{name}' are kept; add `training: {{snapshots: all}}` to its entry."
+                f"{where}: no snapshots of '{name}' are kept; add `training: {{snapshots: all}}` to its "
+                "entry."
             )
     if not study.layers_along_training:
         raise ModelkinError(f"{where}: no model's snapshots are kept; add `training: {{snapshots: all}}`.")

@@ -354,7 +354,8 @@ LAYER_MAP = {
     "source": ("", "what these images were made with: a model (adversarial), a dataset (natural)"),
     "measure": (
         "",
-        "layer_cka: minibatch or exact debiased CKA of all outputs; pooled_layer_cka: of means over positions",
+        "layer_cka: minibatch or exact debiased CKA of all outputs; pooled_layer_cka: of means over "
+        "positions",
     ),
     "model_a": ("", "first model; the same as model_b within one"),
     "model_b": ("", "second model"),
@@ -375,10 +376,16 @@ COLUMNS |= {
     },
     "layer_maps": {
         **LAYER_MAP,
-        "snapshot": ("epochs", "epoch of model_a's weights, model_b's being the last; missing for trained models"),
+        "snapshot": (
+            "epochs",
+            "epoch of model_a's weights, model_b's being the last; missing for trained models",
+        ),
         "layer_a": ("", "layer of model_a"),
         "layer_b": ("", "layer of model_b"),
-        "value": ("1", "linear CKA by the unbiased estimator; 1 is the same up to rotation and scale, similarity"),
+        "value": (
+            "1",
+            "linear CKA by the unbiased estimator; 1 is the same up to rotation and scale, similarity",
+        ),
         "stderr": ("1", CKA_STDERR),
         "chance": ("1", "value when model_b's images are permuted"),
         "untrained": ("1", "value of the same networks with random weights; missing without that baseline"),
@@ -389,13 +396,14 @@ COLUMNS |= {
         **LAYER_MAP,
         "statistic": (
             "",
-            "off_diagonal: mean of cells that are not of the same layer; quarter_apart, half_apart: mean of cells "
-            "at least so much of the depth apart; above_0.8: share of off-diagonal cells above .8; decay_length: "
-            "integral of mean CKA over distance in depth, by that at no distance; block_structure: how much "
-            "brighter a stretch of layers is than it is against the others, for the one that stands out most; "
-            "same_layer, and of it first, middle and last thirds: mean of cells of the same (or nearest) depth; "
-            "last_layer: of the last layers; best_match_is_same: share of layers of model_a whose most alike "
-            "layer is the same; best_match_apart: how far off in depth the most alike layer is, in the mean",
+            "off_diagonal: mean of cells that are not of the same layer; quarter_apart, half_apart: mean "
+            "of cells at least so much of the depth apart; above_0.8: share of off-diagonal cells above "
+            ".8; decay_length: integral of mean CKA over distance in depth, by that at no distance; "
+            "block_structure: how much brighter a stretch of layers is than it is against the others, for "
+            "the one that stands out most; same_layer, and of it first, middle and last thirds: mean of "
+            "cells of the same (or nearest) depth; last_layer: of the last layers; best_match_is_same: "
+            "share of layers of model_a whose most alike layer is the same; best_match_apart: how far off "
+            "in depth the most alike layer is, in the mean",
         ),
         "value": ("1", "value of the statistic"),
         "stderr": ("1", CKA_STDERR),
@@ -462,13 +470,19 @@ COLUMNS |= {
         "block_end": ("", "whether a block ends there"),
         "to_last": ("1", "CKA of the layer at this epoch and at the last one"),
         "to_last_stderr": ("1", CKA_STDERR),
-        "best_epoch": ("epochs", "the snapshot with the lowest loss on test images, attacked ones if it is robust"),
+        "best_epoch": (
+            "epochs",
+            "the snapshot with the lowest loss on test images, attacked ones if it is robust",
+        ),
         "to_best": ("1", "CKA of the layer at this epoch and at the best one"),
         "to_best_stderr": ("1", CKA_STDERR),
         "to_next": ("1", "CKA of the layer at this and at the next snapshot; missing at the last"),
         "to_next_stderr": ("1", CKA_STDERR),
         "arrived": ("epochs", "snapshot from which on to_last is at least .95"),
-        "overfitting_gap": ("nats", "adversarial loss at this epoch on test images less that on training images"),
+        "overfitting_gap": (
+            "nats",
+            "adversarial loss at this epoch on test images less that on training images",
+        ),
         "chance": ("1", "to_last with permuted images"),
         "n": ("1", "images"),
     },

@@ -107,7 +107,7 @@ CUT_POINTS = 20
 
 
 def within_held(study: Study, subject: Subject) -> float:
-    """The Gram matrices of a batch for all layers and kinds of images of a model, with two sets of weights."""
+    """The Gram matrices of a batch for all layers and images of a model, with two sets of weights."""
     return (_layer_views(study, 1) + 1) * LAYERS * _gram(study)
 
 
