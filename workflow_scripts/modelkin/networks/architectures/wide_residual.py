@@ -12,7 +12,7 @@ BLOCKS = 4  # of two convolutions, in each of three stages
 
 
 class Block(nn.Module):
-    """Norm and ReLU before each of two convolutions; a shortcut that has to change shapes follows the first."""
+    """Norm and ReLU before each of two convolutions; a shortcut that changes shapes follows the first."""
 
     def __init__(self, inputs: int, outputs: int, stride: int):
         super().__init__()
@@ -30,7 +30,7 @@ class Block(nn.Module):
 
 
 def build(channels: int, size: int, width: int, representation: int) -> nn.Module:
-    """Three stages at full, half and quarter resolution; the published networks represent by 4 width features."""
+    """Three stages at full, half and quarter resolution; as published, ``representation`` is 4 ``width``."""
     widths, blocks = [STEM, width, 2 * width, representation], []
     for stage in range(3):
         for number in range(BLOCKS):
