@@ -52,13 +52,15 @@ class Map:
 class Comparison:
     """Maps of the same two models, perhaps with other weights or on other images.
 
-    Parameters
+    Attributes
     ----------
     maps : sequence of Map
     exact : bool
         Whether all images are one batch, and each image's contribution is kept.
     seed : int
         Of the permutations that tell what chance gives.
+    views : list of View
+        Those of all maps, each once.
 
     Raises
     ------
@@ -84,7 +86,17 @@ class Comparison:
         object.__setattr__(self, "views", list(dict.fromkeys(views)))
 
     def memory(self, batch: int) -> int:
-        """Bytes that the Gram matrices of all views take for a batch of so many images."""
+        """Count the bytes that the Gram matrices of all views take.
+
+        Parameters
+        ----------
+        batch : int
+            Images at a time.
+
+        Returns
+        -------
+        int
+        """
         features = {view: {each.features for each in self._of(view)} for view in self.views}
         matrices = sum(len(view.model.layers) * len(features[view]) for view in self.views)
         # The larger view is held twice while its samples are permuted.
@@ -96,6 +108,10 @@ class Comparison:
 
     def batch(self, batch: Batch) -> xr.Dataset:
         """Compare all maps on one batch.
+
+        Parameters
+        ----------
+        batch : Batch
 
         Returns
         -------
@@ -125,8 +141,8 @@ class Comparison:
                 name: ("map", sample_coordinate([each.about[name] for each in self.maps]))
                 for name in first.about
             },
-            **layer_coordinates(first.a.model, "a"),
-            **layer_coordinates(first.b.model, "b"),
+            **_layer_coordinates(first.a.model, "a"),
+            **_layer_coordinates(first.b.model, "b"),
         }
         return xr.Dataset(data, coords=coords)
 
@@ -167,13 +183,30 @@ class Comparison:
 
 @dataclass(frozen=True, eq=False)
 class Stack:
-    """U-centred Gram matrices of several layers: units (k, n, n) of norm 1, and norms (k,) in float64."""
+    """U-centred Gram matrices of several layers.
+
+    Attributes
+    ----------
+    units : Tensor of shape (k, n, n)
+        Of norm 1.
+    norms : ndarray of float64, shape (k,)
+    """
 
     units: torch.Tensor
     norms: np.ndarray
 
     @classmethod
     def of(cls, grams: list[Gram]) -> Stack:
+        """Stack the matrices of some layers.
+
+        Parameters
+        ----------
+        grams : list of Gram
+
+        Returns
+        -------
+        Stack
+        """
         return cls(torch.stack([each.unit for each in grams]), np.array([each.norm for each in grams]))
 
 
@@ -181,7 +214,7 @@ def _numbers(values: torch.Tensor) -> np.ndarray:
     return values.cpu().numpy()
 
 
-def layer_coordinates(model: LayeredModel, side: str) -> dict[str, tuple[str, np.ndarray] | np.ndarray]:
+def _layer_coordinates(model: LayeredModel, side: str) -> dict[str, tuple[str, np.ndarray] | np.ndarray]:
     """What is known of a model's layers as coordinates of ``layer_a`` or ``layer_b``."""
     rows = describe(model)
     about = {
