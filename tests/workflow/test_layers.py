@@ -1,6 +1,7 @@
 """Layers compared in a study: what is made, what an added section leaves alone, and a killed job."""
 
 import os
+import re
 import signal
 import time
 
@@ -8,6 +9,7 @@ import faults
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import ROOT
 
 from modelkin.operations import data_dictionary, stages
 from modelkin.store import arrays, manifests
@@ -125,6 +127,22 @@ def test_a_killed_job_goes_on_with_the_batches_that_it_has(asked, tmp_path):
     log = study.results / "logs" / "layers_between" / "vgg-0" / "vgg-0.5.log"
     assert "batch 1.1 is there from an earlier start" in log.read_text()
     assert manifests.read(made)["digest"] == expected
+
+
+def test_the_examples_of_the_page_run(asked, monkeypatch, capsys):
+    monkeypatch.chdir(asked[0].folder)
+    page = (ROOT / "docs" / "layers.md").read_text()
+    for old, new in {
+        "digits": "tiny",
+        "residual": "vgg",
+        "(0, 1)": "(0, 0.5)",
+        "batch=125": "batch=20",
+    }.items():
+        page = page.replace(old, new)
+    names = {}
+    for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+        exec(compile(block, "layers.md", "exec"), names)
+    assert "stage_a" in capsys.readouterr().out
 
 
 def test_a_study_that_asks_for_none_has_no_such_job(finished):
