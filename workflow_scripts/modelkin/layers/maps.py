@@ -122,7 +122,7 @@ class Comparison:
             or each image of it if ``exact``: then what it contributes, up to one factor.
         """
         looked = {view: self._look(view, batch.rows) for view in self.views}
-        found = [self._compared(each, looked, batch) for each in self.maps]
+        found = self._compared_all(looked, batch)
         first = self.maps[0]
         ids = first.a.images.ids[batch.rows] if self.exact else [batch.name]
         dims = {
@@ -155,11 +155,26 @@ class Comparison:
         right = logits.argmax(1).cpu().numpy() == view.images.labels[rows]
         return {name: Stack.of(found) for name, found in grams.items()}, right
 
-    def _compared(self, each: Map, looked: Mapping[View, tuple], batch: Batch) -> dict[str, np.ndarray]:
+    def _compared_all(self, looked: Mapping[View, tuple], batch: Batch) -> list[dict[str, np.ndarray]]:
+        """What :meth:`_compared` finds for each map; a view is permuted once for all maps that it is b of."""
+        order = torch.from_numpy(
+            seeds.generator(self.seed, "chance", batch.name).permutation(len(batch.rows))
+        )
+        found: dict[int, dict[str, np.ndarray]] = {}
+        for view, features in dict.fromkeys((each.b, each.features) for each in self.maps):
+            units = looked[view][0][features].units
+            other = permuted(units, order.to(units.device))
+            for number, each in enumerate(self.maps):
+                if each.b is view and each.features == features:
+                    found[number] = self._compared(each, looked, other, len(batch.rows))
+        return [found[number] for number in range(len(self.maps))]
+
+    def _compared(
+        self, each: Map, looked: Mapping[View, tuple], other: torch.Tensor, n: int
+    ) -> dict[str, np.ndarray]:
+        """HSIC and the rest of one map on n images; other: b's Gram matrices of permuted images."""
         (grams_a, right_a), (grams_b, right_b) = looked[each.a], looked[each.b]
         a, b = grams_a[each.features], grams_b[each.features]
-        order = seeds.generator(self.seed, "chance", batch.name).permutation(len(batch.rows))
-        other = permuted(b.units, torch.from_numpy(order).to(b.units.device))
         if self.exact:
             return {
                 "hsic": _numbers(row_products(a.units, b.units)),
@@ -169,7 +184,6 @@ class Comparison:
                 "right_a": right_a,
                 "right_b": right_b,
             }
-        n = len(batch.rows)
         lengths = np.outer(a.norms, b.norms) / (n * (n - 3))
         return {
             "hsic": _numbers(inner_products(a.units, b.units))[None] * lengths,
