@@ -84,6 +84,27 @@ def measure_params(wildcards):
     ]
 
 
+def layer_images(*models):
+    """The natural probe, and the adversarial ones of these models, in the order of the scripts."""
+    return [
+        NATURAL,
+        *expand(
+            f"{RESULTS}/probes/{{kind}}/{{model}}.json",
+            kind=map(probe_kinds.folder_of, ADVERSARIAL_LAYERS),
+            model=models,
+        ),
+    ]
+
+
+def layer_settings(wildcards):
+    """What decides a map, whichever maps there are beside it; natural images come first."""
+    named = {
+        key: study.layers[key]
+        for key in ("layers", "features", "estimator", "baseline")
+    }
+    return {**named, "images": ["natural", *ADVERSARIAL_LAYERS]}
+
+
 def tables(names):
     """The manifests of these tables."""
     return [f"{RESULTS}/tables/{name}.json" for name in names]

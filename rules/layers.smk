@@ -14,27 +14,6 @@ LAYER_COMPARISONS = [
 ]
 
 
-def layer_images(*models):
-    """The natural probe, and the adversarial ones of these models, in the order of the scripts."""
-    return [
-        NATURAL,
-        *expand(
-            f"{RESULTS}/probes/{{kind}}/{{model}}.json",
-            kind=map(probe_kinds.folder_of, ADVERSARIAL_LAYERS),
-            model=models,
-        ),
-    ]
-
-
-def layer_settings(wildcards):
-    """What decides a map, whichever maps there are beside it; natural images come first."""
-    named = {
-        key: study.layers[key]
-        for key in ("layers", "features", "estimator", "baseline")
-    }
-    return {**named, "images": ["natural", *ADVERSARIAL_LAYERS]}
-
-
 if stages.get("layers_within").is_made(study):
 
     rule layers_within:
