@@ -123,6 +123,7 @@ include: "rules/models.smk"
 include: "rules/snapshots.smk"
 include: "rules/activations.smk"
 include: "rules/similarity.smk"
+include: "rules/layers.smk"
 include: "rules/analyses.smk"
 include: "rules/figures.smk"
 include: "rules/sharing.smk"
@@ -152,6 +153,7 @@ rule all:
         BOUNDARIES,
         SIMILARITY,
         IMPORTED,
+        LAYER_COMPARISONS,
         ANALYSES,
         FIGURES,
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-NAMES = ("inversion", "attacks", "measures", "activations", "graphs", "memory", "workflow")
+NAMES = ("inversion", "attacks", "measures", "activations", "layers", "graphs", "memory", "workflow")
 ASKED_FOR = ("graphs",)  # minutes for dozens of networks, and no peer to be compared with
 UNITS = {"x as fast": ">=", "x the time": "<=", "of the time": "<=", "s": "<=", "jobs": "<=", "GB": "<="}
 

@@ -17,7 +17,7 @@ def version(stage):
 
 
 def about(stage, wildcards):
-    """Study, stage, and the model, other dataset and attack that a job is about, empty where there is none."""
+    """Study, stage, and the model, other dataset, attack and other model that a job is about, empty where none."""
     model = wildcards.get("model") or wildcards.get("teacher") or ""
     on, attack = (wildcards.get(key, "").removeprefix(".") for key in ("on", "attack"))
     of_model = study.models.get(model, {}).get("dataset", "")
@@ -27,6 +27,7 @@ def about(stage, wildcards):
         model,
         on or of_model,
         probe_kinds.kind_of("adversarial", attack),
+        wildcards.get("partner") or "",
     )
 
 
@@ -81,6 +82,27 @@ def measure_params(wildcards):
         }
         for m in study.measures
     ]
+
+
+def layer_images(*models):
+    """The natural probe, and the adversarial ones of these models, in the order of the scripts."""
+    return [
+        NATURAL,
+        *expand(
+            f"{RESULTS}/probes/{{kind}}/{{model}}.json",
+            kind=map(probe_kinds.folder_of, ADVERSARIAL_LAYERS),
+            model=models,
+        ),
+    ]
+
+
+def layer_settings(wildcards):
+    """What decides a map, whichever maps there are beside it; natural images come first."""
+    named = {
+        key: study.layers[key]
+        for key in ("layers", "features", "estimator", "baseline")
+    }
+    return {**named, "images": ["natural", *ADVERSARIAL_LAYERS]}
 
 
 def tables(names):

@@ -22,6 +22,7 @@ SECTIONS = {
     "components": "6 What makes models alike",
     "ensembles": "7 Ensembles",
     "distillation": "8 Distillation and advice",
+    "layers": "9 Layer by layer",
 }
 
 

@@ -51,7 +51,8 @@ def data(finished):
 
 
 @pytest.mark.parametrize("number", [4, 2])
-@pytest.mark.parametrize("name", figures.names())
+# Those of layers are drawn in tests/workflow/test_layers.py.
+@pytest.mark.parametrize("name", [name for name in figures.names() if not name.startswith("layer_")])
 def test_every_figure_draws(name, number, data, tmp_path):
     figure, settings, given = figures.get(name), Study(TINY).section("figures"), data[number]
     labels = base.in_order(given["similarity"]) if figure.per_measure else [None]

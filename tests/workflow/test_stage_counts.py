@@ -68,7 +68,9 @@ def test_the_plan_has_the_passes_of_the_run_summary(planned):
         assert (expected == most).all()
     else:
         assert expected["invert"] < most["invert"]
-        assert (expected.drop("invert") == most.drop("invert")).all()
+        # Training leaves snapshots behind, unless they are asked for later.
+        sure = expected.index.difference(["invert", "snapshots"])
+        assert (expected[sure] == most[sure]).all()
 
 
 def test_minutes_grow_with_the_passes_of_the_record(planned):

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 import lazy_loader
 
 if TYPE_CHECKING:  # for tools, which do not see what is imported later; a test compares the two
-    from modelkin import analysis, comparison, data, networks, optimise, store, training
+    from modelkin import analysis, comparison, data, layers, networks, optimise, store, training
     from modelkin.analysis.clusters import affinity, spectral
     from modelkin.comparison.measures import compare
     from modelkin.data.images import Images, load_images
     from modelkin.errors import ModelkinError
+    from modelkin.layers.maps import layer_map
     from modelkin.networks.building import from_source
     from modelkin.networks.weights import load_model, load_snapshot
     from modelkin.optimise.inversion import invert
@@ -31,6 +32,8 @@ __all__ = [
     "data",
     "from_source",
     "invert",
+    "layer_map",
+    "layers",
     "load_images",
     "load_model",
     "load_snapshot",
@@ -44,12 +47,13 @@ __all__ = [
 
 __getattr__, __dir__, _ = lazy_loader.attach(
     __name__,
-    submodules=["analysis", "comparison", "data", "networks", "optimise", "store", "training"],
+    submodules=["analysis", "comparison", "data", "layers", "networks", "optimise", "store", "training"],
     submod_attrs={
         "analysis.clusters": ["affinity", "spectral"],
         "comparison.measures": ["compare"],
         "data.images": ["Images", "load_images"],
         "errors": ["ModelkinError"],
+        "layers.maps": ["layer_map"],
         "networks.building": ["from_source"],
         "networks.weights": ["load_model", "load_snapshot"],
         "optimise.inversion": ["invert"],

@@ -5,6 +5,9 @@ It knows nothing of models or files. The precision is the process's, as torch's 
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 import torch
 
 # float32: every product in full; tf32: products of 10-bit mantissas on GPUs that have them; bf16: networks
@@ -23,6 +26,18 @@ def use_precision(precision: str) -> None:
 def autocast(device: torch.device) -> torch.autocast:
     """The context in which networks run."""
     return torch.autocast(device.type, torch.bfloat16, enabled=_precision == "bf16")
+
+
+@contextlib.contextmanager
+def full_products(device: torch.device) -> Iterator[None]:
+    """The context in which matrix products are in full precision, whatever networks run in."""
+    allowed = torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = False
+    try:
+        with torch.autocast(device.type, enabled=False):
+            yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = allowed
 
 
 def describe_device(device: torch.device) -> str:

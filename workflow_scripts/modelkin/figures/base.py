@@ -354,3 +354,67 @@ def style() -> None:
     """Set the look that all figures share, and a backend that needs no screen."""
     plt.switch_backend("agg")
     plt.rcParams.update(STYLE)
+
+
+# Figures of layers.
+
+
+def layer_rows(layers: pd.DataFrame, model: str, names: Iterable[str]) -> pd.DataFrame:
+    """The rows of the table ``layers`` for those layers of a model that a map has, in order."""
+    rows = layers[layers["model"] == model].set_index("layer")
+    return rows.loc[[*dict.fromkeys(names)]].reset_index()
+
+
+def layer_ticks(axis, rows: pd.DataFrame, which: str, most: int = 10) -> None:
+    """Name some layers of a model along an axis of a map, and mark where stages begin.
+
+    Named are ends of blocks, or cut points where there are fewer than three of these, as many as are legible.
+    which: 'x' or 'y'.
+    """
+    named = rows.index[rows["block_end"]]
+    named = named if len(named) > 2 else rows.index[rows["cut_point"]]
+    named = named if len(named) > 2 else rows.index
+    chosen = named[np.unique(np.linspace(0, len(named) - 1, min(most, len(named))).round().astype(int))]
+    labels = [_short(name) for name in rows["layer"][chosen]]
+    if which == "x":
+        axis.set_xticks(list(chosen), labels, rotation=90, fontsize=6)
+    else:
+        axis.set_yticks(list(chosen), labels, fontsize=6)
+    line = axis.axvline if which == "x" else axis.axhline
+    for place in np.flatnonzero(np.diff(rows["stage"])):
+        line(place + 0.5, color="white", lw=0.8, alpha=0.8)
+
+
+def _short(name: str, most: int = 18) -> str:
+    return name if len(name) <= most else f"\N{HORIZONTAL ELLIPSIS}{name[1 - most :]}"
+
+
+def draw_layer_map(axis, cells: pd.DataFrame, layers: pd.DataFrame, value: str = "value", **look):
+    """One map of the table ``layer_maps`` as an image, model_a's layers upwards; the image.
+
+    Cells without a value are grey.
+    """
+    a, b = (layer_rows(layers, cells[f"model_{side}"].iloc[0], cells[f"layer_{side}"]) for side in "ab")
+    grid = cells.pivot_table(index="layer_a", columns="layer_b", values=value, dropna=False)
+    grid = grid.reindex(index=a["layer"], columns=b["layer"]).to_numpy(float)
+    axis.set_facecolor("0.7")
+    image = axis.imshow(grid, origin="lower", interpolation="nearest", **({"vmin": 0, "vmax": 1} | look))
+    layer_ticks(axis, a, "y")
+    layer_ticks(axis, b, "x")
+    axis.spines[:].set_visible(False)
+    return image
+
+
+def model_in_words(models: pd.DataFrame, name: str) -> str:
+    """A model and its robustness level, as it stands above a map."""
+    eps = models.set_index("name")["eps"][name]
+    return f"{names_of(models)[name]} (eps {eps:g})"
+
+
+def statistic_of(summary: pd.DataFrame, statistic: str) -> str:
+    """A statistic of one map in words, with its interval and that of random weights."""
+    row = summary[summary["statistic"] == statistic].iloc[0]
+    said = f"{row['value']:.2f}"
+    if np.isfinite(row["ci_low"]):
+        said += f" [{row['ci_low']:.2f}, {row['ci_high']:.2f}]"
+    return f"{said}, untrained {row['untrained']:.2f}" if np.isfinite(row["untrained"]) else said

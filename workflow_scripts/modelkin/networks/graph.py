@@ -110,6 +110,14 @@ class Graph:
         self.cut_points = tuple(point for point in self._nodes if isinstance(point, CutPoint))
         self._check(images)
 
+    @property
+    def logits_layer(self) -> Layer | None:
+        """The layer that makes the logits; None if no layer does, as for a product with a constant."""
+        node = self._logits
+        while is_view(node):
+            node = node.args[0]
+        return next((layer for layer in self.layers if self._nodes[layer] is node), None)
+
     def select(self, layers: str | Iterable[str] = "all") -> tuple[Layer, ...]:
         """Choose layers by what is said of them.
 
@@ -271,7 +279,8 @@ class Graph:
         several = [self._nodes[layer] for layer in self.layers if _items(self._nodes[layer]) > 1]
         both, alone = {}, {}
         logits, wanted = self._run(images, several, both.__setitem__), self._network(images)
-        close = {"rtol": 1e-3, "atol": 1e-3 * float(wanted.abs().max())}
+        scale = float(wanted.nan_to_num(0, 0, 0).abs().max())
+        close = {"rtol": 1e-3, "atol": 1e-3 * scale}
         if not torch.allclose(logits, wanted, equal_nan=True, **close):
             raise lost("its operations one by one give other logits than it gives")
         if several:

@@ -115,6 +115,31 @@ def load_model(
     return on_device(frozen(model), device)
 
 
+def untrained_weights(
+    manifest: str | Path, seed: int, *, entry: Mapping[str, Any] | None = None
+) -> dict[str, torch.Tensor]:
+    """Make the weights that the network of a manifest has before any training, from a seed.
+
+    Parameters
+    ----------
+    manifest : path
+        Of the model.
+    seed : int
+    entry : mapping, optional
+        As in :func:`load_model`.
+
+    Returns
+    -------
+    dict of str to Tensor
+        Of its ``network``, on the CPU.
+    """
+    made = manifests.read(manifest)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = rebuilt_model(made["facts"].get("build"), entry, _own_file_digest(made, entry))
+    return model.network.state_dict()
+
+
 def snapshot_name(epoch: int) -> str:
     """The name of the file that holds the weights after so many epochs."""
     return f"{epoch}.safetensors"

@@ -23,23 +23,33 @@ COMPARED = 1.0  # seconds to compare two models on 10,000 images and usual featu
 
 
 def memory(
-    study: Study, stage: str, model: str = "", other: str = "", adversarial: str = "adversarial"
+    study: Study,
+    stage: str,
+    model: str = "",
+    other: str = "",
+    adversarial: str = "adversarial",
+    partner: str = "",
 ) -> int:
     """Megabytes for a job of that stage: for that model, on the study's own dataset or the other one,
-    for one kind of adversarial probe.
+    for one kind of adversarial probe, with that other model.
     """
     record = stages.get(stage)
     base = PROCESS if record.uses_torch else LIGHT
     if record.uses_torch and study.taken:
         base += CHECKPOINT
-    return base + math.ceil(record.held(study, _subject(study, model, other, adversarial)) / 1e6)
+    return base + math.ceil(record.held(study, _subject(study, model, other, adversarial, partner)) / 1e6)
 
 
 def minutes(
-    study: Study, stage: str, model: str = "", other: str = "", adversarial: str = "adversarial"
+    study: Study,
+    stage: str,
+    model: str = "",
+    other: str = "",
+    adversarial: str = "adversarial",
+    partner: str = "",
 ) -> int:
     """Minutes for that job, as in :func:`memory`."""
-    record, subject = stages.get(stage), _subject(study, model, other, adversarial)
+    record, subject = stages.get(stage), _subject(study, model, other, adversarial, partner)
     passes = record.passes(study, subject).items()
     seconds = record.seconds(study, subject)
     seconds += sum(each.total * _pass_seconds(study, name, subject.dataset) for name, each in passes)
@@ -48,10 +58,15 @@ def minutes(
 
 
 def passes(
-    study: Study, stage: str, model: str = "", other: str = "", adversarial: str = "adversarial"
+    study: Study,
+    stage: str,
+    model: str = "",
+    other: str = "",
+    adversarial: str = "adversarial",
+    partner: str = "",
 ) -> float:
     """Passes of images through models of that job, at the most."""
-    made = stages.get(stage).passes(study, _subject(study, model, other, adversarial))
+    made = stages.get(stage).passes(study, _subject(study, model, other, adversarial, partner))
     return sum(each.total for each in made.values())
 
 
@@ -62,8 +77,8 @@ def side(study: Study, model: str, label: str) -> int:
     return own or sizes.UNKNOWN_SIDE
 
 
-def _subject(study: Study, model: str, other: str, adversarial: str) -> Subject:
-    return Subject(model, other or study.dataset, adversarial)
+def _subject(study: Study, model: str, other: str, adversarial: str, partner: str) -> Subject:
+    return Subject(model, other or study.dataset, adversarial, partner)
 
 
 def _pass_seconds(study: Study, model: str, label: str) -> float:

@@ -61,11 +61,12 @@ def write_chunks(chunks: Iterable[xr.Dataset], path: Path, group: str | None = N
     Parameters
     ----------
     chunks : iterable of Dataset
-        With a dimension ``sample``.
+        With a dimension ``sample``. They follow those that the group has already.
     path : Path
         Of the store.
     group : str, optional
     """
+    begun = Path(path, group or "", "sample").exists()
     about: dict[str, Any] = {
         "group": group,
         "consolidated": False,
@@ -75,11 +76,12 @@ def write_chunks(chunks: Iterable[xr.Dataset], path: Path, group: str | None = N
     with warnings.catch_warnings():
         # Strings of variable length have no final specification in zarr v3; we read them with zarr.
         warnings.filterwarnings("ignore", message=".*does not have a Zarr V3 specification.*")
-        for number, chunk in enumerate(chunks):
-            if number:
+        for chunk in chunks:
+            if begun:
                 chunk.to_zarr(path, append_dim="sample", **about)
             else:
                 chunk.to_zarr(path, mode="a", encoding=_encoding(chunk), **about)
+                begun = True
 
 
 def _encoding(data: xr.Dataset) -> dict[Hashable, dict[str, Any]]:

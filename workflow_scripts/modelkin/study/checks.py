@@ -12,6 +12,7 @@ from typing import Any
 from modelkin import probe_kinds
 from modelkin.comparison import measures
 from modelkin.errors import ModelkinError, unknown_name
+from modelkin.layers.batches import check_batch
 from modelkin.networks import architectures, sources
 from modelkin.optimise import attacks, threats
 from modelkin.optimise.attacks import pgd
@@ -30,7 +31,7 @@ WITHOUT_WEIGHTS = {"architecture"}
 # Sections for models that are run on probes.
 OF_COMPARED = (
     *("dataset", "measures", "probes", "inversion", "adversarial", "boundaries", "draws", "chance"),
-    *("ensembles", "distillation"),
+    *("ensembles", "distillation", "layers"),
 )
 NOT_FOR_STUDIES = {"readme.md", "calibration.json"}  # what else stands in results/
 SIZED = ("natural", "inverted")  # kinds of probe that the config gives a number of images
@@ -69,6 +70,7 @@ def check_study(study, config: dict[str, Any], asked: Collection[str]) -> None:
         _samples(study, config)
         _draws(study, config)
         _ensembles(study, config)
+        _layers(study, config)
     _clusters(study, config)
     _distillation(study, config)
 
@@ -399,3 +401,71 @@ def _distillation(study, config: dict[str, Any]) -> None:
         )
     if not study.teachers:
         raise ModelkinError("distillation: all teachers are retired; name others, or leave the section out.")
+
+
+def _layers(study, config: dict[str, Any]) -> None:
+    """ModelkinError unless what is compared layer by layer is there, and can be compared."""
+    section = config.get("layers")
+    if section is None:
+        return
+    for item in section["maps"]:
+        _layer_models(study, "layers.maps", item.get("models", "all"))
+        pairs = item.get("between", "all")
+        for pair in () if pairs == "all" else _listed("layers.maps", pairs):
+            _layer_models(study, "layers.maps", pair)
+            if pair[0] == pair[1]:
+                raise ModelkinError(
+                    f"layers.maps: between names '{pair[0]}' twice; write {{models: [{pair[0]}]}} to compare "
+                    "a model with itself."
+                )
+    for kind in section["images"]:
+        if kind not in ("natural", *study.attacks):
+            if probe_kinds.is_adversarial(kind) and not study.attacks:
+                raise ModelkinError(f"layers.images: '{kind}' needs attacks; add `adversarial: {{}}`.")
+            raise unknown_name("kind in layers.images", kind, ("natural", *study.attacks))
+    if "natural" not in section["images"]:
+        raise ModelkinError("layers.images: natural ones are the baseline of all others; add natural.")
+    estimator, natural = section["estimator"], config["probes"]["natural"]
+    try:
+        check_batch(estimator.get("batch", natural), natural)
+    except ModelkinError as error:
+        raise ModelkinError(f"layers.estimator: {error}") from None
+    _layer_snapshots(study, section)
+
+
+def _listed(where: str, value: str | list) -> list:
+    """A list of names or pairs; ModelkinError if it is a word other than all."""
+    if isinstance(value, str):
+        raise unknown_name(where, value, ["all"])
+    return value
+
+
+def _layer_models(study, where: str, names: str | list[str]) -> None:
+    """ModelkinError unless these models (or all) have layers that can be compared."""
+    for name in () if names == "all" else _listed(where, names):
+        if name not in study.names:
+            raise unknown_name(f"model in {where}", name, study.names)
+        if name not in study.active_compared:
+            why = (
+                "is retired"
+                if study.models[name]["retired"]
+                else "has no weights"
+                if name not in study.with_weights
+                else "is a model of another task"
+            )
+            raise ModelkinError(f"{where}: '{name}' {why}; name another.")
+
+
+def _layer_snapshots(study, section: dict[str, Any]) -> None:
+    if "snapshots" not in section:
+        return
+    names, where = section["snapshots"]["models"], "layers.snapshots"
+    _layer_models(study, where, names)
+    for name in () if names == "all" else names:
+        if not study.snapshots(name):
+            raise ModelkinError(
+                f"{where}: no snapshots of '{name}' are kept; add `training: {{snapshots: all}}` to its "
+                "entry."
+            )
+    if not study.layers_along_training:
+        raise ModelkinError(f"{where}: no model's snapshots are kept; add `training: {{snapshots: all}}`.")

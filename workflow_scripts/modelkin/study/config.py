@@ -6,6 +6,7 @@ Every error is one sentence. It imports neither torch nor snakemake, and reads n
 from __future__ import annotations
 
 import copy
+import itertools
 import json
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
@@ -39,6 +40,9 @@ UNUSED = {
 TRAINING_DEFAULTS = {**schedule.DEFAULTS, "decay_at": list(schedule.DEFAULTS["decay_at"])}
 TRAINING_DEFAULTS |= {"augment": {}, "eps_ramp": schedule.EPS_RAMP, "snapshots": "none"}
 
+# How layers are compared, and the settings that each way takes.
+LAYER_ESTIMATORS: dict[str, dict[str, Any]] = {"minibatch": {"batch": 256, "passes": 3}, "exact": {}}
+
 SNAPSHOT_IMAGES = 2000  # of each split, on which snapshots are judged where evaluation says nothing
 
 # What is asked of a model's boundaries, by what measures need, and the keys that it depends on.
@@ -68,6 +72,8 @@ class Study:
         _fill_threats(config)
         schema.fill(config, described)
         schema.fill_choice(config["inversion"], "inversion", "mode", inversion_modes.DEFAULTS)
+        if "layers" in config:
+            schema.fill_choice(config["layers"]["estimator"], "layers.estimator", "name", LAYER_ESTIMATORS)
         self.attacks: dict[str, dict[str, Any]] = _attacks(config.get("adversarial"), described)
         for entry in config["models"]:
             schema.fill(entry, described["$defs"]["model"], deep=False)
@@ -319,6 +325,43 @@ class Study:
             for name in self.active_compared
             if name != self.distillation["student"] and (wanted == "all" or name in wanted)
         ]
+
+    @property
+    def layers(self) -> dict[str, Any] | None:
+        """The section of that name, or None for a study that compares no layers."""
+        return self._config.get("layers")
+
+    @property
+    def layers_within(self) -> list[str]:
+        """The models whose layers are compared with each other, in order of arrival."""
+        asked = [item["models"] for item in self._layer_maps if "models" in item]
+        named = {name for names in asked if names != "all" for name in names}
+        return [name for name in self.active_compared if "all" in asked or name in named]
+
+    @property
+    def layers_between(self) -> list[tuple[str, str]]:
+        """The pairs of models whose layers are compared, the earlier of each first, in order of arrival."""
+        asked = [item["between"] for item in self._layer_maps if "between" in item]
+        named = {frozenset(pair) for pairs in asked if pairs != "all" for pair in pairs}
+        return [
+            pair
+            for pair in itertools.combinations(self.active_compared, 2)
+            if "all" in asked or frozenset(pair) in named
+        ]
+
+    @property
+    def layers_along_training(self) -> list[str]:
+        """The models whose layers are compared along their training, in order of arrival."""
+        names = (self.layers or {}).get("snapshots", {"models": []})["models"]
+        return [
+            name
+            for name in self.active_compared
+            if self.snapshots(name) and (names == "all" or name in names)
+        ]
+
+    @property
+    def _layer_maps(self) -> list[dict[str, Any]]:
+        return self.layers["maps"] if self.layers else []
 
     def earlier(self, name: str) -> list[str]:
         """The models that arrived before this one and are run on probes, as it is."""

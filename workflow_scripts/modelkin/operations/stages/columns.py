@@ -354,6 +354,155 @@ COLUMNS: dict[str, dict[str, tuple[str, str]]] = {
         "meaning": ("", "what it holds"),
     },
 }
+LAYER_MAP = {
+    "kind_a": ("", "kind of images that model_a sees: that of the row, or natural"),
+    "kind": ("", "kind of images that model_b sees"),
+    "source": ("", "what these images were made with: a model (adversarial), a dataset (natural)"),
+    "measure": (
+        "",
+        "layer_cka: minibatch or exact debiased CKA of all outputs; pooled_layer_cka: of means over "
+        "positions",
+    ),
+    "model_a": ("", "first model; the same as model_b within one"),
+    "model_b": ("", "second model"),
+}
+THIRDS = {"first": "first third of its depth", "middle": "middle third", "last": "last third"}
+CKA_STDERR = "its jackknife standard error, over the batches of a pass or over images"
+COLUMNS |= {
+    "layers": {
+        "model": ("", "model whose layers are compared"),
+        "layer": ("", "the layer's name: its module, and what is called there; :2 for the second of a name"),
+        "index": ("1", "its place in the forward pass, from 0"),
+        "operation": ("", "its kind: convolution, norm, activation, pooling, linear, attention or addition"),
+        "depth": ("1", "its place from 0, the first layer, to 1, the last"),
+        "stage": ("1", "how often positions had become fewer before it"),
+        "cut_point": ("", "whether everything passes through it"),
+        "block_end": ("", "whether a block ends there"),
+        "shape": ("1", "of its output for one image"),
+    },
+    "layer_maps": {
+        **LAYER_MAP,
+        "snapshot": (
+            "epochs",
+            "epoch of model_a's weights, model_b's being the last; missing for trained models",
+        ),
+        "layer_a": ("", "layer of model_a"),
+        "layer_b": ("", "layer of model_b"),
+        "value": (
+            "1",
+            "linear CKA by the unbiased estimator; 1 is the same up to rotation and scale, similarity",
+        ),
+        "stderr": ("1", CKA_STDERR),
+        "chance": ("1", "value when model_b's images are permuted"),
+        "untrained": ("1", "value of the same networks with random weights; missing without that baseline"),
+        "n": ("1", "images"),
+        "undefined": ("", "why there is no value; empty where there is one"),
+    },
+    "layer_summary": {
+        **LAYER_MAP,
+        "statistic": (
+            "",
+            "off_diagonal: mean of cells that are not of the same layer; quarter_apart, half_apart: mean "
+            "of cells at least so much of the depth apart; above_0.8: share of off-diagonal cells above "
+            ".8; decay_length: integral of mean CKA over distance in depth, by that at no distance; "
+            "block_structure: how much brighter a stretch of layers is than it is against the others, for "
+            "the one that stands out most; same_layer, and of it first, middle and last thirds: mean of "
+            "cells of the same (or nearest) depth; last_layer: of the last layers; best_match_is_same: "
+            "share of layers of model_a whose most alike layer is the same; best_match_apart: how far off "
+            "in depth the most alike layer is, in the mean",
+        ),
+        "value": ("1", "value of the statistic"),
+        "stderr": ("1", CKA_STDERR),
+        "ci_low": ("1", "lower end of the 95 % interval (Student's)"),
+        "ci_high": ("1", "upper end of it"),
+        "untrained": ("1", "value of the same networks with random weights; missing without that baseline"),
+        "n": ("1", "images"),
+    },
+    "layer_adversarial": {
+        "model": ("", "model that sees natural images and those that were made to fool it"),
+        "kind": ("", "kind of adversarial images"),
+        "measure": LAYER_MAP["measure"],
+        "layer": ("", "layer"),
+        "depth": ("1", "its place from 0 to 1"),
+        "value": ("1", "CKA of the layer on natural and on adversarial images"),
+        "stderr": ("1", CKA_STDERR),
+        "ci_low": ("1", "lower end of the 95 % interval (Student's)"),
+        "ci_high": ("1", "upper end of it"),
+        "chance": ("1", "value with permuted images"),
+        "untrained": ("1", "value of the same network with random weights; missing without that baseline"),
+        "accuracy": ("share of images", "accuracy on the natural images"),
+        "robust_accuracy": ("share of images", "accuracy on the adversarial images"),
+        "n": ("1", "images"),
+    },
+    "layer_transfer": {
+        "kind": ("", "kind of adversarial images"),
+        "measure": LAYER_MAP["measure"],
+        "source": ("", "model for which the images were made"),
+        "target": ("", "model that is shown them"),
+        "source_eps": (PIXELS, f"{LEVEL}, of the source"),
+        "target_eps": (PIXELS, f"{LEVEL}, of the target"),
+        "robust_accuracy": ("share of images", "the target's accuracy on the source's adversarial images"),
+        "accuracy": ("share of images", "the target's accuracy on the natural images"),
+        **{
+            f"{what}_{third}": ("1", f"mean CKA of source and target at the same layer, {words}{where}")
+            for third, where in THIRDS.items()
+            for what, words in (
+                ("cka", "on the source's adversarial images, "),
+                ("natural", "on natural images, "),
+                ("difference", "on the former less that on the latter, "),
+            )
+        },
+    },
+    "layer_transfer_ranks": {
+        "kind": ("", "kind of adversarial images"),
+        "measure": LAYER_MAP["measure"],
+        "third": ("", "third of the depth"),
+        "pairs": ("1", "sources and targets"),
+        "spearman_adversarial": (
+            "1",
+            "rank correlation over them of 1 - robust_accuracy / accuracy with CKA on the source's images; "
+            "missing for fewer than five",
+        ),
+        "p_adversarial": ("1", "its two-sided p-value, which takes pairs for independent"),
+        "spearman_natural": ("1", "the same with CKA on natural images"),
+        "p_natural": ("1", "its two-sided p-value"),
+    },
+    "layer_epochs": {
+        "model": ("", "model whose snapshots are compared"),
+        "epoch": ("epochs", "of the snapshot"),
+        "layer": ("", "cut point"),
+        "depth": ("1", "its place from 0 to 1"),
+        "stage": ("1", "how often positions had become fewer before it"),
+        "block_end": ("", "whether a block ends there"),
+        "to_last": ("1", "CKA of the layer at this epoch and at the last one"),
+        "to_last_stderr": ("1", CKA_STDERR),
+        "best_epoch": (
+            "epochs",
+            "the snapshot with the lowest loss on test images, attacked ones if it is robust",
+        ),
+        "to_best": ("1", "CKA of the layer at this epoch and at the best one"),
+        "to_best_stderr": ("1", CKA_STDERR),
+        "to_next": ("1", "CKA of the layer at this and at the next snapshot; missing at the last"),
+        "to_next_stderr": ("1", CKA_STDERR),
+        "arrived": ("epochs", "snapshot from which on to_last is at least .95"),
+        "overfitting_gap": (
+            "nats",
+            "adversarial loss at this epoch on test images less that on training images",
+        ),
+        "chance": ("1", "to_last with permuted images"),
+        "n": ("1", "images"),
+    },
+    "layer_epoch_pairs": {
+        "model": ("", "model whose snapshots are compared"),
+        "epoch_a": ("epochs", "of the earlier snapshot"),
+        "epoch_b": ("epochs", "of the later one, or of the best"),
+        "layer": ("", "cut point"),
+        "value": ("1", "CKA of the layer in both"),
+        "stderr": ("1", CKA_STDERR),
+        "chance": ("1", "value with permuted images"),
+        "n": ("1", "images"),
+    },
+}
 # Those of the models table without what probes tell, and the dataset.
 COLUMNS["other_models"] = {
     "dataset": (

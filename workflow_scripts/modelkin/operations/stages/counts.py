@@ -58,6 +58,17 @@ EACH_MODEL_AND_ATTACK = Jobs(
     "one for each model and attack",
     lambda study: [Subject(name, study.dataset, kind) for kind in study.attacks for name in study.compared],
 )
+EACH_WITHIN = Jobs(
+    "one for each model that is compared with itself", _each(lambda study: study.layers_within)
+)
+EACH_BETWEEN = Jobs(
+    "one for each pair of models",
+    lambda study: [Subject(a, study.dataset, "", b) for a, b in study.layers_between],
+)
+EACH_ALONG_TRAINING = Jobs(
+    "one for each model that is compared along its training",
+    _each(lambda study: study.layers_along_training),
+)
 EACH_IMPORTED = Jobs(
     "one for each imported table", lambda study: [Subject("", study.dataset) for _ in study.imported]
 )
@@ -194,6 +205,34 @@ def shell_passes(made: str) -> PassesOf:
         return each | {subject.model: Passes(forwards=images * len(through))}
 
     return passes
+
+
+def within_passes(study: Study, subject: Subject) -> dict[str, Passes]:
+    """Of images of each kind through a model, and through the same with random weights."""
+    return {subject.model: Passes(forwards=len(study.layers["images"]) * _layer_images(study))}
+
+
+def between_passes(study: Study, subject: Subject) -> dict[str, Passes]:
+    """Of natural images, and of those that were made for either model, through both."""
+    kinds = 1 + 2 * (len(study.layers["images"]) - 1)
+    each = Passes(forwards=kinds * _layer_images(study))
+    return {subject.model: each, subject.partner: each}
+
+
+def along_training_passes(study: Study, subject: Subject) -> dict[str, Passes]:
+    """Of natural images through each snapshot of a model."""
+    times = len(study.snapshots(subject.model)) * _layer_passes(study)
+    return {subject.model: Passes(forwards=times * study.section("probes")["natural"])}
+
+
+def _layer_images(study: Study) -> int:
+    """Images of one kind that a model sees in all passes, with its own and with random weights."""
+    weights = 1 + (study.layers["baseline"] == "untrained")
+    return weights * _layer_passes(study) * study.section("probes")["natural"]
+
+
+def _layer_passes(study: Study) -> int:
+    return study.layers["estimator"].get("passes", 1)
 
 
 # comparisons

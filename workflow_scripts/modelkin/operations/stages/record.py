@@ -16,13 +16,14 @@ if TYPE_CHECKING:
 
 
 class Subject(NamedTuple):
-    """What a job is about: a model ('' for none), the label of the dataset whose images it takes, and the
-    kind of adversarial probe that it makes or sees ('' for none).
+    """What a job is about: a model ('' for none), the label of the dataset whose images it takes, the
+    kind of adversarial probe that it makes or sees ('' for none), and a second model ('' for none).
     """
 
     model: str
     dataset: str
     adversarial: str = ""
+    partner: str = ""
 
 
 @dataclass(frozen=True)

@@ -194,6 +194,50 @@ register(
         held=sizes.comparison_held,
     )
 )
+LAYERS_WITHIN = Condition("`layers` compares models with themselves", lambda study: bool(study.layers_within))
+LAYERS_BETWEEN = Condition("`layers` compares pairs of models", lambda study: bool(study.layers_between))
+LAYERS_ALONG_TRAINING = Condition(
+    "`layers` compares snapshots", lambda study: bool(study.layers_along_training)
+)
+register(
+    Stage(
+        name="layers_within",
+        version=1,
+        description="Compares a model's layers with each other, on natural and on its adversarial images.",
+        jobs=counts.EACH_WITHIN,
+        condition=LAYERS_WITHIN,
+        uses_gpu=True,
+        passes=counts.within_passes,
+        held=sizes.within_held,
+        stored=sizes.within_stored,
+    )
+)
+register(
+    Stage(
+        name="layers_between",
+        version=1,
+        description="Compares the layers of two models, on natural images and on those that fool either.",
+        jobs=counts.EACH_BETWEEN,
+        condition=LAYERS_BETWEEN,
+        uses_gpu=True,
+        passes=counts.between_passes,
+        held=sizes.between_held,
+        stored=sizes.between_stored,
+    )
+)
+register(
+    Stage(
+        name="layers_snapshots",
+        version=1,
+        description="Compares a model's layers along its training.",
+        jobs=counts.EACH_ALONG_TRAINING,
+        condition=LAYERS_ALONG_TRAINING,
+        uses_gpu=True,
+        passes=counts.along_training_passes,
+        held=sizes.along_training_held,
+        stored=sizes.along_training_stored,
+    )
+)
 register(
     Stage(
         name="import_similarity",
@@ -245,6 +289,41 @@ register(
         ),
         tables=described("training_epochs"),
         extra_minutes=DRAWING,
+    )
+)
+LAYER_MAPS = Condition(
+    "`layers` compares models", lambda study: bool(study.layers_within or study.layers_between)
+)
+LAYER_ADVERSARIAL = Condition(
+    "`layers` compares models with themselves on adversarial images",
+    lambda study: bool(study.layers_within and len(study.layers["images"]) > 1),
+)
+LAYER_TRANSFER = Condition(
+    "`layers` compares pairs of models on adversarial images",
+    lambda study: bool(study.layers_between and len(study.layers["images"]) > 1),
+)
+LAYER_EPOCH_PAIRS = Condition(
+    "`layers` compares all snapshots with each other",
+    lambda study: bool(study.layers_along_training and study.layers["snapshots"]["against"] == "all"),
+)
+register(
+    Stage(
+        name="layer_tables",
+        version=1,
+        description="Puts into tables what comparisons of layers say, beside attacks and losses.",
+        jobs=counts.ONE,
+        condition=Condition("the config has `layers`", lambda study: study.layers is not None),
+        tables=[
+            *described("layers", "layer_maps"),
+            Table("layer_summary", COLUMNS["layer_summary"], LAYER_MAPS),
+            Table("layer_adversarial", COLUMNS["layer_adversarial"], LAYER_ADVERSARIAL),
+            Table("layer_transfer", COLUMNS["layer_transfer"], LAYER_TRANSFER),
+            Table("layer_transfer_ranks", COLUMNS["layer_transfer_ranks"], LAYER_TRANSFER),
+            Table("layer_epochs", COLUMNS["layer_epochs"], LAYERS_ALONG_TRAINING),
+            Table("layer_epoch_pairs", COLUMNS["layer_epoch_pairs"], LAYER_EPOCH_PAIRS),
+        ],
+        extra_minutes=DRAWING,
+        held=sizes.layer_tables_held,
     )
 )
 register(

@@ -102,7 +102,83 @@ def logits_held(study: Study, subject: Subject) -> float:
     return 4 * FLOAT * len(study.active_compared) * study.section("probes")["natural"] * _classes(study)
 
 
+LAYERS = 80  # of a network, where only the network knows: of a WRN-28
+CUT_POINTS = 20
+
+
+def within_held(study: Study, subject: Subject) -> float:
+    """The Gram matrices of a batch for all layers and images of a model, with two sets of weights."""
+    return (_layer_views(study, 1) + 1) * LAYERS * _gram(study)
+
+
+def between_held(study: Study, subject: Subject) -> float:
+    """The same of two models, on natural images and on those that were made for either."""
+    return (2 * _layer_views(study, 2) + 1) * LAYERS * _gram(study)
+
+
+def along_training_held(study: Study, subject: Subject) -> float:
+    """The same of all snapshots of a model at its cut points."""
+    return (len(study.snapshots(subject.model)) + 1) * CUT_POINTS * _gram(study)
+
+
+def _layer_views(study: Study, sources: int) -> int:
+    """Sets of images that a model sees of so many sources, with its own and with random weights."""
+    kinds = 1 + sources * (len(study.layers["images"]) - 1)
+    return kinds * (1 + (study.layers["baseline"] == "untrained")) * len(study.layers["features"])
+
+
+def _gram(study: Study) -> int:
+    natural = study.section("probes")["natural"]
+    return FLOAT * min(natural, study.layers["estimator"].get("batch", natural)) ** 2
+
+
+def layer_cells(study: Study) -> float:
+    """Cells of all maps of the study."""
+    adversarial = len(study.layers["images"]) - 1
+    within = len(study.layers_within) * (1 + 2 * adversarial)
+    between = len(study.layers_between) * (1 + 2 * adversarial)
+    return (within + between) * len(study.layers["features"]) * LAYERS**2
+
+
+def layer_tables_held(study: Study, subject: Subject) -> float:
+    """All cells as rows of a table, and as often as images or batches are left out of one map."""
+    natural = study.section("probes")["natural"]
+    parts = natural if "batch" not in study.layers["estimator"] else _batches(study)
+    return 200 * layer_cells(study) + 6 * 8 * parts * LAYERS**2
+
+
+def _batches(study: Study) -> int:
+    estimator = study.layers["estimator"]
+    return estimator["passes"] * math.ceil(study.section("probes")["natural"] / estimator["batch"])
+
+
 # on disk
+
+
+def maps_stored(views: Callable[[Study, Subject], float], layers: int) -> Callable:
+    """HSIC of all cells of so many maps for each batch, or for each image, and their chance levels."""
+
+    def stored(study: Study, subject: Subject, costs: Costs) -> float:
+        exact = "batch" not in study.layers["estimator"]
+        parts = study.section("probes")["natural"] if exact else _batches(study)
+        return 2 * (FLOAT if exact else 2 * FLOAT) * parts * views(study, subject) * layers**2
+
+    return stored
+
+
+def _maps_within(study: Study, subject: Subject) -> float:
+    weights = 1 + (study.layers["baseline"] == "untrained")
+    return weights * len(study.layers["features"]) * (2 * len(study.layers["images"]) - 1)
+
+
+def _maps_along_training(study: Study, subject: Subject) -> float:
+    kept = len(study.snapshots(subject.model))
+    return kept * (kept + 1) / 2 if study.layers["snapshots"]["against"] == "all" else 3 * kept
+
+
+# Between two models there are as many maps as within one: natural, and of two sources for each attack.
+within_stored = between_stored = maps_stored(_maps_within, LAYERS)
+along_training_stored = maps_stored(_maps_along_training, CUT_POINTS)
 
 
 def dataset_stored(study: Study, subject: Subject, costs: Costs) -> float:

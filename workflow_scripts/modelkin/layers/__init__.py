@@ -1,0 +1,1 @@
+"""How alike two views are, layer by layer."""
