@@ -125,6 +125,7 @@ include: "rules/activations.smk"
 include: "rules/similarity.smk"
 include: "rules/analyses.smk"
 include: "rules/figures.smk"
+include: "rules/explorer.smk"
 include: "rules/sharing.smk"
 
 
@@ -154,6 +155,7 @@ rule all:
         IMPORTED,
         ANALYSES,
         FIGURES,
+        EXPLORER,
 
 
 # Jobs parse this file too; only the process that plans them looks at ages.
