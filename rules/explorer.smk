@@ -24,7 +24,9 @@ rule explorer:
             f"{RESULTS}/explorer.html",
             caption="../report/explorer.rst",
             category="0 The answer",
-            labels={"figure": "Explorer: the answer in words, every number to explore"},
+            labels={
+                "figure": "Explorer: the answer in words, every number to explore"
+            },
         ),
     log:
         f"{RESULTS}/logs/explorer.log",

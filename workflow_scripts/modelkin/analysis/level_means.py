@@ -79,8 +79,8 @@ def level_means(
     -------
     DataFrame
         A row for each measure, kind and level with two models: mean over pairs (of both directions where
-        there are two), low and high, basis, models, pairs, chance. From :data:`FEWEST` models on, low and high
-        are the 95 % percentile interval of models that are resampled; below, they are the smallest and
+        there are two), low and high, basis, models, pairs, chance. From :data:`FEWEST` models on, low and
+        high are the 95 % percentile interval of models that are resampled; below, they are the smallest and
         the largest value of a pair.
     """
     named, rows = levels(models), []
@@ -114,8 +114,8 @@ def level_differences(
     DataFrame
         A row for each measure and difference, where each level has :data:`FEWEST` models: what ("kind" or
         "level"), kind, level, against, difference, its 95 % interval low and high with models resampled,
-        models (of the smaller level) and pairs. "kind": the mean on images of ``kind`` minus that on images of
-        the kind ``against``, on the pairs that have both. "level": the mean of ``level`` minus that of the
+        models (of the smaller level) and pairs. "kind": the mean on images of ``kind`` minus that on images
+        of the kind ``against``, on the pairs that have both. "level": the mean of ``level`` minus that of the
         level ``against`` on images of ``kind``.
     """
     named = levels(models)

@@ -75,8 +75,8 @@ def dendrogram_orders(similarity: pd.DataFrame, directions: Mapping[str, str]) -
     -------
     dict
         By (measure, kind): the names of the models that have all values, as the leaves of an average-linkage
-        tree stand if neighbours are to be as near as possible (Bar-Joseph et al., 2001). A similarity s counts
-        as the distance largest - s.
+        tree stand if neighbours are to be as near as possible (Bar-Joseph et al., 2001). A similarity s
+        counts as the distance largest - s.
     """
     found = {}
     for (measure, kind), rows in similarity.groupby(["measure", "kind"], sort=False):

@@ -11,8 +11,8 @@ from typing import Any
 
 import pandas as pd
 
-from modelkin import probe_kinds
 from modelkin.explorer.sentences import Link, Sentence, count, interval, listed, model, number, pair, place
+from modelkin.probe_kinds import in_words, origin_of
 
 CAREFUL = "Before you believe a number"
 PAIRS = "Which models are alike"
@@ -25,6 +25,7 @@ ADVICE = "What to do with them"
 SECTIONS = (CAREFUL, PAIRS, INVERTED, ROBUST, DEPTH, ALIKE, GROUPS, ADVICE)
 STRONG = 0.9  # share of images below which an attack leaves much undone
 SIGNIFICANT = 0.05
+FEWEST_GROUPED = 5  # models; below, every clustering is as good as another
 
 Tables = Mapping[str, pd.DataFrame]
 
@@ -57,28 +58,28 @@ def headline(tables: Tables) -> list[str | Link]:
         first = changed.iloc[0]
         by_kind = means[means["level"] == first["level"]].set_index("kind")
         if {"natural", "inverted"} <= set(by_kind.index):
-            natural, inverted = by_kind.loc["natural"], by_kind.loc["inverted"]
-            said = [
-                f"On natural images {_level(first['level'])} have {title} {number(natural['mean'])}"
-                f"{interval(natural['low'], natural['high'])}; on images that hold only the features of one "
-                f"of them, {number(inverted['mean'])}{interval(inverted['low'], inverted['high'])}"
-            ]
-            robust = changed.iloc[-1]
-            if robust["level"] != first["level"] and len(by := means[means["level"] == robust["level"]]):
-                row = by.set_index("kind").loc["inverted"]
-                said.append(
-                    f", where {_level(robust['level'])} have {number(row['mean'])}"
-                    f"{interval(row['low'], row['high'])}"
+            word, _ = _compared(tables, label, first)
+            said = (
+                f"{_level(first['level']).capitalize()} are {word} alike on inverted images than on natural "
+                f"ones: {title} {_mean(by_kind.loc['inverted'])} against {_mean(by_kind.loc['natural'])}."
+            )
+            last = changed.iloc[-1]["level"]
+            if last != first["level"]:
+                robust = means[means["level"] == last].set_index("kind")
+                said += (
+                    f" For {_level(last)} it is {_mean(robust.loc['inverted'])} against "
+                    f"{_mean(robust.loc['natural'])}."
                 )
-            return [*said, "."]
+            return [said]
     kind = _kinds(tables, label)[0]
-    best, worst = _ends(tables, label, kind)
-    if best is None:
+    ends = _ends(tables, label, kind)
+    if ends is None:
         return ["No pair of different models has a value."]
+    best, worst = ends
     if len(_apart(tables, label, kind)) == 1:
         return [*_one_pair(tables, label), "."]
     return [
-        f"Most alike by {title}, on {probe_kinds.in_words(kind)} images, are ",
+        f"Most alike by {title}, on {in_words(kind)} images, are ",
         pair(best["model_a"], best["model_b"]),
         f" ({_value(best)}), least ",
         pair(worst["model_a"], worst["model_b"]),
@@ -100,7 +101,8 @@ def _careful(tables: Tables) -> Iterator[Sentence]:
             [
                 f"{count(len(chance), 'model')} of {len(with_weights)} know nothing: ",
                 *listed(map(model, chance["name"])),
-                " are right no more often than by always naming the commonest class. They stand in no mean below.",
+                " are right no more often than by always naming the commonest class. They stand in no mean "
+                "below.",
             ],
             cards,
             "warning",
@@ -125,8 +127,8 @@ def _careful(tables: Tables) -> Iterator[Sentence]:
         yield Sentence(
             CAREFUL,
             [
-                f"With {len(models)} models there {'is' if len(models) == 2 else 'are'} {few}: intervals are over "
-                "images alone, and nothing can be said of other models of the same make."
+                f"With {len(models)} models there {'is' if len(models) == 2 else 'are'} {few}: intervals are "
+                "over images alone, and nothing can be said of other models of the same make."
             ],
             (),
             "warning",
@@ -158,8 +160,8 @@ def _inversions(tables: Tables, models: pd.DataFrame) -> Iterator[Sentence]:
         [
             f"Inversion failed for {len(failed)} of {count(len(known), 'model')}: ",
             *listed(map(model, failed["name"])),
-            ". What was made for them is no image that they take for its target, so a low similarity on it says "
-            "nothing; it stands in no mean below.",
+            ". What was made for them is no image that they take for its target, so a low similarity on it "
+            "says nothing; it stands in no mean below.",
         ],
         evidence,
         "warning",
@@ -179,7 +181,8 @@ def _attacks(tables: Tables) -> Iterator[Sentence]:
             [
                 f"{attack} fools {count(len(weak), 'model')} on less than {STRONG:.0%} of their own images, ",
                 model(weak.iloc[0]["name"]),
-                f" on {weak.iloc[0][column]:.0%}: similarity on its adversarial images rests on what it did change.",
+                f" on {weak.iloc[0][column]:.0%}: similarity on its adversarial images rests on what it did "
+                "change.",
             ],
             [Link("attack success", place("tables", table="models"))],
             "warning",
@@ -197,9 +200,10 @@ def _pairs(tables: Tables) -> Iterator[Sentence]:
         yield Sentence(PAIRS, words, [_heatmap(label, kinds[0])])
         return
     for kind in kinds:
-        best, worst = _ends(tables, label, kind)
-        if best is None:
+        ends = _ends(tables, label, kind)
+        if ends is None:
             continue
+        best, worst = ends
         tied = _tied(tables, label, kind, best)
         hedge = (
             f"; the intervals of {count(tied, 'other pair')} overlap with that"
@@ -209,7 +213,7 @@ def _pairs(tables: Tables) -> Iterator[Sentence]:
         yield Sentence(
             PAIRS,
             [
-                f"On {probe_kinds.in_words(kind)} images, {title} is ",
+                f"On {in_words(kind)} images, {title} is ",
                 "smallest" if _direction(tables, label) == "distance" else "highest",
                 " for ",
                 pair(best["model_a"], best["model_b"]),
@@ -226,9 +230,9 @@ def _pairs(tables: Tables) -> Iterator[Sentence]:
 
 def _unanimity(tables: Tables, kind: str, best: pd.Series) -> Iterator[Sentence]:
     named = {
-        label: found
+        label: found[0]
         for label in tables["measures"]["measure"]
-        if (found := _ends(tables, label, kind)[0]) is not None
+        if (found := _ends(tables, label, kind)) is not None
     }
     if len(named) < 2:
         return
@@ -239,8 +243,9 @@ def _unanimity(tables: Tables, kind: str, best: pd.Series) -> Iterator[Sentence]
     yield Sentence(
         PAIRS,
         [
-            f"That pair is the most alike by {len(same)} of {len(named)} measures on {probe_kinds.in_words(kind)} "
-            f"images, and cannot be told from the most alike by {len(overlapping)} more."
+            f"That pair is the most alike by {len(same)} of {len(named)} measures on "
+            f"{in_words(kind)} images; by {len(overlapping) or 'none'} of the others its interval "
+            "overlaps with the most alike's."
         ],
         [Link("where measures disagree", place("measures", kind=kind))],
         "finding" if len(same) + len(overlapping) == len(named) else "nothing",
@@ -250,11 +255,7 @@ def _unanimity(tables: Tables, kind: str, best: pd.Series) -> Iterator[Sentence]
 def _reaches(tables: Tables, label: str, kind: str, wanted: pd.Series, best: pd.Series) -> bool:
     """Whether the pair's interval by that measure overlaps with that of the measure's own best pair."""
     rows = _apart(tables, label, kind)
-    here = (
-        rows[[_set(row) == _set(wanted) for _, row in rows.iterrows()]]
-        if len(rows) < 50
-        else rows[rows["model_a"].isin(_set(wanted)) & rows["model_b"].isin(_set(wanted))]
-    )
+    here = rows[rows["model_a"].isin(_set(wanted)) & rows["model_b"].isin(_set(wanted))]
     return bool(((here["ci_low"] <= best["ci_high"]) & (here["ci_high"] >= best["ci_low"])).any())
 
 
@@ -275,9 +276,10 @@ def extremes(tables: Tables) -> pd.DataFrame:
     rows = []
     for kind in dict.fromkeys(tables["similarity"]["kind"]):
         for label, title in zip(tables["measures"]["measure"], tables["measures"]["title"], strict=True):
-            best, worst = _ends(tables, label, kind)
-            if best is None:
+            ends = _ends(tables, label, kind)
+            if ends is None:
                 continue
+            best, worst = ends
             tied = _tied(tables, label, kind, best) if math.isfinite(best["ci_low"]) else None
             rows.append(
                 {"kind": kind, "measure": label, "title": _title(label, title), "tied": tied}
@@ -297,10 +299,8 @@ def _one_pair(tables: Tables, label: str) -> list[str | Link]:
                 said = [pair(row["model_a"], row["model_b"]), f" have {title} "]
             else:
                 said.append(", ")
-            made = probe_kinds.origin_of(kind) == "inverted"
-            where = (
-                f"images inverted for {row['model_a']}" if made else f"{probe_kinds.in_words(kind)} images"
-            )
+            made = origin_of(kind) == "inverted"
+            where = f"images inverted for {row['model_a']}" if made else f"{in_words(kind)} images"
             said.append(f"{_value(row)} on {where}")
     return said
 
@@ -320,12 +320,10 @@ def _inverted(tables: Tables) -> Iterator[Sentence]:
         yield Sentence(
             INVERTED,
             [
-                f"{_level(row.level).capitalize()} are {word} alike on {probe_kinds.in_words(row.kind)} images "
-                f"{'as' if word.startswith('not') else 'than'} on {probe_kinds.in_words(row.against)} ones: {title} "
-                f"{number(now['mean'])}{interval(now['low'], now['high'])} against {number(before['mean'])}"
-                f"{interval(before['low'], before['high'])}, a difference of "
-                f"{number(row.difference)}{interval(row.low, row.high)} over {count(row.pairs, 'pair')} of "
-                f"{row.models} models{_others(tables, others)}."
+                f"{_level(row.level).capitalize()} are {word} alike on {in_words(row.kind)} images "
+                f"than on {in_words(row.against)} ones: {title} {_mean(now)} against {_mean(before)}, "
+                f"a difference of {number(row.difference)}{interval(row.low, row.high)} over "
+                f"{count(row.pairs, 'pair')} of {row.models} models{_others(tables, others)}."
             ],
             [_heatmap(label, row.kind), Link("means", place("tables", table="level_differences"))],
             tone,
@@ -335,14 +333,14 @@ def _inverted(tables: Tables) -> Iterator[Sentence]:
         if part["pairs"].max() < 2:
             continue
         ranges = "; ".join(
-            f"{number(row.low)} to {number(row.high)} on {probe_kinds.in_words(row.kind)} images"
+            f"{number(row.low)} to {number(row.high)} on {in_words(row.kind)} images"
             for row in part.itertuples()
         )
         yield Sentence(
             INVERTED,
             [
-                f"{_level(level).capitalize()}: {title} of their {count(int(part['pairs'].max()), 'pair')} is {ranges}. "
-                f"{count(int(part['models'].max()), 'model')} are too few for an interval."
+                f"{_level(level).capitalize()}: {title} of their {count(int(part['pairs'].max()), 'pair')} "
+                f"is {ranges}. {count(int(part['models'].max()), 'model')} are too few for an interval."
             ],
             [_heatmap(label, part["kind"].iloc[-1])],
             "nothing",
@@ -358,8 +356,8 @@ def _robust(tables: Tables) -> Iterator[Sentence]:
         yield Sentence(
             ROBUST,
             [
-                f"On {probe_kinds.in_words(row.kind)} images {_level(row.level)} are {word} alike "
-                f"{'as' if word.startswith('not') else 'than'} standard ones: {title} differs by "
+                f"On {in_words(row.kind)} images {_level(row.level)} are {word} alike than standard "
+                f"ones: {title} differs by "
                 f"{number(row.difference)}{interval(row.low, row.high)}{_others(tables, others)}."
             ],
             [
@@ -415,43 +413,44 @@ def _components(tables: Tables) -> Iterator[Sentence]:
     label, title = _leading(tables)
     for row in scores[(scores["measure"] == label) & scores["r2_new_models"].notna()].itertuples():
         evidence = [Link("scores", place("tables", table="component_scores"))]
-        kind = probe_kinds.in_words(row.kind)
+        kind = in_words(row.kind)
         if row.r2_new_models <= 0:
             words = (
-                f"Components of the architectures say nothing of {title} on {kind} images of a model that was not "
-                f"seen (R\N{SUPERSCRIPT TWO} {number(row.r2_new_models)})."
+                f"Components of the architectures say nothing of {title} on {kind} images of a model that "
+                f"was not seen (R\N{SUPERSCRIPT TWO} {number(row.r2_new_models)})."
             )
         else:
             words = (
-                f"Components of the architectures explain {row.r2_new_models:.0%} of the variance of {title} on "
-                f"{kind} images for models that were not seen; how sure that is was not measured."
+                f"Components of the architectures explain {row.r2_new_models:.0%} of the variance of {title} "
+                f"on {kind} images for models that were not seen; how sure that is was not measured."
             )
         yield Sentence(ALIKE, [words], evidence, "nothing")
 
 
 def _groups(tables: Tables) -> Iterator[Sentence]:
     stability = tables.get("cluster_stability")
-    if stability is None:
+    if stability is None or len(tables["models"]) < FEWEST_GROUPED:
         return
     label, title = _leading(tables)
     null = _null_p(stability)
     for row in stability[stability["measure"] == label].to_dict("records"):
         if not math.isfinite(row["ari_models_mean"]):
             continue
-        where = f"{title} on {probe_kinds.in_words(row['kind'])} images"
+        where = f"{title} on {in_words(row['kind'])} images"
+        clusters = count(int(row["clusters"]), "cluster")
         stable = f"stability {number(row['ari_models_mean'])} (adjusted Rand index, models resampled"
         p = row.get(null, math.nan) if null else math.nan
         if math.isfinite(p):
             shown = p <= SIGNIFICANT
             words = (
                 f"By {where} the models {'form' if shown else 'are not shown to form'} groups: "
-                f"{count(int(row['clusters']), 'cluster')}, {stable}; p {number(p)} against shuffled matrices)."
+                f"{clusters}, {stable}; p {number(p)} against shuffled matrices)."
             )
         else:
             shown = False
             words = (
-                f"By {where} the models fall into {count(int(row['clusters']), 'cluster')}, {stable}, with no null to "
-                "hold it against): no evidence of groups by itself."
+                f"By {where} the models fall into {clusters}, {stable}, with no null to hold it "
+                "against): no evidence of groups by itself."
             )
         evidence = [Link("clusters", place("clusters", measure=label, kind=row["kind"]))]
         yield Sentence(GROUPS, [words], evidence, "finding" if shown else "nothing")
@@ -469,9 +468,7 @@ def _conclusions(tables: Tables) -> Iterator[Sentence]:
     evidence = [Link("conclusions by measure", place("tables", table="conclusions_by_measure"))]
     yield Sentence(
         ALIKE,
-        [
-            f"Which conclusions hold under every measure and which under some stands in a table of {len(rows)} rows."
-        ],
+        [f"Which conclusions hold under every measure and which under some: a table of {len(rows)} rows."],
         evidence,
         "nothing",
     )
@@ -527,7 +524,7 @@ def _points(share: float) -> str:
 
 
 def _leading(tables: Tables) -> tuple[str, str]:
-    """The label and the name of the measure that the answer is told by: the study's first on inverted images."""
+    """The label and the name of the measure that tells the answer: the study's first on inverted images."""
     known = tables["similarity"]
     of_kind = known[known["kind"] == "inverted"] if (known["kind"] == "inverted").any() else known
     having = set(of_kind["measure"])
@@ -558,16 +555,16 @@ def _apart(tables: Tables, label: str, kind: str) -> pd.DataFrame:
     rows = rows[rows["value"].notna()]
     doubted = set(models.loc[models["same_weights_as"].notna() | models["at_chance"].eq(True), "name"])
     rows = rows[~rows["model_a"].isin(doubted) & ~rows["model_b"].isin(doubted)]
-    if probe_kinds.origin_of(kind) == "inverted":
+    if origin_of(kind) == "inverted":
         rows = rows[~rows["model_a"].isin(models.loc[models["inversion_failed"].eq(True), "name"])]
     return rows
 
 
-def _ends(tables: Tables, label: str, kind: str) -> tuple[pd.Series | None, pd.Series | None]:
-    """The rows of the most and the least alike pair."""
+def _ends(tables: Tables, label: str, kind: str) -> tuple[pd.Series, pd.Series] | None:
+    """The rows of the most and the least alike pair, if there is one."""
     rows = _apart(tables, label, kind)
     if not len(rows):
-        return None, None
+        return None
     low, high = rows.loc[rows["value"].idxmin()], rows.loc[rows["value"].idxmax()]
     return (low, high) if _direction(tables, label) == "distance" else (high, low)
 
@@ -585,6 +582,10 @@ def _set(row: pd.Series) -> frozenset[str]:
 
 def _value(row: pd.Series) -> str:
     return number(row["value"]) + interval(row["ci_low"], row["ci_high"])
+
+
+def _mean(row: pd.Series) -> str:
+    return number(row["mean"]) + interval(row["low"], row["high"])
 
 
 def _level(level: str) -> str:

@@ -1,7 +1,7 @@
 """One page on which a study is explored: a single file without server or network.
 
-Tables and small arrays in, the text of one HTML file out. It computes nothing that they do not hold, and knows
-neither files of a study nor how anything was measured.
+Tables and small arrays in, the text of one HTML file out. It computes nothing that they do not hold, and
+knows neither files of a study nor how anything was measured.
 """
 
 from __future__ import annotations
@@ -19,18 +19,10 @@ from plotly.offline import get_plotlyjs
 
 from modelkin.explorer import answer
 from modelkin.explorer.encoding import base64_of, embedded_json, encoded_table, strip
-from modelkin.explorer.sentences import Link, Sentence, pair, place
+from modelkin.explorer.sentences import Link, Sentence, count, pair, place
 
-SCRIPTS = (
-    "core.js",
-    "heatmap.js",
-    "pair.js",
-    "model.js",
-    "clusters.js",
-    "measures.js",
-    "tables.js",
-    "main.js",
-)
+VIEWS = ("heatmap.js", "answer.js", "pair.js", "model.js", "clusters.js", "measures.js", "tables.js")
+SCRIPTS = ("core.js", *VIEWS, "main.js")
 # Scripts and styles stand in the page, images in its data; it may ask nobody for anything.
 POLICY = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; "
@@ -134,8 +126,8 @@ def _subtitle(tables: Mapping[str, pd.DataFrame]) -> str:
     models, rows = tables["models"], tables["similarity"]
     counts = rows.groupby("kind", sort=False)["n"].max()
     images = ", ".join(f"up to {int(n)} {kind}" for kind, n in counts.items() if n == n)
-    measured = f"{rows['measure'].nunique()} measure{'s' if rows['measure'].nunique() != 1 else ''}"
-    return f"{len(models)} image classifiers, {measured}; samples of a pair: {images}."
+    said = f"{count(len(models), 'image classifier')}, {count(rows['measure'].nunique(), 'measure')}"
+    return f"{said}{'; images of a pair: ' if images else ''}{images}. Brackets are 95 % intervals."
 
 
 def _answer(sentences: Sequence[Sentence]) -> str:
@@ -154,7 +146,8 @@ def _extremes(rows: pd.DataFrame) -> str:
             f"<th scope='row'>{_link(Link(row.title, place('heatmap', measure=row.measure, kind=kind)))}</th>"
             f"<td>{_link(pair(row.most_a, row.most_b))}</td><td class='number'>{html.escape(row.most)}</td>"
             f"<td class='number'>{'' if pd.isna(row.tied) else int(row.tied)}</td>"
-            f"<td>{_link(pair(row.least_a, row.least_b))}</td><td class='number'>{html.escape(row.least)}</td>"
+            f"<td>{_link(pair(row.least_a, row.least_b))}</td>"
+            f"<td class='number'>{html.escape(row.least)}</td>"
             "</tr>"
             for row in part.itertuples()
         )
@@ -198,9 +191,8 @@ def _pictures(pictures: Pictures | None) -> dict[str, Any]:
     if pictures is None or not pictures.names:
         return {"strips": {}, "about": {}}
     for side in (LARGEST_SIDE, 80, 64, 56, 48, 40, 32, 24, 16):
-        strips = {
-            name: {"uri": strip(images, side), "n": len(images)} for name, images in pictures.names.items()
-        }
-        if sum(len(each["uri"]) for each in strips.values()) <= PICTURES:
+        made = {name: strip(images, side) for name, images in pictures.names.items()}
+        if sum(map(len, made.values())) <= PICTURES:
             break
+    strips = {name: {"uri": uri, "n": len(pictures.names[name])} for name, uri in made.items()}
     return {"strips": strips, "about": {name: dict(facts) for name, facts in pictures.about.items()}}

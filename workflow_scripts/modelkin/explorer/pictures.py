@@ -83,7 +83,7 @@ def gather_pictures(
             images = Images.from_dataset(probe)
             rows = images.rows(natural.ids[attacked])
             right, fooled = (probe[name].to_numpy()[rows] for name in ("right", "fooled"))
-            said = np.where(~right, "wrong before", np.where(fooled, "fooled", "not fooled"))
+            said = np.where(~right, "was wrong", np.where(fooled, "fooled", "held"))
             names[f"{kind}/{model}"], about[f"{kind}/{model}"] = (
                 images.floats(rows),
                 {"outcome": said.tolist()},
@@ -104,8 +104,8 @@ def gather_predictions(natural: Images, logits: Mapping[str, np.ndarray]) -> Pre
     Returns
     -------
     Predictions
-        Of :data:`ANSWERS` images at the most, the first; shown are those that most models answer otherwise than
-        the majority.
+        Of :data:`ANSWERS` images at the most, the first; shown are those that most models answer otherwise
+        than the majority.
     """
     count = min(ANSWERS, len(natural))
     answers = {name: values[:count].argmax(axis=1) for name, values in logits.items()}

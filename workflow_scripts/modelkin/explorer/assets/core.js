@@ -99,17 +99,25 @@ function ranking(measure, kind) {
 // words and numbers
 
 const MINUS = "\u2212";
+const grouped = (whole) => String(whole).replace(/\B(?=(\d{3})+$)/g, Math.abs(whole) < 1e4 ? "" : "\u2009").replace("-", MINUS);
 function number(value, places = 3) {
   if (value === null || value === undefined || Number.isNaN(value)) return "";
   if (!Number.isFinite(value)) return value > 0 ? "\u221e" : `${MINUS}\u221e`;
-  if (Number.isInteger(value) && Math.abs(value) < 1e6) return String(value).replace("-", MINUS);
+  if (Number.isInteger(value) && Math.abs(value) < 1e15) return grouped(value);
   const size = Math.abs(value);
   const text = size >= 1e6 ? value.toPrecision(4) : size >= 0.0095 ? value.toFixed(Math.max(0, size >= 100 ? 1 : places))
     : value.toPrecision(2);
   return text.replace("-", MINUS);
 }
+// As a config has it: no more places than it needs.
+const trimmed = (value) => String(Number(value.toPrecision(4))).replace("-", MINUS);
 const interval = (low, high) => (Number.isFinite(low) && Number.isFinite(high) ? `[${number(low)}, ${number(high)}]` : "");
-const percent = (share) => (Number.isFinite(share) ? `${(100 * share).toFixed(share > 0 && share < 0.0995 ? 1 : 0)} %` : "");
+const fixed = (value, places) => (Number.isFinite(value) ? value.toFixed(places).replace("-", MINUS) : "");
+function percent(share) {
+  if (!Number.isFinite(share)) return "";
+  const whole = Math.abs(100 * share - Math.round(100 * share)) < 0.005;
+  return `${(100 * share).toFixed(whole || (share > 0.0995 && share < 0.9) ? 0 : 1)} %`;
+}
 function inWords(kind) {
   const [made, label] = kind.split(/:(.*)/s);
   return label ? `${made} (${label})` : made;
@@ -125,7 +133,7 @@ const marked = (name) => name + (flags.get(name) ?? "");
 const plain = (text) => String(text).replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 const shortened = (text, most = 24) => (text.length > most ? `${text.slice(0, most - 1)}\u2026` : text);
 // A threat and a radius; standard models are one level.
-const level = (model) => (model.eps > 0 ? `${model.norm} ${number(model.eps)}` : model.eps === 0 ? "standard" : "");
+const level = (model) => (model.eps > 0 ? `robust (${model.norm} ${trimmed(model.eps)})` : model.eps === 0 ? "standard" : "");
 
 // elements; whatever comes from the study becomes text
 

@@ -5,8 +5,11 @@ const ORDERINGS = ["level", "cluster", "dendrogram", "name", "config"];
 function ordered(measure, kind, order) {
   const names = [...NAMES];
   const by = (key) => names.sort((a, b) => (key(a) > key(b) ? 1 : key(a) < key(b) ? -1 : PLACE.get(a) - PLACE.get(b)));
-  if (order === "level") return by((name) => `${MODELS[PLACE.get(name)].eps > 0 ? MODELS[PLACE.get(name)].norm : ""} ${
-    String(MODELS[PLACE.get(name)].eps ?? "").padStart(12)}`);
+  if (order === "level") {
+    const models = names.map((name) => MODELS[PLACE.get(name)]), threats = ["", ...new Set(models.map((model) => model.norm ?? ""))];
+    const threat = (model) => (model.eps > 0 ? threats.indexOf(model.norm ?? "") : 0);
+    return models.sort((a, b) => threat(a) - threat(b) || (a.eps ?? 0) - (b.eps ?? 0) || PLACE.get(a.name) - PLACE.get(b.name)).map((model) => model.name);
+  }
   if (order === "name") return names.sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
   if (order === "cluster") {
     const cluster = new Map(rowsOf("clusters", { measure, kind }).map((row) => [row.model, row.cluster]));
@@ -39,26 +42,26 @@ function hoverText(measure, kind, a, b) {
 }
 
 // The scale is that of pairs of different models: the diagonal would take all of it.
-function heatmapPlot(measure, kind, names, { height, boundary = [], onhover, onclick, chosen, range, quiet }) {
+function heatmapPlot(measure, kind, names, { room, boundary = [], onhover, onclick, chosen, range, quiet }) {
   const grid = names.map((a) => names.map((b) => {
     const value = cell(measure, kind, a, b)?.value;
     return Number.isFinite(value) ? value : null;
   }));
   const apart = grid.flatMap((row, i) => row.filter((value, j) => value !== null && i !== j));
-  const [low, high] = range ?? [apart.reduce((x, y) => Math.min(x, y), Infinity), apart.reduce((x, y) => Math.max(x, y), -Infinity)];
-  const size = names.length > 50 ? 7.5 : names.length > 28 ? 9 : 11;
+  const [low, high] = range ?? valueRange(measure, apart);
+  const { size, label, width, height } = heatmapSize(room - (isDirected(kind) && !quiet ? 18 : 0), names), axisTitle = isDirected(kind) && !quiet ? 18 : 0;
   const trace = { type: "heatmap", z: grid, zmin: low, zmax: high > low ? high : low + 1e-9, colorscale: "Viridis",
     reversescale: isDistance(measure), xgap: names.length > 40 ? 0.5 : 1, ygap: names.length > 40 ? 0.5 : 1, hoverongaps: true,
     text: names.map((a) => names.map((b) => hoverText(measure, kind, a, b))), hovertemplate: "%{text}<extra></extra>",
-    colorbar: { thickness: 9, outlinewidth: 0, len: 0.6, tickfont: { size: 10 },
+    colorbar: { thickness: 9, outlinewidth: 0, len: 0.7, x: 1.01, xpad: 4, tickfont: { size: 10 }, nticks: 6,
       title: { text: isDistance(measure) ? "distance" : "", side: "right", font: { size: 10 } } } };
   const ticks = { tickmode: "array", tickvals: names.map((_, place) => place), ticktext: names.map((name) => plain(shortened(marked(name)))),
-    tickfont: { size }, showgrid: false, zeroline: false, ticks: "", fixedrange: true };
+    tickfont: { size }, showgrid: false, showline: false, zeroline: false, ticks: "", fixedrange: true, automargin: false };
   const line = { line: { color: css("--paper"), width: 2.5 }, type: "line" }, end = names.length - 0.5;
   const shapes = boundary.flatMap((at) => [{ ...line, x0: at, x1: at, y0: -0.5, y1: end }, { ...line, y0: at, y1: at, x0: -0.5, x1: end }]);
   const frame = (i, j) => ({ type: "rect", x0: j - 0.5, x1: j + 0.5, y0: i - 0.5, y1: i + 0.5, line: { color: css("--mark"), width: 2.5 } });
   const directed = isDirected(kind) && !quiet;
-  const place = element("div", { class: "plot heatmap", style: { height: `${height}px` }, "data-measure": measure, "data-kind": kind });
+  const place = element("div", { class: "plot heatmap", style: { width: `${width + axisTitle}px`, height: `${height + axisTitle}px` }, "data-measure": measure, "data-kind": kind });
   place.framed = (a, b) => {
     const i = names.indexOf(a), j = names.indexOf(b);
     Plotly.relayout(place, { shapes: i < 0 || j < 0 ? shapes : [...shapes, frame(i, j)] });
@@ -69,9 +72,9 @@ function heatmapPlot(measure, kind, names, { height, boundary = [], onhover, onc
       { ...band, y0: at - 0.5, y1: at + 0.5, x0: -0.5, x1: end }] });
   };
   drawLater.push(() => {
-    Plotly.newPlot(place, [trace], layout({ margin: { l: 8, r: 8, t: 8, b: 8 }, shapes, plot_bgcolor: css("--empty"),
-      xaxis: { ...ticks, tickangle: -90, constrain: "domain", title: { text: directed ? "seen by" : "" } },
-      yaxis: { ...ticks, autorange: "reversed", scaleanchor: "x", constrain: "domain", title: { text: directed ? "images made for" : "" } } }), PLAIN);
+    Plotly.newPlot(place, [trace], layout({ margin: { l: label + axisTitle, r: SCALE, t: 2, b: label + axisTitle }, shapes, plot_bgcolor: css("--empty"),
+      xaxis: { ...ticks, tickangle: -90, title: { text: directed ? "seen by" : "", standoff: 2, font: { size: 11 } } },
+      yaxis: { ...ticks, autorange: "reversed", title: { text: directed ? "images made for" : "", standoff: 2, font: { size: 11 } } } }), { ...PLAIN, responsive: false });
     if (chosen) place.framed(...chosen);
     place.on("plotly_hover", (event) => onhover?.(names[event.points[0].pointIndex[0]], names[event.points[0].pointIndex[1]]));
     place.on("plotly_click", (event) => onclick?.(names[event.points[0].pointIndex[0]], names[event.points[0].pointIndex[1]]));
@@ -79,8 +82,23 @@ function heatmapPlot(measure, kind, names, { height, boundary = [], onhover, onc
   return place;
 }
 
-function heatmapHeight(width, count) {
-  return Math.round(Math.min(width + 10, Math.max(300, 120 + count * (count > 40 ? 12.5 : 27))));
+// Square cells as large as the room allows, names beside them, and room for the scale.
+const SCALE = 62;
+function heatmapSize(room, names) {
+  const longest = Math.max(...names.map((name) => Math.min(24, marked(name).length)));
+  for (const size of [11, 10, 9, 8, 7, 6, 5]) {
+    const label = Math.min(150, 14 + size * 0.62 * longest);
+    const cells = Math.max(80, Math.min(room - label - SCALE, Math.max(names.length * (names.length > 40 ? 10.5 : 14), innerHeight - 250 - label), names.length * 72));
+    if (cells / names.length >= size * 1.15 || size === 5) return { size, label, width: Math.round(label + cells + SCALE), height: Math.round(label + cells) };
+  }
+}
+
+// That of the values, if there are enough to make one; else that of the measure.
+function valueRange(measure, values) {
+  const low = values.reduce((x, y) => Math.min(x, y), Infinity), high = values.reduce((x, y) => Math.max(x, y), -Infinity);
+  if (values.length >= 6 && high > low) return [low, high];
+  const known = MEASURE.get(measure) ?? {}, ends = [known.low, known.high];
+  return [Math.min(Number.isFinite(ends[0]) ? ends[0] : 0, low), Math.max(Number.isFinite(ends[1]) ? ends[1] : 0, high, low + 1e-9)];
 }
 
 function pairAside(measure, kind, a, b) {
@@ -125,7 +143,7 @@ function viewHeatmap(state) {
   const shown = kind === ALL ? kinds : [kind];
   const orders = ORDERINGS.filter((each) => each !== "cluster" || table("clusters"));
   const order = orders.includes(state.order) ? state.order : "level";
-  const width = (document.querySelector("main").clientWidth - 48) * (innerWidth > 992 ? (shown.length > 1 ? 0.5 : 0.72) : 1);
+  const whole = roomOfPage(), room = innerWidth <= 992 ? whole : shown.length > 1 ? Math.max(420, (whole - 352) / 2 - 12) : whole - 352;
   const first = ranking(measure, shown[0])[0] ?? { a: NAMES[0], b: NAMES[0] };
   const chosen = PLACE.has(state.a) && PLACE.has(state.b) ? [state.a, state.b] : [first.a, first.b];
   const aside = element("aside", { "aria-live": "polite" });
@@ -135,7 +153,7 @@ function viewHeatmap(state) {
   const range = state.scale === "shared" && shown.length > 1 ? [Math.min(...values), Math.max(...values)] : undefined;
   const panels = shown.map((each) => {
     const names = ordered(measure, each, order);
-    const made = heatmapPlot(measure, each, names, { height: heatmapHeight(width, names.length), boundary: boundaries(names, measure, each, order),
+    const made = heatmapPlot(measure, each, names, { room, boundary: boundaries(names, measure, each, order),
       chosen, range, onhover: (a, b) => look(a, b, each), onclick: (a, b) => (a === b ? go("model", { name: a }) : go("pair", { a, b, measure, kind: each })) });
     made.names = names;
     plots.push(made);
@@ -158,6 +176,11 @@ function viewHeatmap(state) {
       picker("order", orders, order, "order"),
       shown.length > 1 ? picker("colour scale", ["own", "shared"], state.scale ?? "own", "scale", (each) => (each === "own" ? "each panel its own" : "one for all")) : null),
     element("div", { class: "split" }, element("div", { class: shown.length > 1 ? "panels" : "" }, panels), aside)];
+}
+
+function roomOfPage() {
+  const main = document.querySelector("main"), style = getComputedStyle(main);
+  return main.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
 }
 
 function panelTitle(measure, kind) {

@@ -1,5 +1,5 @@
 // Which view is shown; keys; light and dark.
-const VIEWS = { answer: ["Answer", null], heatmap: ["Heatmap", viewHeatmap], pair: ["Pair", viewPair], model: ["Model", viewModel], clusters: ["Groups", viewClusters],
+const VIEWS = { answer: ["Answer", viewAnswer], heatmap: ["Heatmap", viewHeatmap], pair: ["Pair", viewPair], model: ["Model", viewModel], clusters: ["Groups", viewClusters],
   measures: ["Measures", viewMeasures], tables: ["Tables", viewTables] };
 const keys = {};
 
@@ -17,11 +17,12 @@ function show() {
   other.hidden = view === "answer";
   other.querySelectorAll(".js-plotly-plot").forEach((each) => Plotly.purge(each));
   drawLater = [];
-  const make = VIEWS[view][1];
-  other.replaceChildren(...(make ? make(state).flat(9).filter(Boolean) : []));
+  other.replaceChildren(...VIEWS[view][1](state).flat(9).filter(Boolean));
   drawLater.forEach((draw) => draw());
   if (before !== view) scrollTo(0, 0);
   before = view;
+  const tab = document.querySelector("#views a[aria-current]");
+  tab.parentElement.scrollLeft = tab.offsetLeft - tab.parentElement.offsetLeft - 40;
   document.body.dataset.view = view;
 }
 

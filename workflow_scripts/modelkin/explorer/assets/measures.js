@@ -10,15 +10,16 @@ function viewMeasures(state) {
   const least = [...rows].sort((x, y) => x.spearman - y.spearman)[0];
   const [x, y] = [state.x, state.y].every((label) => labels.includes(label)) && state.x !== state.y ? [state.x, state.y] : [least.measure, least.other];
   const titles = labels.map((label) => plain(measureTitle(label)));
-  const place = element("div", { class: "plot", id: "agreement", style: { height: `${Math.min(560, 150 + 38 * labels.length)}px` } });
+  const written = labels.length > 12 || innerWidth < 700 ? [] : labels.flatMap((a, i) => labels.flatMap((b, j) => (i === j || !found(a, b) ? [] :
+    [{ x: j, y: i, text: fixed(found(a, b).spearman, 2), showarrow: false, font: { size: 11, color: Math.abs(found(a, b).spearman) > 0.62 ? "#ffffff" : "#1b1c1e" } }])));
+  const place = element("div", { class: "plot", id: "agreement", style: { maxWidth: "56rem", height: `${130 + (innerWidth < 700 ? 22 : 36) * labels.length}px` } });
   drawLater.push(() => {
     Plotly.newPlot(place, [{ type: "heatmap", z: labels.map((a) => labels.map((b) => (a === b ? null : found(a, b)?.spearman ?? null))), zmin: -1, zmax: 1, zmid: 0,
       colorscale: [[0, "#a6440a"], [0.25, "#e8a06a"], [0.5, "#f3f1ec"], [0.75, "#6fa8d3"], [1, "#08519c"]], xgap: 2, ygap: 2, hoverongaps: false,
-      text: labels.map((a) => labels.map((b) => (found(a, b) ? number(found(a, b).spearman, 2) : ""))), texttemplate: labels.length <= 12 ? "%{text}" : "", textfont: { size: 11 },
       customdata: labels.map((a) => labels.map((b) => { const row = found(a, b); return row ? `${plain(measureTitle(a))}<br>${plain(measureTitle(b))}<br>Spearman <b>${number(row.spearman)}</b> ${interval(row.spearman_low, row.spearman_high)}<br>${row.n} pairs of ${row.models} models` : ""; })),
       hovertemplate: "%{customdata}<extra></extra>", colorbar: { thickness: 9, outlinewidth: 0, len: 0.6, tickfont: { size: 10 } } }],
-      layout({ margin: { l: 8, r: 8, t: 8, b: 8 }, xaxis: { tickvals: titles.map((_, at) => at), ticktext: titles, showgrid: false, zeroline: false, tickangle: -40, fixedrange: true },
-        yaxis: { tickvals: titles.map((_, at) => at), ticktext: titles, showgrid: false, zeroline: false, autorange: "reversed", fixedrange: true } }), PLAIN);
+      layout({ margin: { l: 8, r: 8, t: 8, b: 8 }, annotations: written, xaxis: { tickvals: titles.map((_, at) => at), ticktext: titles, tickfont: { size: innerWidth < 700 ? 9 : 11 }, showgrid: false, zeroline: false, ticks: "", showline: false, tickangle: innerWidth < 700 ? -90 : -40, fixedrange: true },
+        yaxis: { tickvals: titles.map((_, at) => at), ticktext: titles, tickfont: { size: innerWidth < 700 ? 9 : 11 }, showgrid: false, zeroline: false, ticks: "", showline: false, autorange: "reversed", fixedrange: true } }), PLAIN);
     place.on("plotly_click", (event) => { const [i, j] = event.points[0].pointIndex; if (i !== j) choose({ x: labels[j], y: labels[i], kind }); });
   });
   keys.cycle = { p: ["kind", kinds, kind] };

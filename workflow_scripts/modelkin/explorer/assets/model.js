@@ -22,7 +22,7 @@ function modelCard(model) {
   const shares = new Set(["clean_accuracy", "adversarial_accuracy", "autoattack_accuracy"]);
   return block("Card", null, element("div", { id: "card", "data-accuracy": model.clean_accuracy }, facts(CARD.filter((column) => column in model).map((column) => {
     const value = model[column], [unit, meaning] = described("models", column);
-    const text = typeof value === "number" ? (shares.has(column) ? percent(value) : number(value) + (unit && unit !== "1" && value === value ? ` ${unit}` : "")) : value ?? "";
+    const text = typeof value === "number" ? (shares.has(column) ? percent(value) : number(value) + (unit && unit !== "1" && !unit.startsWith("pixels in") && value === value ? ` ${unit}` : "")) : value ?? "";
     return [element("span", { title: meaning }, column.replaceAll("_", " ")), text];
   }))));
 }

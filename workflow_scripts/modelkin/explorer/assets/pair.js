@@ -2,9 +2,9 @@
 const DIFFERENCES = [["structure", "architecture"], ["regime", "training regime"], ["hyper_parameters", "hyper-parameters"]];
 
 function relation(a, b) {
-  if (b.same_weights_as === a.name || a.same_weights_as === b.name || (a.weights && a.weights === b.weights)) return "the very same weights";
-  const found = DIFFERENCES.find(([column]) => column in a && a[column] !== b[column]);
-  return found ? `another ${found[1]}` : "another initialisation only";
+  if (b.same_weights_as === a.name || a.same_weights_as === b.name || (a.weights && a.weights === b.weights)) return "They have the very same weights";
+  const found = DIFFERENCES.filter(([column]) => column in a && a[column] !== b[column]).map(([, words]) => words);
+  return `They differ in ${found.length ? found.join(" and ") : "their initialisation only"}`;
 }
 
 function viewPair(state) {
@@ -23,11 +23,11 @@ function viewPair(state) {
     choose(dy ? { a: step(a, dy, b), b } : { a, b: step(b, dx, a) });
   };
   const levels = [left, right].map(level);
-  const about = [`They differ in ${relation(left, right)}`, ...(levels[0] || levels[1] ? [levels[0] === levels[1] ? `both ${levels[0]}` : `${levels[0]} and ${levels[1]}`] : [])];
+  const about = [relation(left, right), ...(levels[0] || levels[1] ? [levels[0] === levels[1] ? `both ${levels[0]}` : `${levels[0]} and ${levels[1]}`] : [])];
   return [element("h2", {}, modelLink(a), " and ", modelLink(b)), element("p", { class: "lead" }, `${about.join("; ")}. `, markNote()),
     element("div", { class: "controls" }, picker("first model", NAMES, a, "a", marked), picker("second model", NAMES, b, "b", marked),
       element("button", { type: "button", onclick: () => choose({ a: b, b: a }) }, "Swap")),
-    pairMeasures(a, b), pairImages(a, b), pairAdversarial(a, b), pairPredictions(a, b), pairEnsemble(a, b), pairComponents(a, b), ...pairMore(a, b)];
+    pairImages(a, b), pairMeasures(a, b), ...pairMore(a, b), pairPredictions(a, b), pairAdversarial(a, b), pairEnsemble(a, b), pairComponents(a, b)];
 }
 
 function pairMeasures(a, b) {
@@ -68,7 +68,7 @@ function pairAdversarial(a, b) {
   const rows = found.flatMap((kind) => [a, b].filter((name) => hasStrip(`${kind}/${name}`)).map((name) =>
     [found.length > 1 ? `${inWords(kind)}, ${marked(name)}` : marked(name), `${kind}/${name}`, captions(`${kind}/${name}`, "outcome", String)]));
   if (!rows.length) return null;
-  return block("Their adversarial images", "Natural images, changed until the model errs; below each, whether it does.",
+  return block("Their adversarial images", "Natural images, changed until the model errs; below each, whether it is fooled, holds, or was wrong before.",
     gallery([["natural", "attacked", captions("attacked", "label", String)], ...rows], counted(DATA.pictures.strips.attacked?.n ?? DATA.pictures.strips[rows[0][1]].n)));
 }
 

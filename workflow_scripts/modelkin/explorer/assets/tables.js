@@ -50,7 +50,7 @@ function tableOf(name, found, rows, sort, down) {
   };
   const inside = (column, row) => {
     const value = found.columns[column][row];
-    if (found.isNumber[column]) return element("td", { class: "number", title: Number.isFinite(value) ? String(value) : null, "data-value": value }, number(value, 4));
+    if (found.isNumber[column]) return element("td", { class: "number", title: Number.isFinite(value) ? String(value) : null, "data-value": value }, Number.isFinite(value) && Math.abs(value) >= 0.0095 && Math.abs(value) < 1e4 ? trimmed(value) : number(value, 4));
     const text = value === null ? "" : value === true ? "yes" : value === false ? "no" : value;
     const inner = OF_MODELS.has(column) && PLACE.has(text) ? modelLink(text) : shortened(text, 200);
     return element("td", { class: text.length > 60 ? "long" : null }, inner);
