@@ -25,6 +25,7 @@ ADVICE = "What to do with them"
 SECTIONS = (CAREFUL, PAIRS, INVERTED, ROBUST, DEPTH, ALIKE, GROUPS, ADVICE)
 STRONG = 0.9  # share of images below which an attack leaves much undone
 SIGNIFICANT = 0.05
+FEW_PAIRS = 6  # of whose layers the answer speaks
 FEWEST_GROUPED = 5  # models; below, every clustering is as good as another
 
 Tables = Mapping[str, pd.DataFrame]
@@ -393,17 +394,48 @@ def _others(tables: Tables, rows: pd.DataFrame) -> str:
 
 
 def _depth(tables: Tables) -> Iterator[Sentence]:
-    """Only that there is something to look at: which layers match is said by the tables themselves."""
-    for name, words in (("layer_maps", "Layer by layer"), ("stitching", "Stitched together at every block")):
-        found = [table for table in tables if table.startswith(name.rstrip("s"))]
-        for table in found[:1]:
-            rows = tables[table]
-            yield Sentence(
-                DEPTH,
-                [f"{words}: {count(len(rows), 'row')} of measurements, in each pair's own view."],
-                [Link(table, place("tables", table=table))],
-                "nothing",
-            )
+    rows = tables.get("layer_summary")
+    if rows is not None:
+        rows = rows[(rows["model_a"] != rows["model_b"]) & (rows["kind"] == "natural")]
+        for (a, b), part in list(rows.groupby(["model_a", "model_b"], sort=False))[:FEW_PAIRS]:
+            yield from _thirds(a, b, part.drop_duplicates("statistic").set_index("statistic"))
+    if "stitching" in tables:
+        pairs = tables["stitching"][["front", "end"]].drop_duplicates()
+        yield Sentence(
+            DEPTH,
+            [
+                f"{count(len(pairs), 'pair')} of front and end {'was' if len(pairs) == 1 else 'were'} stitched"
+                " together at every block: the curves stand with each pair, beside their baselines."
+            ],
+            [Link("first pair", place("pair", a=pairs["front"].iloc[0], b=pairs["end"].iloc[0]))],
+            "nothing",
+        )
+
+
+def _thirds(a: str, b: str, by_name: pd.DataFrame) -> Iterator[Sentence]:
+    """Which third of two models' depth is more alike, the first or the last, and of random weights."""
+    if not {"same_layer_first", "same_layer_last"} <= set(by_name.index):
+        return
+    first, last = by_name.loc["same_layer_first"], by_name.loc["same_layer_last"]
+    apart = first["ci_low"] > last["ci_high"] or last["ci_low"] > first["ci_high"]
+    more = "more" if first["value"] > last["value"] else "less"
+    told = f"{more} alike in" if apart else "not shown to be more or less alike in"
+    random = [number(row["untrained"]) for row in (first, last)]
+    beside = "networks of random weights were not compared"
+    if "unknown" not in random:
+        beside = f"networks of random weights have {random[0]} and {random[1]}"
+    yield Sentence(
+        DEPTH,
+        [
+            "The same layers of ",
+            pair(a, b),
+            f" are {told} the first third of their depth than in the last, on natural images: CKA "
+            f"{number(first['value'])}{interval(first['ci_low'], first['ci_high'])} against "
+            f"{number(last['value'])}{interval(last['ci_low'], last['ci_high'])}; {beside}.",
+        ],
+        [Link("layer map", place("pair", a=a, b=b)), Link("summary", place("tables", table="layer_summary"))],
+        "finding" if apart else "nothing",
+    )
 
 
 def _components(tables: Tables) -> Iterator[Sentence]:
@@ -432,14 +464,13 @@ def _groups(tables: Tables) -> Iterator[Sentence]:
     if stability is None or len(tables["models"]) < FEWEST_GROUPED:
         return
     label, title = _leading(tables)
-    null = _null_p(stability)
     for row in stability[stability["measure"] == label].to_dict("records"):
         if not math.isfinite(row["ari_models_mean"]):
             continue
         where = f"{title} on {in_words(row['kind'])} images"
         clusters = count(int(row["clusters"]), "cluster")
         stable = f"stability {number(row['ari_models_mean'])} (adjusted Rand index, models resampled"
-        p = row.get(null, math.nan) if null else math.nan
+        p = row.get("ari_models_p", math.nan)  # which studies have since there is a null
         if math.isfinite(p):
             shown = p <= SIGNIFICANT
             words = (
@@ -454,11 +485,6 @@ def _groups(tables: Tables) -> Iterator[Sentence]:
             )
         evidence = [Link("clusters", place("clusters", measure=label, kind=row["kind"]))]
         yield Sentence(GROUPS, [words], evidence, "finding" if shown else "nothing")
-
-
-def _null_p(stability: pd.DataFrame) -> str | None:
-    """The column with the p-value of a stability against a null, in studies that have one."""
-    return next((name for name in stability if name in ("p", "null_p", "ari_models_p")), None)
 
 
 def _conclusions(tables: Tables) -> Iterator[Sentence]:

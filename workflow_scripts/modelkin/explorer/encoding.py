@@ -30,9 +30,9 @@ def encoded_table(frame: pd.DataFrame) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``rows``, their number, and ``columns``: for each its name and either numbers (``type`` "float32",
-        "float64" or "int32", little-endian in base64; NaN where there is none) or ``words`` and a number for
-        each row's place among them (``type`` "words", 32 bits; -1 where there is none).
+        ``rows``, their number, and ``columns``: for each its name and numbers (``data``, little-endian in
+        base64, of the ``type`` float32, float64, int8, int16 or int32; NaN where there is none). A column of
+        text has ``words``, and its numbers are places among them (-1 where there is none).
     """
     return {"rows": len(frame), "columns": [_column(str(name), frame[name]) for name in frame]}
 
@@ -41,14 +41,20 @@ def _column(name: str, values: pd.Series) -> dict[str, Any]:
     if pd.api.types.is_bool_dtype(values.dtype) or not pd.api.types.is_numeric_dtype(values.dtype):
         codes, words = pd.factorize(values)
         plain = [word if isinstance(word, bool) else str(word) for word in words.tolist()]
-        return {"name": name, "type": "words", "words": plain, "data": base64_of(codes.astype("<i4"))}
+        return {"name": name, "words": plain, **_integers(codes)}
     numbers = values.to_numpy(float, na_value=np.nan)
     if pd.api.types.is_integer_dtype(values.dtype) and np.abs(numbers).max(initial=0) < WHOLE:
-        return {"name": name, "type": "int32", "data": base64_of(numbers.astype("<i4"))}
+        return {"name": name, **_integers(numbers)}
     # 24 bits hold every whole number up to 2 ** 24; larger ones, as of parameters, need more.
     small = np.nanmax(np.abs(numbers), initial=0) < 2**24
     kind = "float32" if small else "float64"
     return {"name": name, "type": kind, "data": base64_of(numbers.astype("<f4" if small else "<f8"))}
+
+
+def _integers(numbers: np.ndarray) -> dict[str, str]:
+    """Whole numbers in as few bits as hold them."""
+    bits = next(bits for bits in (8, 16, 32) if np.abs(numbers).max(initial=0) < 2 ** (bits - 1))
+    return {"type": f"int{bits}", "data": base64_of(numbers.astype(f"<i{bits // 8}"))}
 
 
 def base64_of(values: np.ndarray | bytes) -> str:

@@ -97,9 +97,8 @@ function clusterCard(group, order, members, measure, kind) {
 function stabilityWords(about) {
   if (!about) return "How stable these clusters are was not measured.";
   const found = `Stability ${number(about.ari_models_mean)} (SD ${number(about.ari_models_sd)}): adjusted Rand index with the clusters of resampled models; 1 is the same again.`;
-  const p = ["p", "null_p", "ari_models_p"].map((name) => about[name]).find((value) => Number.isFinite(value));
-  const null_mean = ["null_mean", "ari_models_null_mean", "null"].map((name) => about[name]).find((value) => Number.isFinite(value));
+  const p = Number.isFinite(about.ari_models_p) ? about.ari_models_p : undefined;
   const held = p === undefined ? " No null stands beside it in this study, and matrices without structure have stable clusters too: take them for groups only with other evidence."
-    : ` Shuffled matrices reach ${null_mean === undefined ? "as much" : number(null_mean)}; p ${number(p)}.`;
+    : ` Matrices with shuffled pairs reach ${number(about.ari_null_mean)}; p ${number(p)}${p > 0.05 ? ": no more than they, so these are not shown to be groups" : ""}.`;
   return found + held + ` With the architectures ${number(about.ari_architecture)}, with the levels ${number(about.ari_level)}.`;
 }

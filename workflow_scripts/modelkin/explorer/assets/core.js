@@ -1,6 +1,6 @@
 // What all views share: data, words and numbers, elements, state in the address, looks.
 const DATA = JSON.parse(document.getElementById("data").textContent);
-const READERS = { float32: Float32Array, float64: Float64Array, int32: Int32Array, words: Int32Array };
+const READERS = { float32: Float32Array, float64: Float64Array, int8: Int8Array, int16: Int16Array, int32: Int32Array };
 
 function numbersOf(text, kind) {
   const bytes = Uint8Array.from(atob(text), (sign) => sign.charCodeAt(0));
@@ -16,8 +16,8 @@ function table(name) {
     const columns = {}, isNumber = {};
     for (const column of found.columns) {
       const values = numbersOf(column.data, column.type);
-      isNumber[column.name] = column.type !== "words";
-      columns[column.name] = column.type === "words"
+      isNumber[column.name] = !column.words;
+      columns[column.name] = column.words
         ? Array.from(values, (code) => (code < 0 ? null : column.words[code])) : values;
     }
     decoded.set(name, { rows: found.rows, names: found.columns.map((c) => c.name), columns, isNumber });

@@ -15,7 +15,7 @@ function viewModel(state) {
     ...doubts.map((doubt) => element("p", { class: "warning-text" }, doubt)),
     element("div", { class: "controls" }, picker("model", NAMES, name, "name", marked)),
     element("div", { class: "halves" }, element("div", {}, modelCard(model), modelComponents(name)), element("div", {}, modelTraining(name))),
-    modelNeighbours(name), modelInversion(model)];
+    modelNeighbours(name), modelInversion(model), layerMaps(name, name)];
 }
 
 function modelCard(model) {

@@ -125,7 +125,58 @@ function pairComponents(a, b) {
 
 // Layer maps and stitching curves, in studies that have them: tables of this pair with a layer in each row.
 function pairMore(a, b) {
-  return [...layerMaps(a, b), ...stitchingCurves(a, b)];
+  return [layerMaps(a, b), stitchingCurves(a, b)];
 }
-function layerMaps() { return []; }
-function stitchingCurves() { return []; }
+
+const THIRDS = [["same_layer", "same layer, whole depth"], ["same_layer_first", "same layer, first third"], ["same_layer_middle", "middle third"], ["same_layer_last", "last third"], ["last_layer", "last layer"]];
+
+// The layer maps of two models, or of one with itself: one for each kind of images.
+function layerMaps(a, b) {
+  const rows = [[a, b], ...(a === b ? [] : [[b, a]])].flatMap(([model_a, model_b]) => rowsOf("layer_maps", { model_a, model_b })).filter((row) => Number.isNaN(row.snapshot ?? NaN));
+  if (!rows.length) return null;
+  const groups = new Map();
+  for (const row of rows) {
+    const key = `${row.kind_a} images${row.kind_a === row.kind ? "" : ` against ${row.kind} ones`}${row.kind.startsWith("adversarial") ? `, made for ${row.source}` : ""}`;
+    groups.set(key, [...(groups.get(key) ?? []), row]);
+  }
+  const room = innerWidth > 992 ? Math.min(520, (roomOfPage() - 24) / 2) : roomOfPage();
+  return block(a === b ? "Layer by layer" : "Their layers", "Linear CKA of every layer with every other, from the first layer at the lower left to the last. Point at a cell for its value, the same by chance, and that of networks with random weights.",
+    element("div", { class: "panels", id: "layer-maps" }, [...groups].map(([title, own]) => element("div", {}, element("p", { class: "panel-title" }, title), layerMap(own, room)))), layerSummary(rows[0].model_a, rows[0].model_b));
+}
+
+function layerMap(rows, room) {
+  const { model_a, model_b } = rows[0];
+  const layersOf = (model, column) => { const known = rowsOf("layers", { model }).sort((x, y) => x.index - y.index).map((row) => row.layer), here = new Set(rows.map((row) => row[column]));
+    return known.length ? known.filter((layer) => here.has(layer)) : [...here]; };
+  const ys = layersOf(model_a, "layer_a"), xs = layersOf(model_b, "layer_b"), at = new Map(rows.map((row) => [`${row.layer_a}\n${row.layer_b}`, row]));
+  const cellOf = (y, x) => at.get(`${y}\n${x}`) ?? (model_a === model_b ? at.get(`${x}\n${y}`) : undefined);
+  const shown = (y, x) => { const row = cellOf(y, x); return row ? `${plain(y)}<br>${plain(x)}<br>CKA <b>${number(row.value)}</b> (standard error ${number(row.stderr)})<br>chance ${number(row.chance)}, random weights ${number(row.untrained) || "not known"}<br>n = ${row.n}` : ""; };
+  const ticks = (layers) => ({ tickvals: [0, layers.length - 1], ticktext: ["first", "last"], showgrid: false, zeroline: false, showline: false, ticks: "", fixedrange: true });
+  const made = plot([{ type: "heatmap", z: ys.map((y) => xs.map((x) => { const value = cellOf(y, x)?.value; return Number.isFinite(value) ? value : null; })), zmin: 0, zmax: 1, colorscale: "Viridis",
+    text: ys.map((y) => xs.map((x) => shown(y, x))), hovertemplate: "%{text}<extra></extra>", colorbar: { thickness: 9, outlinewidth: 0, len: 0.7, tickfont: { size: 10 } } }],
+    { plot_bgcolor: css("--empty"), xaxis: { ...ticks(xs), title: { text: plain(`layers of ${shortened(model_b)}`) } }, yaxis: { ...ticks(ys), title: { text: plain(`layers of ${shortened(model_a)}`) } }, margin: { l: 50, r: 50, t: 4, b: 44 } }, Math.min(room, 420));
+  made.style.maxWidth = `${Math.min(room, 420) + 60}px`;
+  return made;
+}
+
+function layerSummary(model_a, model_b) {
+  const rows = rowsOf("layer_summary", { model_a, model_b }).filter((row) => THIRDS.some(([name]) => name === row.statistic) && model_a !== model_b);
+  return rows.length ? plainTable([{ text: "CKA of the" }, { text: "images" }, { text: "value [95 %]", number: true }, { text: "random weights", number: true }], rows.map((row) =>
+    [THIRDS.find(([name]) => name === row.statistic)[1], row.kind.startsWith("adversarial") ? `${inWords(row.kind)}, for ${row.source}` : row.kind, `${number(row.value)} ${interval(row.ci_low, row.ci_high)}`, number(row.untrained)])) : null;
+}
+
+// Accuracy of the models stitched together at each block, one panel for each direction.
+function stitchingCurves(a, b) {
+  const panels = [[a, b], [b, a]].map(([front, end]) => [front, end, rowsOf("stitching", { front, end })]).filter(([, , rows]) => rows.length);
+  if (!panels.length) return null;
+  return block("Stitched together", "Accuracy of the first blocks of one model, a trained stitch and the last blocks of the other. Bars are 95 % intervals over images; dashed lines are baselines.",
+    element("div", { class: "panels", id: "stitching" }, panels.map(([front, end, rows]) => {
+      const objectives = [...new Set(rows.map((row) => row.objective))], baselines = new Set(["chance", "whole front", "whole end", "random front", "random end", "linear probe"]);
+      const traces = objectives.map((objective, order) => {
+        const own = rows.filter((row) => row.objective === objective).sort((x, y) => x.front_depth - y.front_depth), colour = COLOURS[order % COLOURS.length], base = baselines.has(objective);
+        return { x: own.map((row) => row.front_depth), y: own.map((row) => row.accuracy), name: plain(objective), mode: base ? "lines" : "lines+markers", line: { color: colour, width: base ? 1 : 2, dash: base ? "dash" : "solid" }, marker: { size: 6, symbol: SYMBOLS[order % SYMBOLS.length] },
+          error_y: base ? undefined : { type: "data", symmetric: false, array: own.map((row) => row.accuracy_high - row.accuracy || 0), arrayminus: own.map((row) => row.accuracy - row.accuracy_low || 0), color: colour, thickness: 1.2, width: 3 } };
+      });
+      return element("div", {}, element("p", { class: "panel-title" }, `${front} in front, ${end} behind`), plot(traces, { showlegend: true, legend: { orientation: "h", y: -0.25 }, xaxis: { title: { text: "depth of the stitch in the front" }, range: [-0.03, 1.03] }, yaxis: { title: { text: "accuracy" }, rangemode: "tozero" } }, 340));
+    })));
+}

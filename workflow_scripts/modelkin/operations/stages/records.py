@@ -371,7 +371,7 @@ register(
         jobs=counts.ONE,
         usual_seconds=15.0,
         extra_minutes=DRAWING,
-        held=sizes.logits_held,
+        held=sizes.page_held,
     )
 )
 register(

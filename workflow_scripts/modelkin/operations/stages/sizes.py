@@ -102,6 +102,11 @@ def logits_held(study: Study, subject: Subject) -> float:
     return 4 * FLOAT * len(study.active_compared) * study.section("probes")["natural"] * _classes(study)
 
 
+def page_held(study: Study, subject: Subject) -> float:
+    """The logits whose answers a study's page shows, if models are run at all."""
+    return logits_held(study, subject) if study.active_compared else 0.0
+
+
 # on disk
 
 
