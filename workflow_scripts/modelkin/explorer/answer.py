@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from modelkin.explorer.sentences import Link, Sentence, count, interval, listed, model, number, pair, place
-from modelkin.probe_kinds import in_words, origin_of
+from modelkin.probe_kinds import IMPORTED, in_words, origin_of
 
 CAREFUL = "Before you believe a number"
 PAIRS = "Which models are alike"
@@ -80,7 +80,7 @@ def headline(tables: Tables) -> list[str | Link]:
     if len(_apart(tables, label, kind)) == 1:
         return [*_one_pair(tables, label), "."]
     return [
-        f"Most alike by {title}, on {in_words(kind)} images, are ",
+        f"Most alike by {title}, {_on(kind)}, are ",
         pair(best["model_a"], best["model_b"]),
         f" ({_value(best)}), least ",
         pair(worst["model_a"], worst["model_b"]),
@@ -214,7 +214,7 @@ def _pairs(tables: Tables) -> Iterator[Sentence]:
         yield Sentence(
             PAIRS,
             [
-                f"On {in_words(kind)} images, {title} is ",
+                f"{_on(kind).capitalize()}, {title} is ",
                 "smallest" if _direction(tables, label) == "distance" else "highest",
                 " for ",
                 pair(best["model_a"], best["model_b"]),
@@ -404,8 +404,8 @@ def _depth(tables: Tables) -> Iterator[Sentence]:
         yield Sentence(
             DEPTH,
             [
-                f"{count(len(pairs), 'pair')} of front and end {'was' if len(pairs) == 1 else 'were'} stitched"
-                " together at every block: the curves stand with each pair, beside their baselines."
+                f"{count(len(pairs), 'pair')} of front and end {'was' if len(pairs) == 1 else 'were'} "
+                "stitched together at every block: the curves stand with each pair, beside their baselines."
             ],
             [Link("first pair", place("pair", a=pairs["front"].iloc[0], b=pairs["end"].iloc[0]))],
             "nothing",
@@ -445,16 +445,16 @@ def _components(tables: Tables) -> Iterator[Sentence]:
     label, title = _leading(tables)
     for row in scores[(scores["measure"] == label) & scores["r2_new_models"].notna()].itertuples():
         evidence = [Link("scores", place("tables", table="component_scores"))]
-        kind = in_words(row.kind)
+        kind = _on(row.kind)
         if row.r2_new_models <= 0:
             words = (
-                f"Components of the architectures say nothing of {title} on {kind} images of a model that "
+                f"Components of the architectures say nothing of {title} {kind} of a model that "
                 f"was not seen (R\N{SUPERSCRIPT TWO} {number(row.r2_new_models)})."
             )
         else:
             words = (
                 f"Components of the architectures explain {row.r2_new_models:.0%} of the variance of {title} "
-                f"on {kind} images for models that were not seen; how sure that is was not measured."
+                f"{kind} for models that were not seen; how sure that is was not measured."
             )
         yield Sentence(ALIKE, [words], evidence, "nothing")
 
@@ -467,7 +467,7 @@ def _groups(tables: Tables) -> Iterator[Sentence]:
     for row in stability[stability["measure"] == label].to_dict("records"):
         if not math.isfinite(row["ari_models_mean"]):
             continue
-        where = f"{title} on {in_words(row['kind'])} images"
+        where = f"{title} {_on(row['kind'])}"
         clusters = count(int(row["clusters"]), "cluster")
         stable = f"stability {number(row['ari_models_mean'])} (adjusted Rand index, models resampled"
         p = row.get("ari_models_p", math.nan)  # which studies have since there is a null
@@ -612,6 +612,10 @@ def _value(row: pd.Series) -> str:
 
 def _mean(row: pd.Series) -> str:
     return number(row["mean"]) + interval(row["low"], row["high"])
+
+
+def _on(kind: str) -> str:
+    return "in the imported table" if kind == IMPORTED else f"on {in_words(kind)} images"
 
 
 def _level(level: str) -> str:

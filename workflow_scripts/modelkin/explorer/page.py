@@ -20,6 +20,7 @@ from plotly.offline import get_plotlyjs
 from modelkin.explorer import answer
 from modelkin.explorer.encoding import base64_of, embedded_json, encoded_table, strip
 from modelkin.explorer.sentences import Link, Sentence, count, pair, place
+from modelkin.probe_kinds import IMPORTED
 
 VIEWS = ("heatmap.js", "answer.js", "pair.js", "model.js", "clusters.js", "measures.js", "tables.js")
 SCRIPTS = ("core.js", *VIEWS, "main.js")
@@ -125,7 +126,7 @@ def page(
 def _subtitle(tables: Mapping[str, pd.DataFrame]) -> str:
     models, rows = tables["models"], tables["similarity"]
     counts = rows.groupby("kind", sort=False)["n"].max()
-    images = ", ".join(f"up to {int(n)} {kind}" for kind, n in counts.items() if n == n)
+    images = ", ".join(f"up to {int(n)} {kind}" for kind, n in counts.items() if n > 0 and kind != IMPORTED)
     said = f"{count(len(models), 'image classifier')}, {count(rows['measure'].nunique(), 'measure')}"
     return f"{said}{'; images of a pair: ' if images else ''}{images}. Brackets are 95 % intervals."
 
@@ -152,7 +153,8 @@ def _extremes(rows: pd.DataFrame) -> str:
             for row in part.itertuples()
         )
         parts.append(
-            f"<h4>{html.escape(kind)} images</h4><div class='scroll'><table class='plain'><thead><tr>"
+            f"<h4>{html.escape(kind)}{'' if kind == IMPORTED else ' images'}</h4>"
+            "<div class='scroll'><table class='plain'><thead><tr>"
             "<th>measure</th><th>most alike</th><th class='number'>value [95 %]</th>"
             "<th class='number' title='other pairs whose intervals overlap with it'>overlapping</th>"
             "<th>least alike</th><th class='number'>value [95 %]</th></tr></thead>"

@@ -8,21 +8,22 @@ function pairsFigure() {
   const measure = leadingMeasure(), kinds = kindsOf(measure);
   const found = kinds.map((kind) => ranking(measure, kind).map((row) => ({ ...row, kind, ...cell(measure, kind, row.a, row.b) })));
   if (!found.some((each) => each.length)) return null;
+  const doubted = (row) => isDirected(row.kind) && flags.get(row.a).includes("*");
   const traces = found.map((rows, order) => ({ x: rows.map((_, place) => order + (place - (rows.length - 1) / 2) * Math.min(0.16, 0.7 / rows.length)), y: rows.map((row) => row.value), mode: "markers", name: inWords(kinds[order]),
-    marker: { size: 9, color: COLOURS[order], symbol: SYMBOLS[order] }, hovertemplate: rows.map((row) => `${hoverText(measure, row.kind, row.a, row.b)}<extra></extra>`),
+    marker: { size: 9, color: COLOURS[order], symbol: rows.map((row) => SYMBOLS[order] + (doubted(row) ? "-open" : "")) }, hovertemplate: rows.map((row) => `${hoverText(measure, row.kind, row.a, row.b)}<extra></extra>`),
     error_y: { type: "data", symmetric: false, array: rows.map((row) => row.high - row.value || 0), arrayminus: rows.map((row) => row.value - row.low || 0), color: COLOURS[order], thickness: 1.6, width: 4 } }));
   const chance = found.flatMap((rows, order) => { const known = rows.map((row) => row.chance).filter(Number.isFinite); const mean = known.reduce((x, y) => x + y, 0) / known.length;
     return known.length ? [{ type: "line", x0: order - 0.4, x1: order + 0.4, y0: mean, y1: mean, line: { dash: "dot", width: 1, color: css("--faint") } }] : []; });
   const values = found.flat().flatMap((row) => [row.value, row.low, row.high]).filter(Number.isFinite);
   const made = plot(traces, { xaxis: { tickvals: kinds.map((_, place) => place), ticktext: kinds.map((kind) => plain(inWords(kind))), range: [-0.5, kinds.length - 0.5], showgrid: false, zeroline: false },
     yaxis: { title: { text: plain(measureTitle(measure)) }, range: isDistance(measure) ? undefined : [Math.min(0, ...values) - 0.02, Math.max(1, ...values) + 0.02], zeroline: false }, margin: { l: 46, r: 8, t: 8, b: 34 }, shapes: chance }, 300);
-  return element("figure", {}, made, element("figcaption", { class: "note" }, `${measureTitle(measure)} of every pair; on inverted images each direction is a point. Bars: 95 % interval over images.${chance.length ? " Dotted lines: chance." : ""}`));
+  return element("figure", {}, made, element("figcaption", { class: "note" }, `${measureTitle(measure)} of every pair; on inverted images each direction is a point. Bars: 95 % interval over images.${chance.length ? " Dotted lines: chance." : ""}${found.flat().some(doubted) ? " Hollow: inversion failed, which says nothing." : ""}`));
 }
 
 function levelsFigure() {
   const rows = rowsOf("level_means"), measure = leadingMeasure();
   const own = rows.filter((row) => row.measure === measure), levels = [...new Set(own.map((row) => row.level))];
-  if (!own.length) return null;
+  if (own.length < 2) return null;
   const kinds = KINDS.filter((kind) => own.some((row) => row.kind === kind)), chance = own.map((row) => row.chance).filter(Number.isFinite);
   const threats = ["", ...new Set(MODELS.map((model) => model.norm ?? ""))], radius = (name) => (name === "standard" ? [0, 0] : [threats.indexOf(name.split(" ")[0]), Number(name.split(" ").at(-1))]);
   levels.sort((x, y) => radius(x)[0] - radius(y)[0] || radius(x)[1] - radius(y)[1]);

@@ -100,5 +100,5 @@ function stabilityWords(about) {
   const p = Number.isFinite(about.ari_models_p) ? about.ari_models_p : undefined;
   const held = p === undefined ? " No null stands beside it in this study, and matrices without structure have stable clusters too: take them for groups only with other evidence."
     : ` Matrices with shuffled pairs reach ${number(about.ari_null_mean)}; p ${number(p)}${p > 0.05 ? ": no more than they, so these are not shown to be groups" : ""}.`;
-  return found + held + ` With the architectures ${number(about.ari_architecture)}, with the levels ${number(about.ari_level)}.`;
+  return found + held + ` ${[["architectures", about.ari_architecture], ["levels", about.ari_level]].filter(([, value]) => Number.isFinite(value)).map(([what, value]) => `With the ${what} ${number(value)}.`).join(" ")}`;
 }

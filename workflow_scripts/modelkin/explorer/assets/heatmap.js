@@ -108,7 +108,7 @@ function pairAside(measure, kind, a, b) {
   if (!here || !Number.isFinite(here.value)) inner.push(element("p", { class: "empty" }, "No value."));
   else {
     inner.push(element("div", { class: "big", id: "pair-value", "data-value": here.value }, number(here.value)),
-      element("p", { class: "note" }, `${measureTitle(measure)}, ${isDirected(kind) ? `on images made for ${a}` : `${inWords(kind)} images`}`));
+      element("p", { class: "note" }, `${measureTitle(measure)}, ${isDirected(kind) ? `on images made for ${a}` : kind === "imported" ? "imported" : `${inWords(kind)} images`}`));
     const list = ranking(measure, kind), rank = list.findIndex((row) => row.a === a && row.b === b || (!isDirected(kind) && row.a === b && row.b === a));
     inner.push(facts([["95 % interval", interval(here.low, here.high)], ["by chance", number(here.chance)],
       ["samples", kind === "imported" ? "" : number(here.n)],

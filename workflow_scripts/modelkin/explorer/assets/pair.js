@@ -3,6 +3,7 @@ const DIFFERENCES = [["structure", "architecture"], ["regime", "training regime"
 
 function relation(a, b) {
   if (b.same_weights_as === a.name || a.same_weights_as === b.name || (a.weights && a.weights === b.weights)) return "They have the very same weights";
+  if (a.source === "none" || b.source === "none") return "How they differ is not known";
   const found = DIFFERENCES.filter(([column]) => column in a && a[column] !== b[column]).map(([, words]) => words);
   return `They differ in ${found.length ? found.join(" and ") : "their initialisation only"}`;
 }
