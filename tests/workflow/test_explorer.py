@@ -110,7 +110,7 @@ def test_the_first_screen_is_the_answer_and_leads_to_its_evidence(browser, table
     weak = tables["models"].loc[tables["models"]["attack_success"].idxmin()]
     assert f"{weak['name']} on {weak['attack_success']:.0%}" in browser.text(".answer")
     browser.click(".answer section:nth-of-type(2) .evidence a")
-    assert browser.until("return document.querySelector('.heatmap')?.dataset.kind") == "natural"
+    browser.until("return document.querySelector('.heatmap')?.dataset.kind === 'natural'")
     assert not [each for each in browser.driver.get_log("browser") if each["level"] == "SEVERE"]
 
 
@@ -210,7 +210,7 @@ def test_an_address_is_a_state_and_keys_move_in_it(browser):
     browser.press("m")
     assert browser.run("return document.querySelector('.heatmap').dataset.measure") == "saliency_cosine"
     browser.press("3")
-    assert browser.until("return document.body.dataset.view") == "pair"
+    browser.until("return document.body.dataset.view === 'pair'")
     before = browser.run("return getComputedStyle(document.body).backgroundColor")
     browser.press("d")
     assert browser.run("return getComputedStyle(document.body).backgroundColor") != before
