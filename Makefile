@@ -24,7 +24,8 @@ DOCUMENTED := $(addprefix workflow_scripts/modelkin/, \
 run: install
 	$(BIN)/snakemake --cores $(CORES) $(if $(filter-out 0,$(GPUS)),--resources gpu=$(GPUS))
 	$(BIN)/snakemake --report $(REPORT)
-	@echo "Open $(REPORT) in a browser; results/README.md is the map of what lies there."
+	@echo "Open $(REPORT:report.html=explorer.html) in a browser for the answer, $(REPORT) for all figures;"
+	@echo "results/README.md is the map of what lies there."
 
 install: $(STAMP)
 

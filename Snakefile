@@ -126,6 +126,7 @@ include: "rules/similarity.smk"
 include: "rules/layers.smk"
 include: "rules/analyses.smk"
 include: "rules/figures.smk"
+include: "rules/explorer.smk"
 include: "rules/sharing.smk"
 
 
@@ -156,6 +157,7 @@ rule all:
         LAYER_COMPARISONS,
         ANALYSES,
         FIGURES,
+        EXPLORER,
 
 
 # Jobs parse this file too; only the process that plans them looks at ages.

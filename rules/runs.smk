@@ -47,6 +47,11 @@ def report_run():
         said.append(run_summary.summary_table(staged, time.time() - BEGAN))
         said.append(run_summary.write_summary(SUMMARY, said[0]))
     said.append(run_summary.failures_text(map(ended, jobs_of_run), BEGAN))
+    if any(
+        job.rule.name == "explorer" and workflow.dag.finished(job)
+        for job in workflow.dag.jobs
+    ):
+        said.append(run_summary.where_text(RESULTS))
     atexit.register(print, "\n".join(filter(None, said)), file=sys.stderr, flush=True)
 
 

@@ -43,7 +43,7 @@ def whole(tmp_path_factory):
 
 def test_there_is_what_can_be_known_and_nothing_else(whole):
     assert {path.name for path in whole.results.iterdir()} == {
-        *("benchmarks", "figures", "imported", "logs", "tables")
+        *("benchmarks", "explorer.html", "explorer.json", "figures", "imported", "logs", "tables")
     }
     assert tables(whole).keys() == TABLES
     assert {path.stem for path in (whole.results / "figures").glob("*.json")} == FIGURES

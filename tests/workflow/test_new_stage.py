@@ -39,7 +39,7 @@ def workflow(tmp_path, monkeypatch):
 def test_the_stage_of_the_page_is_one(workflow, study):
     assert "margins" not in VERSIONS
     extended = StudyFolder(study.folder, study.config, snakefile=workflow / "Snakefile")
-    assert extended.planned() == {"margins": 1, "dictionary": 1, "all": 1, "total": 3}
+    assert extended.planned() == {"margins": 1, "dictionary": 1, "explorer": 1, "all": 1, "total": 4}
     extended.make()
     tables = study.results / "tables"
     made = pd.read_parquet(tables / "margins.parquet").set_index("model")

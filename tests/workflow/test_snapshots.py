@@ -56,9 +56,9 @@ def asked_first(tmp_path_factory):
 
 def test_asked_later_only_they_are_made(asked_later):
     study, before, planned = asked_later
-    assert planned == dict.fromkeys([*OWN, "dictionary", "all"], 1) | {"total": 5}
+    assert planned == dict.fromkeys([*OWN, "dictionary", "explorer", "all"], 1) | {"total": 6}
     assert AGAIN in log_of(study)
-    described = {f"tables/{name}.json" for name in ("dictionary", "measures", "README")}
+    described = {f"tables/{name}.json" for name in ("dictionary", "measures", "README")} | {"explorer.json"}
     after = study.stamps()
     assert all(after[name] == stamp for name, stamp in before.items() if name not in described)
     assert after.keys() - before.keys() == {

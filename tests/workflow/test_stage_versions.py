@@ -68,6 +68,7 @@ def numbers(results: Path) -> dict[str, list[float]]:
         "recommendations": [column("tables/recommendations", "gain")[:2].mean()],
         "distillation": [column("tables/distillation_correlations", "n").sum()],
         "distill": [column("tables/distillation", "student_accuracy").mean()],
+        "explorer": [(results / "explorer.html").read_text().count("<li class=")],
         "figures": [
             # Shape and ink: fonts differ a little between machines.
             value

@@ -13,7 +13,7 @@ def figures(rules):
 
 def test_a_finished_study_is_whole(finished):
     for manifest in finished.manifests().values():
-        stores = [manifest.with_suffix(end) for end in (".zarr", ".parquet", ".md", "")]
+        stores = [manifest.with_suffix(end) for end in (".zarr", ".parquet", ".md", ".html", "")]
         assert any(store.exists() for store in stores), manifest
     assert not list(finished.results.rglob("*.partial"))
     assert not list(finished.results.rglob(".*.partial"))

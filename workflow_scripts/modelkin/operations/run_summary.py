@@ -108,6 +108,13 @@ def summary_table(jobs: Sequence[Job], wall: float) -> str:
     return "\n".join(lines)
 
 
+def where_text(results: str | Path) -> str:
+    """Where the study's answer is to be read: its explorer, and its report if there is one."""
+    explorer, report = Path(results, "explorer.html"), Path(results, "report.html")
+    said = f"The answer, and every number: open {explorer} in a browser." if explorer.is_file() else ""
+    return f"{said} All figures: {report}." if said and report.is_file() else said
+
+
 def _row(stage: str, jobs: Iterable[Job]) -> tuple[str, ...]:
     jobs = list(jobs)
     ran = [job for job in jobs if job.state == "ran"]

@@ -444,6 +444,17 @@ register(
 )
 register(
     Stage(
+        name="explorer",
+        version=1,
+        description="Says what was found in words, and puts every number on one page to explore.",
+        jobs=counts.ONE,
+        usual_seconds=15.0,
+        extra_minutes=DRAWING,
+        held=sizes.page_held,
+    )
+)
+register(
+    Stage(
         name="plan",
         version=None,
         description="Says what a study will cost before it runs.",

@@ -152,6 +152,11 @@ def _batches(study: Study) -> int:
     return estimator["passes"] * math.ceil(study.section("probes")["natural"] / estimator["batch"])
 
 
+def page_held(study: Study, subject: Subject) -> float:
+    """The logits whose answers a study's page shows, if models are run at all."""
+    return logits_held(study, subject) if study.active_compared else 0.0
+
+
 # on disk
 
 

@@ -1,0 +1,44 @@
+"""Whether measures agree, against scipy, and the order of a matrix whose groups are known."""
+
+import numpy as np
+import pytest
+from known_study import models_of, similarity_of
+from scipy import stats
+
+from modelkin.analysis import measure_agreement
+
+DIRECTIONS = {"linear_cka": "similarity", "symmetrised_kl": "distance"}
+
+
+def test_a_distance_that_is_one_less_the_similarity_agrees_with_it():
+    models = models_of(6)
+    similarity = similarity_of(models, lambda *_: 0.5, noise=0.1)
+    found = measure_agreement.measure_agreement(similarity, DIRECTIONS, resamples=50)
+    assert found["spearman"].to_numpy() == pytest.approx([1, 1])
+    assert set(found["n"]) == {15}
+
+
+def test_ranks_are_correlated_as_by_scipy():
+    models = models_of(7)
+    a, b = (similarity_of(models, lambda *_: 0.5, noise=0.1, seed=seed) for seed in (1, 2))
+    natural = a.query("kind == 'natural'").copy()
+    other = b.query("kind == 'natural' and measure == 'linear_cka'")["value"].to_numpy()
+    natural.loc[natural["measure"] == "symmetrised_kl", "value"] = -other
+    (row,) = measure_agreement.measure_agreement(natural, DIRECTIONS).itertuples()
+    apart = natural[(natural["measure"] == "linear_cka") & (natural["model_a"] != natural["model_b"])]
+    turned = natural[(natural["measure"] != "linear_cka") & (natural["model_a"] != natural["model_b"])]
+    assert row.spearman == pytest.approx(stats.spearmanr(apart["value"], -turned["value"]).statistic)
+    assert row.spearman_low < row.spearman < row.spearman_high
+
+
+def test_few_models_have_no_ranks_to_compare():
+    models = models_of(3)
+    assert not len(measure_agreement.measure_agreement(similarity_of(models, lambda *_: 0.5), DIRECTIONS))
+
+
+def test_groups_stand_together_in_the_order_of_the_tree():
+    models = models_of(8)
+    group = {name: place % 2 for place, name in enumerate(models["name"])}
+    similarity = similarity_of(models, lambda kind, a, b: 0.9 if group[a] == group[b] else 0.1, noise=0.02)
+    for order in measure_agreement.dendrogram_orders(similarity, DIRECTIONS).values():
+        assert np.abs(np.diff([group[name] for name in order])).sum() == 1
