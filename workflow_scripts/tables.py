@@ -28,20 +28,16 @@ with jobs.running_job(snakemake.log[0], "tables", snakemake.input) as log:
         [frames.read(shell) for shell in (*snakemake.input.similarity, *snakemake.input.imported)], described
     )
     joined = tables.with_attack_success(joined, attacks)
+    models = tables.models_table(described, cards, inversions, attacks)
     made = {
-        "models": tables.models_table(
-            described,
-            cards,
-            inversions,
-            attacks,
-        ),
+        "models": models,
         "components": tables.combined_components(tables.components_table(cards), snakemake.params.components),
         "inversions": inversions,
         "similarity": joined,
-        "summary": tables.summary(joined, described),
-        "asymmetry": tables.asymmetry(joined, described),
+        "summary": tables.summary(joined, models),
+        "asymmetry": tables.asymmetry(joined, models),
         **tables.with_lowest_attack_success(
-            {"relations": relations.relation_similarities(joined, described)}, joined
+            {"relations": relations.relation_similarities(joined, models)}, joined
         ),
     }
     if any(Path(manifest).stem == "training" for manifest in snakemake.output):
@@ -56,7 +52,11 @@ with jobs.running_job(snakemake.log[0], "tables", snakemake.input) as log:
                 column = tables.attack_column("success", kind)
                 log.warning("the attack on '%s' fails on its own model: see %s in the tables", name, column)
     for row in made["models"].query("same_weights_as.notna()").itertuples():
-        log.warning("'%s' has the same weights as '%s'", row.name, row.same_weights_as)
+        log.warning(
+            "'%s' has the same weights as '%s': means over pairs of models leave it out",
+            row.name,
+            row.same_weights_as,
+        )
     frames.write_all(
         snakemake.output,
         made,

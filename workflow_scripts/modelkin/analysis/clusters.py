@@ -12,7 +12,7 @@ from sklearn.cluster import KMeans
 from sklearn.manifold import TSNE
 from sklearn.metrics import adjusted_rand_score
 
-from modelkin.analysis.tables import LOG, each_matrix, under_each_other
+from modelkin.analysis.tables import LOG, each_matrix, model_levels, under_each_other
 from modelkin.errors import ModelkinError, unknown_name
 
 WHICH = {"measure": "str", "kind": "str"}
@@ -361,7 +361,7 @@ def cluster_tables(
     similarity : DataFrame
         The similarity table.
     models : DataFrame
-        Columns name, architecture and eps, in the order of the study.
+        Columns name, architecture, eps and norm, in the order of the study.
     directions : mapping of str to str
         "similarity" or "distance" by measure.
     number : int or "eigengap"
@@ -382,6 +382,7 @@ def cluster_tables(
         of the robustness levels (adjusted Rand index); ari_other_laplacian, how far those by the other
         Laplacian.
     """
+    levels = model_levels(models)
     wanted = None if number == "eigengap" else int(number)
     made: dict[str, list[pd.DataFrame]] = {table: [] for table in COLUMNS}
     other = {"normalised": "unnormalised", "unnormalised": "normalised"}[laplacian]
@@ -432,7 +433,7 @@ def cluster_tables(
                 "ari_other_laplacian": adjusted_rand_score(
                     spectral(near, found.clusters, seed, other).labels, found.labels
                 ),
-                "ari_level": adjusted_rand_score(here["eps"].astype(str), found.labels),
+                "ari_level": adjusted_rand_score([str(levels[name]) for name in names], found.labels),
             }
         )
         made["cluster_stability"].append(pd.DataFrame([stabilities]))

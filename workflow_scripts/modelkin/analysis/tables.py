@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -20,6 +20,7 @@ LOG = logging.getLogger("modelkin")
 ATTACK_FACTS = ("success", "median_distance")
 INVERSION_FACTS = ("median_loss", "loss_90", "median_steps", "median_distance")
 AttackFacts = Mapping[str, Mapping[str, Mapping[str, Any]]]  # by kind of adversarial probe and model name
+SIDES = {"a": "source", "b": "observer"}
 CARD_FACTS = (
     *("source", "origin", "weights", "parameters", "multiply_adds", "size"),
     *("interpolation", "crop", "head", "width"),
@@ -36,12 +37,68 @@ def joined_shells(shells: list[pd.DataFrame], models: pd.DataFrame) -> pd.DataFr
     return whole[here].reset_index(drop=True)
 
 
+class Level(NamedTuple):
+    """A robustness level: what a model was trained to withstand.
+
+    norm is empty where it need not be said: for standard models, and in a study of one norm.
+    """
+
+    norm: str
+    eps: float
+
+    def __str__(self) -> str:
+        return f"{self.norm} {self.eps:g}".strip()
+
+
+def of_several_norms(models: pd.DataFrame) -> bool:
+    """Whether models of a study withstand changes of more than one norm, so that radii alone say nothing."""
+    return len(set(models.loc[models["eps"] > 0, "norm"])) > 1
+
+
+def model_levels(models: pd.DataFrame) -> dict[str, Level]:
+    """The level of each model."""
+    several = of_several_norms(models)
+    return {
+        row.name: Level(row.norm if several and row.eps > 0 else "", row.eps)
+        for row in models[["name", "eps", "norm"]].itertuples(index=False)
+    }
+
+
+def levels_of(rows: pd.DataFrame) -> list[Level]:
+    """The level of each row of the table summary."""
+    norms = rows["norm"] if "norm" in rows else [""] * len(rows)
+    return [Level(norm, eps) for norm, eps in zip(norms, rows["eps"], strict=True)]
+
+
 def with_levels(similarity: pd.DataFrame, models: pd.DataFrame) -> pd.DataFrame:
-    """The rows of two different models, with eps_a and eps_b."""
-    eps = models.set_index("name")["eps"]
+    """The rows of two different models, with eps_a and norm_a, eps_b and norm_b: their :class:`Level`."""
+    found = model_levels(models)
     rows = similarity[similarity["model_a"] != similarity["model_b"]]
     # Of no rows at all pandas would make text.
-    return rows.assign(**{f"eps_{side}": rows[f"model_{side}"].map(eps).astype(float) for side in "ab"})
+    return rows.assign(
+        **{f"eps_{side}": [found[name].eps for name in rows[f"model_{side}"]] for side in "ab"},
+        **{f"norm_{side}": [found[name].norm for name in rows[f"model_{side}"]] for side in "ab"},
+    ).astype({"eps_a": float, "eps_b": float, "norm_a": "str", "norm_b": "str"})
+
+
+def of_one_level(similarity: pd.DataFrame, models: pd.DataFrame) -> pd.DataFrame:
+    """The rows of two different models of one level, with its eps and norm; copies are left out."""
+    rows = with_levels(of_distinct(similarity, models), models)
+    rows = rows[(rows["eps_a"] == rows["eps_b"]) & (rows["norm_a"] == rows["norm_b"])]
+    return rows.drop(columns=["eps_b", "norm_b"]).rename(columns={"eps_a": "eps", "norm_a": "norm"})
+
+
+def distinct(models: pd.DataFrame) -> pd.DataFrame:
+    """The models without copies, which have the weights of an earlier one and are not another start.
+
+    models: of :func:`models_table`; all are distinct where the column ``same_weights_as`` is missing.
+    """
+    return models[models["same_weights_as"].isna()] if "same_weights_as" in models else models
+
+
+def of_distinct(pairs: pd.DataFrame, models: pd.DataFrame) -> pd.DataFrame:
+    """The rows, each of a model_a and a model_b, that are of no copy."""
+    return pairs[pairs[["model_a", "model_b"]].isin(set(distinct(models)["name"])).all(axis=1)]
 
 
 def with_attack_success(similarity: pd.DataFrame, attacks: AttackFacts) -> pd.DataFrame:
@@ -91,19 +148,21 @@ def defined_square(rows: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
 def summary(similarity: pd.DataFrame, models: pd.DataFrame) -> pd.DataFrame:
     """For each kind, measure and level: mean, sd over pairs of different models of that level.
 
-    Columns kind, measure, eps, mean, sd (NaN for one pair), pairs, stderr (root mean square of the
-    pairs' own), chance, n (samples), attack_success (the lowest of the pairs'). On inverted probes both
-    directions count as pairs; pairs without a value do not.
+    Columns kind, measure, eps, norm (of a study of several norms), mean, sd (NaN for one pair), pairs, stderr
+    (root mean square of the pairs' own), chance, n (samples of the first pair), attack_success (the lowest of
+    the pairs'). On inverted probes both directions count as pairs; pairs without a value do not, and neither
+    do those of a copy of another model.
     """
-    rows = with_levels(similarity, models).query("eps_a == eps_b").rename(columns={"eps_a": "eps"})
-    return _spread(rows, ["kind", "measure", "eps"], attack_success=("attack_success", "min"))
+    by = ["kind", "measure", "eps", *(["norm"] if of_several_norms(models) else [])]
+    return _spread(of_one_level(similarity, models), by, attack_success=("attack_success", "min"))
 
 
 def asymmetry(similarity: pd.DataFrame, models: pd.DataFrame) -> pd.DataFrame:
     """Inverted probes by level of source and level of observer (jones2022, Fig. 6), as :func:`summary`."""
-    rows = with_levels(similarity, models).query("kind == 'inverted'")
-    rows = rows.rename(columns={"eps_a": "source_eps", "eps_b": "observer_eps"})
-    return _spread(rows, ["measure", "source_eps", "observer_eps"])
+    rows = with_levels(of_distinct(similarity, models), models).query("kind == 'inverted'")
+    levels = {f"{key}_{side}": f"{role}_{key}" for side, role in SIDES.items() for key in ("eps", "norm")}
+    wanted = [name for name in levels.values() if of_several_norms(models) or name.endswith("_eps")]
+    return _spread(rows.rename(columns=levels), ["measure", *wanted])
 
 
 def _spread(rows: pd.DataFrame, by: list[str], **more: tuple[str, str]) -> pd.DataFrame:

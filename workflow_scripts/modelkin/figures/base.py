@@ -88,12 +88,19 @@ def draw_measure(figure: Figure, data: Mapping[str, Any], settings: Mapping[str,
     A measure has no clusters if too few models have a value by it, as when they have the same weights.
     """
     if figure.section == "clusters" and label not in set(data["clusters"]["measure"]):
-        drawn, axis = plt.subplots(figsize=(5, 1.5))
-        axis.axis("off")
-        axis.text(0.5, 0.5, "no clusters: too few models have a value", ha="center", va="center")
-        drawn.suptitle(f"{figure.title} of {describe(label)[0]}")
-        return drawn
+        return only_words(
+            f"{figure.title} of {describe(label)[0]}", "no clusters: too few models have a value"
+        )
     return figure.draw(data, settings, label)
+
+
+def only_words(title: str, why: str):
+    """A figure that says why there is nothing to draw."""
+    drawn, axis = plt.subplots(figsize=(5, 1.5))
+    axis.axis("off")
+    axis.text(0.5, 0.5, why, ha="center", va="center")
+    drawn.suptitle(title)
+    return drawn
 
 
 def as_plain_text(table: pd.DataFrame) -> pd.DataFrame:
@@ -189,14 +196,21 @@ def architecture_legend(figure, looks: Mapping[str, dict[str, Any]]) -> None:
     figure.legend(handles=handles, title="architecture", loc="outside right center")
 
 
-def level_colours(levels: Sequence[float]) -> dict[float, Any]:
+def level_colours(levels: Sequence[tables.Level]) -> dict[tables.Level, Any]:
     """A colour for each robustness level, from light (standard) to dark."""
     return dict(zip(levels, sns.color_palette("viridis_r", len(levels) + 1)[1:], strict=True))
 
 
-def levels(models: pd.DataFrame) -> list[float]:
-    """The robustness levels of a study, rising."""
-    return sorted(models["eps"].unique())
+def levels(models: pd.DataFrame) -> list[tables.Level]:
+    """The robustness levels of a study, rising, those of one norm after those of another."""
+    return sorted(set(tables.model_levels(models).values()))
+
+
+def without_copies(models: pd.DataFrame) -> str:
+    """The end of a footnote about which models are left out, as their weights are those of others."""
+    names = set(models["name"]) - set(tables.distinct(models)["name"])
+    left_out = [name for name in models["name"] if name in names]
+    return f"; without {', '.join(left_out)}, copies of other models" if left_out else ""
 
 
 def names_of(models: pd.DataFrame) -> dict[str, str]:
@@ -219,11 +233,31 @@ def facets(count: int, width: float = 3.0, height: float = 2.6, columns: int = 3
     return figure, list(axes.flat[:count])
 
 
-def eps_axis(axis, found: Sequence[float], label: str = "robustness level eps") -> np.ndarray:
+def eps_axis(axis, found: Sequence[tables.Level], label: str = "robustness level eps") -> np.ndarray:
     """Levels at equal distances on the x axis; returns their positions."""
-    axis.set_xticks(range(len(found)), [f"{eps:g}" for eps in found])
+    axis.set_xticks(range(len(found)), list(map(str, found)))
     axis.set_xlabel(label)
     return np.arange(len(found))
+
+
+def counted(numbers: Iterable[float]) -> str:
+    """The counts that a figure rests on, in words: one, or the lowest and the highest."""
+    found = sorted({int(number) for number in numbers})
+    if not found:
+        return "0"
+    return f"{found[0]}" if len(found) == 1 else f"{found[0]} to {found[-1]}"
+
+
+def samples_in_words(rows: pd.DataFrame) -> str:
+    """On how many images of each kind of probe these rows of the similarity table rest; empty if on none.
+
+    Nobody says on how many images an imported table rests.
+    """
+    rows = rows[rows["n"] > 0]
+    return ", ".join(
+        f"{counted(rows.loc[rows['kind'] == kind, 'n'])} {probe_kinds.in_words(kind)} images"
+        for kind in kinds_in(rows)
+    )
 
 
 def footnote(figure, text: str) -> None:

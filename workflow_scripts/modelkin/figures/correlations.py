@@ -36,8 +36,9 @@ def draw(data, settings):
     figure.suptitle("What similarity says of the gain of an ensemble of two")
     base.footnote(
         figure,
-        f"correlation with the error reduction rate over {rows['n'].max()} pairs; bars: 95 % intervals, "
-        "models resampled;\nbelow 0: models that are alike gain less",
+        f"correlation with the error reduction rate over {base.counted(rows['n'])} pairs; "
+        "bars: 95 % intervals, models resampled;\nbelow 0: models that are alike gain less"
+        + base.without_copies(data["models"]),
     )
     return figure
 

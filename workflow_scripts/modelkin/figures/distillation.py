@@ -20,7 +20,7 @@ def draw(data, settings):
     )
     base.footnote(
         figure,
-        f"{len(table)} teachers, mean of {table['repeats'].iloc[0]} students each; "
+        f"{len(table)} teachers, mean of {base.counted(table['repeats'])} students each; "
         "similarity of the teacher to the study's own model of the student's kind;\nr Pearson, rho Spearman",
     )
     return figure

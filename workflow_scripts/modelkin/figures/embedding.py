@@ -4,7 +4,7 @@ import numpy as np
 
 from modelkin import probe_kinds
 from modelkin.figures import base
-from modelkin.figures.base import Figure, plt
+from modelkin.figures.base import Figure, plt, tables
 
 NAMED = 30
 
@@ -13,8 +13,11 @@ def draw(data, settings, measure: str):
     """For each kind of probe the embedding, its clusters outlined by colour, and the eigenvalues."""
     rows = data["clusters"].query("measure == @measure")
     kinds = base.kinds_in(rows)
-    eps = data["models"].set_index("name")["eps"]
-    sizes = 30 + 90 * eps / max(eps.max(), 1e-12)
+    models = data["models"]
+    norms = [level.norm for level in tables.model_levels(models).values()]
+    # Radii of different norms are not on one scale.
+    largest = models.groupby(norms)["eps"].transform("max").clip(lower=1e-12)
+    sizes = (30 + 90 * models["eps"] / largest).set_axis(models["name"])
     title, _ = base.describe(measure)
     figure, axes = plt.subplots(
         2, len(kinds), figsize=(4.6 * len(kinds), 6), height_ratios=(3, 1), squeeze=False

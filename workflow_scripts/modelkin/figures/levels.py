@@ -4,12 +4,16 @@ from modelkin import probe_kinds
 from modelkin.figures import base
 from modelkin.figures.base import Figure, sns, tables
 
+TITLE = "Pairs of different models of one robustness level"
+
 
 def draw(data, settings):
     """A panel for each measure: boxes of all pairs of one level, natural and inverted."""
-    rows = tables.with_levels(data["similarity"], data["models"]).query("eps_a == eps_b")
-    rows = rows.assign(eps=rows["eps_a"].map("{:g}".format))
-    order = [f"{eps:g}" for eps in base.levels(data["models"])]
+    rows = tables.of_one_level(data["similarity"], data["models"])
+    if not rows["value"].notna().any():
+        return base.only_words(TITLE, "no two models of one level have a value")
+    rows = rows.assign(level=list(map(str, tables.levels_of(rows))))
+    order = list(map(str, base.levels(data["models"])))
     names = base.in_order(data["similarity"])
     looks = base.kind_looks(rows, settings["palette"])
     figure, axes = base.facets(len(names))
@@ -18,7 +22,7 @@ def draw(data, settings):
         kinds = base.kinds_in(part)
         sns.boxplot(
             part,
-            x="eps",
+            x="level",
             y="value",
             hue="kind",
             order=order,
@@ -32,12 +36,17 @@ def draw(data, settings):
         title, direction = base.describe(measure)
         axis.set(title=title, ylabel=direction, xlabel="robustness level eps")
     base.kind_legend(figure, *axes)
-    figure.suptitle("Pairs of different models of one robustness level")
-    pairs = rows.groupby(["kind", "measure", "eps"]).size().groupby("kind").max()
-    counted = ", ".join(f"{count} {probe_kinds.in_words(kind)}" for kind, count in pairs.items())
+    figure.suptitle(TITLE)
+    # A box for each level: what is drawn in it, not what there is.
+    boxes = rows.dropna(subset="value").groupby(["kind", "measure", "level"]).size()
+    counted = ", ".join(
+        f"{base.counted(boxes.loc[kind])} {probe_kinds.in_words(kind)}"
+        for kind in base.kinds_in(boxes.reset_index())
+    )
     base.footnote(
         figure,
-        f"pairs in a box: {counted} (inverted: both directions); box: quartiles; whiskers: 1.5 times the box",
+        f"pairs in a box: {counted} (inverted: both directions); box: quartiles; whiskers: 1.5 times the box"
+        + base.without_copies(data["models"]),
     )
     return figure
 

@@ -5,11 +5,16 @@ from modelkin.analysis import relations
 from modelkin.figures import base
 from modelkin.figures.base import Figure, tables
 
+TITLE = "Two models that differ in ..."
+
 
 def draw(data, settings):
     """A panel for each measure: every pair of models by how the two are related."""
-    pairs = tables.both_directions(data["similarity"]).query("model_a < model_b").dropna(subset="value")
+    known = tables.of_distinct(data["similarity"], data["models"])
+    pairs = tables.both_directions(known).query("model_a < model_b").dropna(subset="value")
     pairs = pairs.assign(relation=relations.pair_relations(pairs, data["models"]))
+    if pairs.empty:
+        return base.only_words(TITLE, "no pair of models has a value")
     names = base.in_order(pairs)
     found = [relation for relation in relations.RELATIONS if relation in set(pairs["relation"])]
     looks = base.kind_looks(pairs, settings["palette"])
@@ -30,12 +35,13 @@ def draw(data, settings):
         handles, labels = axis.get_legend_handles_labels()
         shown |= dict(zip(labels, handles, strict=True))
     figure.legend(shown.values(), map(probe_kinds.in_words, shown), title="probe", loc="outside right center")
-    figure.suptitle("Two models that differ in ...")
-    counts = pairs.groupby(["relation", "measure", "kind"]).size().groupby("relation").max()
+    figure.suptitle(TITLE)
+    counts = pairs.groupby(["relation", "measure", "kind"]).size()
     base.footnote(
         figure,
         "faint: pairs; marks: their mean and standard deviation; pairs "
-        + ", ".join(f"{relation}: {counts[relation]}" for relation in found),
+        + ", ".join(f"{relation}: {base.counted(counts.loc[relation])}" for relation in found)
+        + base.without_copies(data["models"]),
     )
     return figure
 

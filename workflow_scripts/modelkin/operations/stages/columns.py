@@ -61,6 +61,12 @@ RELATION = (
     "",
     "what two models differ in: initialisation, hyper-parameters, training regime or architecture",
 )
+NORM = "norm of that radius: l2 or linf; empty for standard models, whose level is of no norm"
+# Columns of a study whose models withstand changes of several norms, each after the radius that it is of.
+NORMS: dict[str, dict[str, tuple[str, str]]] = {
+    "summary": {"norm": ("", NORM)},
+    "asymmetry": {"source_norm": ("", NORM), "observer_norm": ("", NORM)},
+}
 COLUMNS: dict[str, dict[str, tuple[str, str]]] = {
     "similarity": {
         "kind": KIND,

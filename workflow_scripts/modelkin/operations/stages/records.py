@@ -107,7 +107,7 @@ register(
 register(
     Stage(
         name="evaluate",
-        version=4,
+        version=5,
         description="Measures a model's accuracy on clean and on attacked images, and reads its components.",
         jobs=counts.EACH_WITH_WEIGHTS,
         uses_gpu=True,
@@ -206,7 +206,7 @@ register(
 register(
     Stage(
         name="tables",
-        version=3,
+        version=4,
         description="Joins what is known of models, inversions and pairs, and summarises it.",
         jobs=counts.ONE,
         tables=[
@@ -225,7 +225,7 @@ register(
     Stage(
         name="other_models",
         recorded="tables",
-        version=3,
+        version=4,
         description="Lists the models of other tasks with their cards.",
         jobs=counts.ONE,
         condition=OTHER_TASKS,
@@ -271,7 +271,7 @@ register(
 register(
     Stage(
         name="ensembles",
-        version=5,
+        version=6,
         description="Measures what ensembles gain by members that are not alike.",
         jobs=counts.ONE,
         condition=COMPARED,
@@ -356,7 +356,7 @@ register(
     Stage(
         name="figures",
         rule="figure_*",
-        version=3,
+        version=4,
         description="Draws a figure.",
         jobs=counts.EACH_FIGURE,
         usual_seconds=4.0,
