@@ -93,12 +93,15 @@ def draw_study(seed: int, *, fewest: int = 2) -> Drawn:
     failing = rng.random() < 0.3
     inversions = {
         ("inverted", name): {
-            "median_loss": float(rng.uniform(0.1, 0.9 if failing else 0.15)),
+            "loss": rng.uniform(0, 2, 9) * rng.uniform(0.1, 0.9 if failing else 0.1),
             "loss_90": 0.9,
             "median_steps": 100.0,
             "median_distance": 1.0,
         }
         for name in names[:active]
+    }
+    inversions = {
+        probe: found | {"median_loss": float(np.median(found["loss"]))} for probe, found in inversions.items()
     }
     facts = {name: {"success": float(rng.random()), "median_distance": 0.1} for name in names}
     classes = rng.integers(3, size=40)
@@ -177,6 +180,7 @@ def study_tables(study: Drawn) -> dict[str, pd.DataFrame]:
     inversions = tables.inversions_table(study.inversions, failed_above=FAILED_ABOVE)
     models = tables.models_table(study.described, study.cards, inversions, study.attacks)
     joined = tables.with_attack_success(tables.joined_shells(study.shells, study.described), study.attacks)
+    joined = tables.with_inversion_success(joined, inversions)
     made = {
         "models": models,
         "components": tables.combined_components(tables.components_table(study.cards), None),
@@ -211,7 +215,7 @@ def study_tables(study: Drawn) -> dict[str, pd.DataFrame]:
             rng=np.random.default_rng(study.seed),
         )
         rest["recommendations"] = recommendations.recommendations_table(rest["ensemble_best"], None)
-    return made | tables.with_lowest_attack_success(rest, joined)
+    return made | tables.with_lowest_success(rest, joined)
 
 
 def kinds_of(rows: pd.DataFrame) -> set[str]:

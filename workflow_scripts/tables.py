@@ -8,7 +8,7 @@ import pandas as pd
 from modelkin import jobs, probe_kinds
 from modelkin.analysis import relations, tables
 from modelkin.networks.weights import training_history
-from modelkin.store import frames, manifests, paths
+from modelkin.store import arrays, frames, manifests, paths
 
 with jobs.running_job(snakemake.log[0], "tables", snakemake.input) as log:
     described = pd.DataFrame(snakemake.params.models).drop(columns="source", errors="ignore")
@@ -19,7 +19,11 @@ with jobs.running_job(snakemake.log[0], "tables", snakemake.input) as log:
     inverted = [probe_kinds.kind_of("inverted", other) for other in (None, *snakemake.params.others)]
     probes = dict(zip(itertools.product(inverted, names), snakemake.input.probes, strict=True))
     inversions = tables.inversions_table(
-        {probe: manifests.read(manifest)["facts"] for probe, manifest in probes.items()},
+        {
+            probe: manifests.read(manifest)["facts"]
+            | {"loss": arrays.open_dataset(manifests.store_of(manifest))["loss"].to_numpy()}
+            for probe, manifest in probes.items()
+        },
         failed_above=snakemake.params.failed_above,
     )
     attacked = paths.by_kind(snakemake.input.attacks)
@@ -27,7 +31,7 @@ with jobs.running_job(snakemake.log[0], "tables", snakemake.input) as log:
     joined = tables.joined_shells(
         [frames.read(shell) for shell in (*snakemake.input.similarity, *snakemake.input.imported)], described
     )
-    joined = tables.with_attack_success(joined, attacks)
+    joined = tables.with_inversion_success(tables.with_attack_success(joined, attacks), inversions)
     models = tables.models_table(described, cards, inversions, attacks)
     made = {
         "models": models,
@@ -36,9 +40,7 @@ with jobs.running_job(snakemake.log[0], "tables", snakemake.input) as log:
         "similarity": joined,
         "summary": tables.summary(joined, models),
         "asymmetry": tables.asymmetry(joined, models),
-        **tables.with_lowest_attack_success(
-            {"relations": relations.relation_similarities(joined, models)}, joined
-        ),
+        **tables.with_lowest_success({"relations": relations.relation_similarities(joined, models)}, joined),
     }
     if any(Path(manifest).stem == "training" for manifest in snakemake.output):
         made["training"] = tables.training_table(

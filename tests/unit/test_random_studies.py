@@ -1,4 +1,9 @@
-"""Small studies of every sort go through all analyses and figures, and what is missing has a reason."""
+"""Small studies of every sort go through all analyses and figures, and what is missing has a reason.
+
+Before a release: MODELKIN_RANDOM_STUDIES=30 python -m pytest tests/unit/test_random_studies.py
+"""
+
+import os
 
 import numpy as np
 import pandas as pd
@@ -10,9 +15,8 @@ from modelkin.errors import ModelkinError
 from modelkin.figures import base
 from modelkin.operations.data_dictionary import COLUMNS
 
-FEW, MANY = range(4), range(4, 40)
+FEW, MANY = range(int(os.environ.get("MODELKIN_RANDOM_STUDIES", "3"))), range(40)
 SETTINGS = {"palette": "colorblind", "order": "level", "gallery": 2}
-SEEDS = [*FEW, *(pytest.param(seed, marks=pytest.mark.slow) for seed in MANY)]
 
 
 def made_of(study: Drawn) -> dict[str, pd.DataFrame] | None:
@@ -25,7 +29,7 @@ def made_of(study: Drawn) -> dict[str, pd.DataFrame] | None:
         return None
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", FEW)
 def test_a_small_study_is_analysed_and_drawn(seed):
     study = draw_study(seed)
     made = made_of(study)
@@ -39,7 +43,9 @@ def test_a_small_study_is_analysed_and_drawn(seed):
             data = {table: base.as_plain_text(rows) for table, rows in made.items()}
             for label in study.measures if figure.per_measure else [None]:
                 drawn = (
-                    base.draw_measure(figure, data, SETTINGS, label) if label else figure.draw(data, SETTINGS)
+                    base.draw_measure(figure, data, SETTINGS, label)
+                    if label
+                    else base.draw_study(figure, data, SETTINGS)
                 )
                 base.plt.close(drawn)
 
@@ -47,11 +53,15 @@ def test_a_small_study_is_analysed_and_drawn(seed):
 def check_reasons(made):
     """Every NaN has its reason, and every table its columns."""
     for name, rows in made.items():
-        assert set(COLUMNS[name]) - {"attack_success"} <= set(rows), f"{name} lacks columns"
+        assert set(COLUMNS[name]) - {"attack_success", "inversion_success"} <= set(rows), (
+            f"{name} lacks columns"
+        )
     for name in ("summary", "asymmetry"):
         rows = made[name]
         assert (rows["mean"].isna() == (rows["pairs"] == 0)).all()
         assert (rows["sd"].isna() == (rows["pairs"] < 2)).all()
+        assert (rows["mean_inverted"].isna() == (rows["pairs_inverted"] == 0)).all()
+        assert (rows["pairs_inverted"] <= rows["pairs"]).all()
         assert (
             rows.dtypes.drop(["kind", "measure", "norm", "source_norm", "observer_norm"], errors="ignore")
             .map(pd.api.types.is_numeric_dtype)
@@ -66,7 +76,7 @@ def check_reasons(made):
 
 
 def test_drawn_studies_are_of_every_sort():
-    drawn = [draw_study(seed) for seed in (*FEW, *MANY)]
+    drawn = [draw_study(seed) for seed in MANY]
     levels = [len(study.described[["eps", "norm"]].drop_duplicates()) for study in drawn]
     sizes = [len(study.described) for study in drawn]
     assert {2, 3, 4, 5, 6} <= set(sizes)

@@ -53,7 +53,11 @@ def test_every_figure_draws(name, number, data, tmp_path):
     before = {key: table.copy() for key, table in tables.items() if key != "images"}
     base.style()
     for label in labels:
-        drawn = figure.draw(tables, wanted, *([label] if figure.per_measure else []))
+        drawn = (
+            base.draw_measure(figure, tables, wanted, label)
+            if figure.per_measure
+            else base.draw_study(figure, tables, wanted)
+        )
         written = [text for axis in drawn.axes for text in axis.get_title() + axis.get_xlabel()]
         written += [text.get_text() for axis in drawn.axes for text in axis.texts]
         assert any(written), "nothing says what is seen"

@@ -28,7 +28,7 @@ def similarity(kind="inverted", seed=0):
     return pd.DataFrame(
         {
             **{"kind": kind, "model_a": a, "model_b": b, "measure": "linear_cka", "value": rng.random()},
-            **{"stderr": 0.1, "chance": 0.1, "n": 50, "attack_success": np.nan},
+            **{"stderr": 0.1, "chance": 0.1, "n": 50, "attack_success": np.nan, "inversion_success": np.nan},
         }
         for a, b in itertools.product(NAMES, repeat=2)
     )
@@ -118,3 +118,46 @@ def test_copies_are_in_no_correlation_and_in_no_ensemble_of_models_that_differ()
     assert made["ensemble_correlations"]["n"].tolist() == [6]
     members = set(made["ensemble_relations"]["models"].str.split(",").explode())
     assert members == set("acde")
+
+
+def test_failed_images_are_counted_and_their_sources_told():
+    inversions = tables.inversions_table(
+        {
+            ("inverted", name): dict.fromkeys(tables.INVERSION_FACTS, 0.0)
+            | {"median_loss": float(np.median(loss)), "loss": np.array(loss)}
+            for name, loss in {"a": [0.1, 0.2, 0.9, 0.1], "b": [0.9, 0.8, 0.1, 0.7]}.items()
+        },
+        failed_above=0.2,
+    ).set_index("model")
+    assert inversions["inversion_success"].to_dict() == {"a": 0.75, "b": 0.25}
+    assert inversions["failed"].to_dict() == {"a": False, "b": True}
+    pair = {"measure": "cka", "model_a": "a", "model_b": "b", "value": 0.5, "attack_success": np.nan}
+    rows = pd.DataFrame(
+        [
+            {**pair, "kind": "natural", "source": "digits"},
+            {**pair, "kind": "inverted", "source": "a"},
+            {**pair, "kind": "inverted", "source": "b", "model_a": "b", "model_b": "a", "value": 0.9},
+        ]
+    )
+    told = tables.with_inversion_success(rows, inversions.reset_index())
+    assert told["inversion_success"].tolist() == pytest.approx([np.nan, 0.75, 0.25], nan_ok=True)
+    assert told["inversion_failed"].tolist() == [False, False, True]
+    lowest = tables.with_lowest_success({"by": rows[["kind", "measure"]]}, told)["by"]
+    assert lowest["inversion_success"].tolist() == pytest.approx([np.nan, 0.25, 0.25], nan_ok=True)
+    both = tables.both_directions(told).set_index(["kind", "model_a"])["inversion_failed"]
+    assert both["inverted"].all(), "a mean with images that failed"
+    assert not both["natural"].any()
+
+
+def test_means_over_relations_are_without_failed_models_too():
+    models = MIXED.assign(eps=0.0, norm="l2")[:3]
+    rows = pd.DataFrame(
+        [
+            {"kind": "inverted", "measure": "cka", "source": a, "model_a": a, "model_b": b, "value": value}
+            for (a, b), value in {("a", "b"): 0.2, ("b", "a"): 0.4, ("a", "c"): 0.9, ("c", "b"): 0.9}.items()
+        ]
+    ).assign(inversion_failed=lambda rows: rows["source"] == "c")
+    made = relations.relation_similarities(rows, models).set_index("structure").loc["all"]
+    assert (made["pairs"], made["pairs_inverted"]) == (3, 2), "one mean has images that failed"
+    assert made["mean"] == pytest.approx((0.3 + 0.9 + 0.9) / 3)
+    assert made["mean_inverted"] == pytest.approx((0.3 + 0.9) / 2)

@@ -32,7 +32,12 @@ def similarity(measure="linear_cka"):
                     {
                         **{"kind": kind, "source": a, "model_a": a, "model_b": b, "measure": measure},
                         **{"value": np.nan if undefined else 0.5, "stderr": 0.1, "chance": 0.1},
-                        **{"ci_low": 0.4, "ci_high": 0.6, "attack_success": np.nan},
+                        **{
+                            "ci_low": 0.4,
+                            "ci_high": 0.6,
+                            "attack_success": np.nan,
+                            "inversion_success": np.nan,
+                        },
                         "n": 0 if undefined else 20 if kind == "inverted" else 14 - j % 5,
                     }
                 )
@@ -104,3 +109,50 @@ def test_levels_of_several_norms_have_their_norms_on_the_axis(name):
     base.plt.close(drawn)
     written = [label.get_text() for label in drawn.axes[0].get_xticklabels()]
     assert written == ["0", "l2 0.25", "linf 0.25"]
+
+
+def failed_rows(*names):
+    return similarity().assign(
+        inversion_failed=lambda rows: (rows["kind"] == "inverted") & rows["source"].isin(names)
+    )
+
+
+@pytest.mark.parametrize("name", ["robustness", "levels", "relations"])
+def test_failed_sources_are_hollow_and_counted(name):
+    rows = failed_rows("d")
+    made = {"similarity": rows, "summary": tables.summary(rows, MODELS)}
+    assert "inverted images of 1 of 5 models whose inversion failed" in footnote(name, **made)
+    assert "failed" not in footnote(name)
+
+
+def test_a_level_whose_sources_all_failed_has_no_point():
+    rows = failed_rows("d", "e")
+    made = tables.summary(rows, MODELS).query("kind == 'inverted'").set_index("eps")
+    assert made.loc[0.25, ["mean", "pairs"]].tolist() == [0.5, 2]
+    assert np.isnan(made.loc[0.25, "mean_inverted"])
+    assert made.loc[0.25, "pairs_inverted"] == 0
+    assert made.loc[0, ["mean_inverted", "pairs_inverted"]].tolist() == [0.5, 4]
+    base.style()
+    data = {"models": MODELS, "similarity": rows, "summary": tables.summary(rows, MODELS)}
+    drawn = figures.get("robustness").draw(data, SETTINGS)
+    base.plt.close(drawn)
+    marks = [line for line in drawn.axes[0].lines if line.get_marker() not in {"None", "", "_"}]
+    heights = [np.asarray(line.get_ydata(), float) for line in marks]
+    assert sum(np.isfinite(height).sum() for height in heights) == 3, "natural twice, inverted once"
+
+
+@pytest.mark.parametrize("name", ["ensembles", "correlations", "teachers", "robustness"])
+def test_too_few_models_get_a_line_that_says_so(name):
+    base.style()
+    few = figures.get(name).fewest - 1
+    drawn = base.draw_study(figures.get(name), {"models": MODELS[:few]}, SETTINGS)
+    base.plt.close(drawn)
+    said = drawn.axes[0].texts[0].get_text()
+    assert said == f"too few models have a value: {few}, and this means something from {few + 1} on"
+
+
+def test_importance_of_two_models_is_a_line_too():
+    base.style()
+    drawn = base.draw_measure(figures.get("importance"), {"models": MODELS[:2]}, SETTINGS, "linear_cka")
+    base.plt.close(drawn)
+    assert drawn.axes[0].texts[0].get_text().startswith("too few models")

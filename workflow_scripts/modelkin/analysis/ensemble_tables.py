@@ -54,7 +54,7 @@ def ensemble_tables(
     near = clusters.affinity(
         clusters.similarity_matrix(rows, list(clustered)), directions[clusters_by["measure"]]
     )
-    groups = clusters.spectral(near, max(able), seed=int(rng.integers(2**31))).labels
+    groups = clusters.spectral(near, max(able)).labels
     return {
         "ensemble_pairs": pairs,
         "ensemble_correlations": correlations.with_similarity(

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from modelkin import probe_kinds
@@ -121,14 +122,37 @@ def with_attack_success(similarity: pd.DataFrame, attacks: AttackFacts) -> pd.Da
     return similarity.assign(attack_success=pd.concat([of_a, of_b], axis=1).min(axis=1, skipna=False))
 
 
-def with_lowest_attack_success(
+def with_inversion_success(similarity: pd.DataFrame, inversions: pd.DataFrame) -> pd.DataFrame:
+    """The similarity table with inversion_success and inversion_failed: on inverted probes, those of the
+    model that the images were made with; NaN and False elsewhere.
+
+    inversions: of :func:`inversions_table`.
+    """
+    facts = inversions.set_index(["kind", "model"])
+    probes = pd.MultiIndex.from_frame(similarity[["kind", "source"]])
+    found = facts[["inversion_success", "failed"]].reindex(probes)
+    return similarity.assign(
+        inversion_success=found["inversion_success"].to_numpy(float),
+        inversion_failed=found["failed"].eq(True).to_numpy(bool),
+    )
+
+
+def failed_sources(similarity: pd.DataFrame) -> pd.Series:
+    """Whether the inversion of each row's source failed; of none in a table that says nothing of it."""
+    if "inversion_failed" in similarity:
+        return similarity["inversion_failed"]
+    return pd.Series(data=False, index=similarity.index)
+
+
+def with_lowest_success(
     frames: Mapping[str, pd.DataFrame], similarity: pd.DataFrame
 ) -> dict[str, pd.DataFrame]:
-    """The tables, those by measure and kind with attack_success: the lowest of all pairs' in the similarity
-    table, for an attack that fails on its own model spoils whatever rests on it.
+    """The tables, those by measure and kind with attack_success and inversion_success: the lowest of all
+    pairs' in the similarity table, for what fails on its own model spoils whatever rests on it.
     """
     by = ["kind", "measure"]
-    lowest = similarity.groupby(by)["attack_success"].min()
+    known = [name for name in ("attack_success", "inversion_success") if name in similarity]
+    lowest = similarity.groupby(by)[known].min()
     return {name: rows.join(lowest, on=by) if set(by) <= set(rows) else rows for name, rows in frames.items()}
 
 
@@ -149,9 +173,10 @@ def summary(similarity: pd.DataFrame, models: pd.DataFrame) -> pd.DataFrame:
     """For each kind, measure and level: mean, sd over pairs of different models of that level.
 
     Columns kind, measure, eps, norm (of a study of several norms), mean, sd (NaN for one pair), pairs, stderr
-    (root mean square of the pairs' own), chance, n (samples of the first pair), attack_success (the lowest of
-    the pairs'). On inverted probes both directions count as pairs; pairs without a value do not, and neither
-    do those of a copy of another model.
+    (root mean square of the pairs' own), chance, n (samples of the first pair), mean_inverted (of the pairs
+    whose source's inversion did not fail; NaN without any), sd_inverted and pairs_inverted, inversion_success
+    and attack_success (the lowest of the pairs'). On inverted probes both directions count as pairs; pairs
+    without a value do not, and neither do those of a copy of another model.
     """
     by = ["kind", "measure", "eps", *(["norm"] if of_several_norms(models) else [])]
     return _spread(of_one_level(similarity, models), by, attack_success=("attack_success", "min"))
@@ -166,7 +191,7 @@ def asymmetry(similarity: pd.DataFrame, models: pd.DataFrame) -> pd.DataFrame:
 
 
 def _spread(rows: pd.DataFrame, by: list[str], **more: tuple[str, str]) -> pd.DataFrame:
-    rows = rows.assign(square=rows["stderr"] ** 2)
+    rows = rows.assign(square=rows["stderr"] ** 2, inverted=rows["value"].mask(failed_sources(rows)))
     found = rows.groupby(by, as_index=False).agg(
         mean=("value", "mean"),
         sd=("value", "std"),
@@ -174,6 +199,10 @@ def _spread(rows: pd.DataFrame, by: list[str], **more: tuple[str, str]) -> pd.Da
         stderr=("square", "mean"),
         chance=("chance", "mean"),
         n=("n", "first"),
+        mean_inverted=("inverted", "mean"),
+        sd_inverted=("inverted", "std"),
+        pairs_inverted=("inverted", "count"),
+        inversion_success=("inversion_success", "min"),
         **more,
     )
     return found.assign(stderr=found["stderr"] ** 0.5)
@@ -207,7 +236,9 @@ def models_table(
     with a label the columns are attack_success:<label> and so on, see :func:`attack_column`. same_weights_as:
     the first earlier model of the very same weights, if there is one.
     """
-    renamed = {key: f"inversion_{key}" for key in (*INVERSION_FACTS, "failed")}
+    renamed = {key: f"inversion_{key}" for key in (*INVERSION_FACTS, "failed")} | {
+        "inversion_success": "inversion_success"
+    }
     probes = inverted.query("kind == 'inverted'").set_index("model")[list(renamed)].rename(columns=renamed)
     whole = with_cards(models, cards).join(probes, on="name")
     for kind, found in (attacks or {"adversarial": {}}).items():
@@ -251,13 +282,15 @@ def inversions_table(
 ) -> pd.DataFrame:
     """How each inverted probe came out: kind, model, median and 90 % quantile of the relative loss, ...
 
-    facts: of the probes' manifests, by kind and model. failed: the median is above ``failed_above``.
+    facts: of the probes' manifests, by kind and model, each with loss (n,), relative losses of its images.
+    inversion_success: share of images whose loss is at most ``failed_above``; failed: the median is above.
     """
     rows = [
         {"kind": kind, "model": model, **{key: found[key] for key in INVERSION_FACTS}}
+        | {"inversion_success": float((np.asarray(found["loss"]) <= failed_above).mean())}
         for (kind, model), found in facts.items()
     ]
-    table = pd.DataFrame(rows, columns=["kind", "model", *INVERSION_FACTS])
+    table = pd.DataFrame(rows, columns=["kind", "model", *INVERSION_FACTS, "inversion_success"])
     return table.assign(failed=table["median_loss"] > failed_above)
 
 
@@ -278,11 +311,15 @@ def under_each_other(
 
 
 def both_directions(similarity: pd.DataFrame) -> pd.DataFrame:
-    """The mean of the directions there are, as a row for (a, b) and one for (b, a)."""
+    """The mean of the directions there are, as a row for (a, b) and one for (b, a).
+
+    inversion_failed: whether the inversion of either model failed, where its images are part of the mean.
+    """
     swapped = similarity.rename(columns={"model_a": "model_b", "model_b": "model_a"})
     keys = ["kind", "measure", "model_a", "model_b"]
-    both = pd.concat([similarity, swapped])[[*keys, "value"]]
-    return both.groupby(keys, as_index=False, sort=False)["value"].mean()
+    both = pd.concat([similarity, swapped])
+    found = both.assign(inversion_failed=failed_sources(both)).groupby(keys, as_index=False, sort=False)
+    return found.agg(value=("value", "mean"), inversion_failed=("inversion_failed", "any"))
 
 
 def combined_components(found: pd.DataFrame, given: Mapping[str, Any] | None) -> pd.DataFrame:

@@ -1,5 +1,7 @@
 """Who sees whose images: level of the source by level of the observer (jones2022, Fig. 6)."""
 
+import numpy as np
+
 from modelkin.figures import base
 from modelkin.figures.base import Figure, tables
 
@@ -8,9 +10,9 @@ TITLE = "Inverted images of a source, seen by an observer"
 
 def draw(data, settings):
     """A grid for each measure, each cell the mean over pairs of different models."""
-    table = data["asymmetry"].dropna(subset="mean")
+    table = data["asymmetry"].dropna(subset="mean_inverted")
     if table.empty:
-        return base.only_words(TITLE, "no pair of models has a value on inverted images")
+        return base.only_words(TITLE, "no pair of models has a value on images whose inversion did not fail")
     levels = base.levels(data["models"])
     written = list(map(str, levels))
     for role in ("source", "observer"):
@@ -20,12 +22,14 @@ def draw(data, settings):
     figure, axes = base.facets(len(names), width=2.9, height=2.7)
     for axis, measure in zip(axes, names, strict=True):
         rows = table[table["measure"] == measure]
-        grid = rows.pivot_table(index="source", columns="observer", values="mean")
+        grid = rows.pivot_table(index="source", columns="observer", values="mean_inverted")
         title, direction = base.describe(measure)
         top = {"vmin": 0, "vmax": 1} if direction == "similarity" else {"vmin": 0}
         image = axis.imshow(grid, cmap="viridis", **top)
         for row, values in enumerate(grid.to_numpy()):
             for column, value in enumerate(values):
+                if np.isnan(value):
+                    continue
                 light = image.norm(value) < 0.6
                 axis.text(
                     column,
@@ -51,7 +55,9 @@ def draw(data, settings):
     base.footnote(
         figure,
         f"means over pairs of different models, n = {base.counted(pairs['n'])} images; rows and columns: "
-        "levels" + base.without_copies(data["models"]),
+        "levels"
+        + base.without_failed(pairs).replace("hollow: with", "without")
+        + base.without_copies(data["models"]),
     )
     return figure
 
@@ -61,5 +67,6 @@ FIGURE = Figure(
     section="levels",
     tables=("similarity", "asymmetry"),
     draw=draw,
+    fewest=2,
     settings=(),
 )

@@ -86,5 +86,6 @@ FIGURE = Figure(
     section="ensembles",
     tables=("ensemble_clusters", "ensemble_choices"),
     draw=draw,
+    fewest=3,
     settings=(),
 )

@@ -30,8 +30,7 @@ def draw(data, settings, measure: str):
         top.locator_params(nbins=5)
         stable = data["cluster_stability"].query("measure == @measure and kind == @kind").iloc[0]
         top.set(
-            title=f"{probe_kinds.in_words(kind)}: {stable['clusters']} clusters, "
-            f"stability {stable['ari_models_mean']:.2f}",
+            title=f"{probe_kinds.in_words(kind)}: {stable['clusters']} clusters, {_said(stable)}",
             xlabel="second eigenvector",
             ylabel="third eigenvector",
         )
@@ -45,10 +44,22 @@ def draw(data, settings, measure: str):
     figure.suptitle(f"Spectral embedding of {title}")
     base.footnote(
         figure,
-        "colour: cluster; size: robustness level; stability: adjusted Rand index under resampled models;\n"
-        "dotted: number of clusters",
+        "colour: cluster; size: robustness level; dotted: number of clusters; stability: adjusted Rand index "
+        "under resampled\nmodels, beside it that of shuffled pairs, and p: the share of them that are as "
+        "stable (above .05, one cluster says as much)",
     )
     return figure
+
+
+def _said(stable) -> str:
+    """A stability and what it is worth."""
+    if np.isnan(stable["ari_models_p"]):
+        return "stability unknown"
+    one = "" if stable["clusters_supported"] > 1 else "\none cluster says as much"
+    return (
+        f"stability {stable['ari_models_mean']:.2f}\n"
+        f"(shuffled {stable['ari_null_mean']:.2f}, p {stable['ari_models_p']:.2g}){one}"
+    )
 
 
 FIGURE = Figure(
@@ -56,5 +67,6 @@ FIGURE = Figure(
     section="clusters",
     tables=("models", "clusters", "cluster_stability", "spectra"),
     draw=draw,
+    fewest=4,
     per_measure=True,
 )

@@ -19,7 +19,9 @@ def draw(data, settings):
     base.footnote(
         figure,
         f"{len(pairs)} pairs, logits averaged; error reduction rate = 1 - error of the "
-        "ensemble / mean error of its members;\nr Pearson, rho Spearman"
+        "ensemble / mean error of its members;\n"
+        "r Pearson [95 % interval, models resampled], p models permuted"
+        + base.without_failed(data["similarity"])
         + base.without_copies(data["models"]),
     )
     return figure
@@ -30,4 +32,5 @@ FIGURE = Figure(
     section="ensembles",
     tables=("similarity", "ensemble_pairs", "ensemble_correlations"),
     draw=draw,
+    fewest=4,
 )

@@ -48,6 +48,7 @@ FIGURE = Figure(
     section="components",
     tables=("models", "component_importance", "component_scores"),
     draw=draw,
+    fewest=4,
     settings=(),
     per_measure=True,
 )

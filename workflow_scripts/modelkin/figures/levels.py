@@ -18,8 +18,9 @@ def draw(data, settings):
     looks = base.kind_looks(rows, settings["palette"])
     figure, axes = base.facets(len(names))
     for axis, measure in zip(axes, names, strict=True):
-        part = rows[rows["measure"] == measure]
-        kinds = base.kinds_in(part)
+        every = rows[rows["measure"] == measure]
+        part = every[~tables.failed_sources(every)]
+        kinds = base.kinds_in(every)
         sns.boxplot(
             part,
             x="level",
@@ -33,12 +34,30 @@ def draw(data, settings):
             legend=axis is axes[0] or any(map(probe_kinds.attack_of, kinds)),
             ax=axis,
         )
+        hollow = every[tables.failed_sources(every)]
+        if not hollow.empty:
+            sns.stripplot(
+                hollow,
+                x="level",
+                y="value",
+                hue="kind",
+                order=order,
+                hue_order=kinds,
+                dodge=True,
+                palette={kind: look["color"] for kind, look in looks.items()},
+                marker="$\\circ$",
+                size=6,
+                legend=False,
+                ax=axis,
+            )
         title, direction = base.describe(measure)
         axis.set(title=title, ylabel=direction, xlabel="robustness level eps")
     base.kind_legend(figure, *axes)
     figure.suptitle(TITLE)
     # A box for each level: what is drawn in it, not what there is.
-    boxes = rows.dropna(subset="value").groupby(["kind", "measure", "level"]).size()
+    boxes = (
+        rows[~tables.failed_sources(rows)].dropna(subset="value").groupby(["kind", "measure", "level"]).size()
+    )
     counted = ", ".join(
         f"{base.counted(boxes.loc[kind])} {probe_kinds.in_words(kind)}"
         for kind in base.kinds_in(boxes.reset_index())
@@ -46,6 +65,7 @@ def draw(data, settings):
     base.footnote(
         figure,
         f"pairs in a box: {counted} (inverted: both directions); box: quartiles; whiskers: 1.5 times the box"
+        + base.without_failed(rows)
         + base.without_copies(data["models"]),
     )
     return figure
@@ -56,5 +76,6 @@ FIGURE = Figure(
     section="levels",
     tables=("models", "similarity"),
     draw=draw,
+    fewest=2,
     of_levels=True,
 )

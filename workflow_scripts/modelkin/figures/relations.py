@@ -23,10 +23,14 @@ def draw(data, settings):
         here = pairs[pairs["measure"] == measure]
         kinds = base.kinds_in(here)
         for shift, kind in enumerate(kinds):
-            part = here[here["kind"] == kind].groupby("relation")["value"]
-            values = [part.get_group(relation) if relation in part.groups else [] for relation in found]
+            of_kind = here[here["kind"] == kind]
+            well = of_kind["value"].mask(of_kind["inversion_failed"])
+            values, hollow = (
+                [some[of_kind["relation"] == relation].dropna() for relation in found]
+                for some in (well, of_kind["value"].where(of_kind["inversion_failed"]))
+            )
             place = 0.16 * (shift - (len(kinds) - 1) / 2)
-            base.strip(axis, values, looks[kind], label=kind, shift=place)
+            base.strip(axis, values, looks[kind], label=kind, shift=place, hollow=hollow)
         title, direction = base.describe(measure)
         axis.set(title=title, ylabel=direction, xlim=(-0.5, len(found) - 0.5))
         axis.set_xticks(range(len(found)), [relation.replace(" ", "\n") for relation in found])
@@ -36,16 +40,17 @@ def draw(data, settings):
         shown |= dict(zip(labels, handles, strict=True))
     figure.legend(shown.values(), map(probe_kinds.in_words, shown), title="probe", loc="outside right center")
     figure.suptitle(TITLE)
-    counts = pairs.groupby(["relation", "measure", "kind"]).size()
+    counts = pairs[~pairs["inversion_failed"]].groupby(["relation", "measure", "kind"]).size()
     base.footnote(
         figure,
         "faint: pairs; marks: their mean and standard deviation; pairs "
-        + ", ".join(f"{relation}: {base.counted(counts.loc[relation])}" for relation in found)
+        + ", ".join(f"{relation}: {base.counted(counts.get(relation, []))}" for relation in found)
+        + base.without_failed(known)
         + base.without_copies(data["models"]),
     )
     return figure
 
 
 FIGURE = Figure(
-    title="Training and architecture", section="levels", tables=("models", "similarity"), draw=draw
+    title="Training and architecture", section="levels", tables=("models", "similarity"), draw=draw, fewest=2
 )

@@ -23,12 +23,15 @@ def draw(data, settings):
             x = [where[level] for level in tables.levels_of(rows)]
             axis.errorbar(
                 x,
-                rows["mean"],
-                rows["sd"],
+                rows["mean_inverted"],
+                rows["sd_inverted"],
                 **looks[kind],
                 capsize=3,
                 label=kind,
             )
+            both = rows["mean"].where(rows["pairs_inverted"].between(1, rows["pairs"] - 1))
+            hollow = {"ls": "", "mfc": "none", "marker": looks[kind]["marker"]}
+            axis.plot(x, both, color=looks[kind]["color"], **hollow)
             axis.plot(x, rows["chance"], color=looks[kind]["color"], ls=":", lw=1.2)
         title, direction = base.describe(measure)
         axis.set(title=title, ylabel=direction)
@@ -37,7 +40,12 @@ def draw(data, settings):
     pairs = tables.of_one_level(data["similarity"], data["models"])
     samples = base.samples_in_words(pairs)
     said = ["mean and standard deviation over pairs", samples, "dotted: chance, samples permuted"]
-    base.footnote(figure, "; ".join(said if samples else said[:1]) + base.without_copies(data["models"]))
+    base.footnote(
+        figure,
+        "; ".join(said if samples else said[:1])
+        + base.without_failed(pairs)
+        + base.without_copies(data["models"]),
+    )
     return figure
 
 
@@ -46,5 +54,6 @@ FIGURE = Figure(
     section="levels",
     tables=("models", "similarity", "summary"),
     draw=draw,
+    fewest=2,
     of_levels=True,
 )

@@ -39,6 +39,7 @@ FIGURE = Figure(
     section="levels",
     tables=("models", "similarity"),
     draw=draw,
+    fewest=2,
     settings=(),
     measure=MEASURE,
 )

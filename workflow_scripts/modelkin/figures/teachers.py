@@ -48,5 +48,6 @@ FIGURE = Figure(
     section="distillation",
     tables=("models", "distillation", "distillation_correlations"),
     draw=draw,
+    fewest=4,
     settings=(),
 )

@@ -250,7 +250,7 @@ register(
 register(
     Stage(
         name="clusters",
-        version=4,
+        version=5,
         description="Clusters the models by each measure's spectrum, and measures how stable clusters are.",
         jobs=counts.ONE,
         tables=described("clusters", "cluster_stability", "spectra", "spectral_features"),
@@ -260,7 +260,7 @@ register(
 register(
     Stage(
         name="components",
-        version=2,
+        version=3,
         description="Says which components of the architectures go with similarity.",
         jobs=counts.ONE,
         condition=COMPONENTS,
@@ -298,7 +298,7 @@ register(
 register(
     Stage(
         name="distillation",
-        version=2,
+        version=3,
         description="Correlates how well models teach with how similar they are to the student.",
         jobs=counts.ONE,
         condition=DISTILLATION,
@@ -346,7 +346,7 @@ register(
 register(
     Stage(
         name="dictionary",
-        version=3,
+        version=4,
         description="Describes every column of every table, and every measure.",
         jobs=counts.ONE,
         tables=described("dictionary", "measures"),
