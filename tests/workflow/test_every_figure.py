@@ -6,6 +6,7 @@ import pytest
 from conftest import TINY
 
 from modelkin import figures
+from modelkin.analysis.tables import asymmetry, summary
 from modelkin.data.images import load_images
 from modelkin.figures import base
 from modelkin.store import frames
@@ -39,6 +40,9 @@ def data(finished):
             name: load_images(finished.results / "probes" / "inverted" / f"{name}.json") for name in names
         }
         chosen = {key: of_models(table, names) for key, table in stored.items()}
+        # Of levels, whose rows name no model.
+        for name, make in {"summary": summary, "asymmetry": asymmetry}.items():
+            chosen[name] = make(chosen["similarity"], chosen["models"])
         found[number] = chosen | {"images": (test, pairs, inverted)}
     return found
 
