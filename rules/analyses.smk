@@ -6,6 +6,15 @@ ANALYSES = [
 # Named only where attacks have labels: a study of one attack knows nothing of them.
 LABELS = [label for label in map(probe_kinds.attack_of, study.attacks) if label]
 LABELLED_ATTACKS = {"attacks": LABELS} if LABELS else {}
+# Named only where there are several: the levels of other studies are radii alone.
+NORMS = sorted(
+    {
+        study.models[name]["norm"]
+        for name in study.active
+        if study.models[name]["eps"] > 0
+    }
+)
+SEVERAL_NORMS = {"norms": NORMS} if len(NORMS) > 1 else {}
 DIRECTIONS = {label: measures.describe_label(label).direction for label in study.labels}
 
 
@@ -38,6 +47,7 @@ rule tables:
     resources:
         **needs("tables"),
     params:
+        **SEVERAL_NORMS,
         models=study.describe(study.active),
         components=study.components,
         others=study.others,
@@ -87,6 +97,7 @@ rule dictionary:
         **needs("dictionary"),
     params:
         **LABELLED_ATTACKS,
+        **SEVERAL_NORMS,
         study=study.name,
         tables=stages.study_tables(study),
         measures=study.labels,

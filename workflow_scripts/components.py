@@ -15,7 +15,7 @@ with jobs.running_job(snakemake.log[0], "components", snakemake.input):
     )
     frames.write_all(
         snakemake.output,
-        tables.with_lowest_attack_success(made, similarity),
+        tables.with_lowest_success(made, similarity),
         stage="components",
         version=params.version,
         settings=jobs.manifest_settings(params),

@@ -9,7 +9,9 @@ from modelkin.store import frames, manifests
 with jobs.running_job(snakemake.log[0], "dictionary"):
     params = snakemake.params
     chosen = dictionary_measures(params.measures)
-    described = dictionary_columns(params.tables, params.get("attacks", ()))
+    described = dictionary_columns(
+        params.tables, params.get("attacks", ()), several_norms=bool(params.get("norms"))
+    )
     text = dictionary_page(params.study, described, chosen)
     about = {"stage": "dictionary", "version": params.version, "settings": jobs.manifest_settings(params)}
     frames.write_all(

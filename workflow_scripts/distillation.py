@@ -19,7 +19,7 @@ with jobs.running_job(snakemake.log[0], "distillation", snakemake.input):
     )
     frames.write_all(
         snakemake.output,
-        tables.with_lowest_attack_success(made, similarity),
+        tables.with_lowest_success(made, similarity),
         stage="distillation",
         version=snakemake.params.version,
         settings=jobs.manifest_settings(snakemake.params),

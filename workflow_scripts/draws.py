@@ -30,7 +30,7 @@ with jobs.running_job(snakemake.log[0], "draws", snakemake.input):
     made = {"draws": resampling_variance(rows)}
     frames.write_all(
         snakemake.output,
-        tables.with_lowest_attack_success(made, tables.with_attack_success(rows, attacks)),
+        tables.with_lowest_success(made, tables.with_attack_success(rows, attacks)),
         stage="draws",
         version=params.version,
         settings=jobs.manifest_settings(params),

@@ -32,7 +32,13 @@ with jobs.running_job(snakemake.log[0], f"figure {snakemake.params.figure}", sna
                 drawn = base.draw_measure(figure, data, settings, label)
                 base.save(drawn, folder, label, settings["dpi"], models)
         else:
-            base.save(figure.draw(data, settings), folder, snakemake.params.figure, settings["dpi"], models)
+            base.save(
+                base.draw_study(figure, data, settings),
+                folder,
+                snakemake.params.figure,
+                settings["dpi"],
+                models,
+            )
 
     manifests.write(
         snakemake.output[0],

@@ -8,7 +8,7 @@ import pandas as pd
 from modelkin import jobs, probe_kinds
 from modelkin.analysis import relations, tables
 from modelkin.networks.weights import training_history
-from modelkin.store import frames, manifests, paths
+from modelkin.store import arrays, frames, manifests, paths
 
 with jobs.running_job(snakemake.log[0], "tables", snakemake.input) as log:
     described = pd.DataFrame(snakemake.params.models).drop(columns="source", errors="ignore")
@@ -19,7 +19,11 @@ with jobs.running_job(snakemake.log[0], "tables", snakemake.input) as log:
     inverted = [probe_kinds.kind_of("inverted", other) for other in (None, *snakemake.params.others)]
     probes = dict(zip(itertools.product(inverted, names), snakemake.input.probes, strict=True))
     inversions = tables.inversions_table(
-        {probe: manifests.read(manifest)["facts"] for probe, manifest in probes.items()},
+        {
+            probe: manifests.read(manifest)["facts"]
+            | {"loss": arrays.open_dataset(manifests.store_of(manifest))["loss"].to_numpy()}
+            for probe, manifest in probes.items()
+        },
         failed_above=snakemake.params.failed_above,
     )
     attacked = paths.by_kind(snakemake.input.attacks)
@@ -27,22 +31,16 @@ with jobs.running_job(snakemake.log[0], "tables", snakemake.input) as log:
     joined = tables.joined_shells(
         [frames.read(shell) for shell in (*snakemake.input.similarity, *snakemake.input.imported)], described
     )
-    joined = tables.with_attack_success(joined, attacks)
+    joined = tables.with_inversion_success(tables.with_attack_success(joined, attacks), inversions)
+    models = tables.models_table(described, cards, inversions, attacks)
     made = {
-        "models": tables.models_table(
-            described,
-            cards,
-            inversions,
-            attacks,
-        ),
+        "models": models,
         "components": tables.combined_components(tables.components_table(cards), snakemake.params.components),
         "inversions": inversions,
         "similarity": joined,
-        "summary": tables.summary(joined, described),
-        "asymmetry": tables.asymmetry(joined, described),
-        **tables.with_lowest_attack_success(
-            {"relations": relations.relation_similarities(joined, described)}, joined
-        ),
+        "summary": tables.summary(joined, models),
+        "asymmetry": tables.asymmetry(joined, models),
+        **tables.with_lowest_success({"relations": relations.relation_similarities(joined, models)}, joined),
     }
     if any(Path(manifest).stem == "training" for manifest in snakemake.output):
         made["training"] = tables.training_table(
@@ -56,7 +54,11 @@ with jobs.running_job(snakemake.log[0], "tables", snakemake.input) as log:
                 column = tables.attack_column("success", kind)
                 log.warning("the attack on '%s' fails on its own model: see %s in the tables", name, column)
     for row in made["models"].query("same_weights_as.notna()").itertuples():
-        log.warning("'%s' has the same weights as '%s'", row.name, row.same_weights_as)
+        log.warning(
+            "'%s' has the same weights as '%s': means over pairs of models leave it out",
+            row.name,
+            row.same_weights_as,
+        )
     frames.write_all(
         snakemake.output,
         made,

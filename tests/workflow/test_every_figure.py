@@ -6,6 +6,7 @@ import pytest
 from conftest import TINY
 
 from modelkin import figures
+from modelkin.analysis.tables import asymmetry, summary
 from modelkin.data.images import load_images
 from modelkin.figures import base
 from modelkin.store import frames
@@ -39,6 +40,9 @@ def data(finished):
             name: load_images(finished.results / "probes" / "inverted" / f"{name}.json") for name in names
         }
         chosen = {key: of_models(table, names) for key, table in stored.items()}
+        # Of levels, whose rows name no model.
+        for name, make in {"summary": summary, "asymmetry": asymmetry}.items():
+            chosen[name] = make(chosen["similarity"], chosen["models"])
         natural = load_images(finished.results / "probes" / "natural.json")
         attacked = {
             "adversarial": load_images(finished.results / "probes" / "adversarial" / f"{names[0]}.json")
@@ -61,7 +65,11 @@ def test_every_figure_draws(name, number, data, tmp_path):
     before = {key: table.copy() for key, table in tables.items() if key not in ("images", "attacked")}
     base.style()
     for label in labels:
-        drawn = figure.draw(tables, wanted, *([label] if figure.per_measure else []))
+        drawn = (
+            base.draw_measure(figure, tables, wanted, label)
+            if figure.per_measure
+            else base.draw_study(figure, tables, wanted)
+        )
         written = [text for axis in drawn.axes for text in axis.get_title() + axis.get_xlabel()]
         written += [text.get_text() for axis in drawn.axes for text in axis.texts]
         assert any(written), "nothing says what is seen"

@@ -21,9 +21,7 @@ BRIEF = [
     *("dataset", "probes", "dictionary", "tables", "clusters", "ensembles", "distillation"),
     *("components", "sat_shortcut", "draws", "recommendations"),
 ]
-TIMES = int(
-    os.environ.get("MODELKIN_KILLS", 1)
-)  # kills of each stage; of a long one, one more if there are several
+TIMES = int(os.environ.get("MODELKIN_KILLS", 1))  # kills of a brief stage
 OFTEN = dict.fromkeys(LONG, TIMES + (TIMES > 1)) | dict.fromkeys(BRIEF, TIMES)
 SEED = 2026
 

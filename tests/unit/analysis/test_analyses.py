@@ -47,13 +47,15 @@ MODELS = pd.DataFrame(
 def test_summary_is_the_mean_over_different_models_of_a_level():
     matrix = np.random.default_rng(0).random((6, 6))
     rows = table_of(matrix, list("abcdef"), kind="inverted")
-    made = tables.summary(rows.assign(attack_success=np.nan), MODELS).set_index("eps")
+    made = tables.summary(rows.assign(attack_success=np.nan, inversion_success=np.nan), MODELS).set_index(
+        "eps"
+    )
     for eps, block in ((0.0, slice(0, 3)), (1.0, slice(3, 6))):
         values = matrix[block, block][~np.eye(3, dtype=bool)]
         assert made.loc[eps, "mean"] == pytest.approx(values.mean())
         assert made.loc[eps, "sd"] == pytest.approx(values.std(ddof=1))
         assert made.loc[eps, "pairs"] == 6
-    grid = tables.asymmetry(rows, MODELS).pivot_table(
+    grid = tables.asymmetry(rows.assign(inversion_success=np.nan), MODELS).pivot_table(
         index="source_eps", columns="observer_eps", values="mean"
     )
     assert grid.loc[0.0, 1.0] == pytest.approx(matrix[:3, 3:].mean())
@@ -216,10 +218,11 @@ def test_the_worst_attack_stands_beside_all_that_rests_on_it():
             "kind": ["adversarial", "adversarial", "natural"],
             "measure": ["sat", "sat", "linear_cka"],
             "attack_success": [0.9, 0.4, np.nan],
+            "inversion_success": [np.nan, 0.3, 0.5],
         }
     )
     rows = pd.DataFrame({"kind": ["natural", "adversarial"], "measure": ["linear_cka", "sat"], "x": [1, 2]})
-    made = tables.with_lowest_attack_success({"by": rows, "other": rows[["x"]]}, similarity)
+    made = tables.with_lowest_success({"by": rows, "other": rows[["x"]]}, similarity)
     assert made["by"]["attack_success"].tolist() == pytest.approx([np.nan, 0.4], nan_ok=True)
     assert list(made["other"]) == ["x"]
 
@@ -233,7 +236,7 @@ def test_a_table_of_several_attacks_says_of_which_each_row_is():
 
 def test_tables_of_a_study_without_two_models_of_a_level_keep_columns_and_dtypes():
     rows = pd.concat([table_of(np.eye(6), list("abcdef"), kind=kind) for kind in ("natural", "inverted")])
-    rows = rows.assign(attack_success=np.nan)
+    rows = rows.assign(attack_success=np.nan, inversion_success=np.nan)
     whole = tables.summary(rows, MODELS)
     distinct = tables.summary(rows, MODELS.assign(eps=np.arange(6) / 10))
     assert len(distinct) == 0
@@ -268,4 +271,4 @@ def test_a_study_of_undefined_values_has_empty_tables_of_clusters_and_components
     made |= component_importance.component_tables(components, rows, made["clusters"], seed=0)
     for name, table in made.items():
         assert len(table) == 0
-        assert set(COLUMNS[name]) - {"attack_success"} == set(table)
+        assert set(COLUMNS[name]) - {"attack_success", "inversion_success"} == set(table)

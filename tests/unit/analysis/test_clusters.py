@@ -139,7 +139,7 @@ def test_planted_clusters_and_their_number_are_found(sizes, seed):
     matrix, labels = planted(sizes, seed=seed)
     for values, direction in ((matrix, "similarity"), (1 - matrix, "distance")):
         near = clusters.affinity(values, direction)
-        found = clusters.spectral(near, seed=seed)
+        found = clusters.spectral(near)
         assert found.clusters == len(sizes)
         assert np.array_equal(found.labels, labels), "numbered in order of appearance"
 
@@ -282,7 +282,9 @@ def test_two_models_are_two_clusters(similarity, wanted):
     assert found.embedding.shape == (2, 2)
     assert (found.embedding[:, 1] == 0).all(), "there is no third eigenvector"
     stable = clusters.stability(matrix, np.full((2, 2), 0.1), "similarity", clusters=2, repeats=3)
-    assert (stable.ari_models_mean, stable.ari_samples_mean) == (1, 1)
+    assert np.isnan(stable.ari_models_mean), "subsets that are both models cannot disagree"
+    assert np.isnan(stable.ari_models_p)
+    assert stable.ari_samples_mean == 1
     assert np.array_equal(stable.together, np.eye(2))
 
 
@@ -355,6 +357,32 @@ def test_only_the_subsets_that_held_both_models_count():
     assert np.nanmax(many.together - np.eye(6)) == 0, "two models in two clusters are never together"
 
 
+def test_shuffled_matrices_say_what_stability_is_worth():
+    rng = np.random.default_rng(0)
+    clear, _ = planted((6, 6), noise=0.05)
+    sure = stable(clear, repeats=5)
+    assert sure.ari_models_p <= 0.02
+    assert sure.ari_null_mean < sure.ari_models_mean - 0.3
+    values = [stable(clusters._shuffled(clear, rng), repeats=5).ari_models_p for _ in range(6)]
+    assert np.mean(values) > 0.3, "without clusters p is anything from 0 to 1"
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=2, max_size=12))
+def test_the_rand_index_is_that_of_scikit_learn(labels):
+    a, b = np.array(labels).T
+    assert clusters._adjusted_rand(a, b) == pytest.approx(adjusted_rand_score(a, b))
+
+
+def test_clusters_need_no_start_and_are_those_of_cluster_qr():
+    from sklearn.cluster._spectral import cluster_qr
+
+    matrix, _ = planted((4, 5, 6), far=0.4, noise=0.1)
+    near = clusters.affinity(matrix, "similarity")
+    degree = near.sum(1) ** -0.5
+    vectors = np.linalg.eigh(np.eye(15) - degree[:, None] * near * degree)[1][:, :3]
+    assert adjusted_rand_score(cluster_qr(vectors), clusters.spectral(near, 3).labels) == 1
+
+
 def test_the_noise_is_symmetric_and_as_large_as_the_standard_errors(monkeypatch):
     matrix, _ = planted((3, 3))
     stderr = np.full((6, 6), 0.01)
@@ -368,7 +396,7 @@ def test_the_noise_is_symmetric_and_as_large_as_the_standard_errors(monkeypatch)
 
     monkeypatch.setattr(clusters, "affinity", spied)
     clusters.stability(matrix, stderr, "similarity", clusters=2, repeats=200)
-    noise = np.stack(seen[1:])
+    noise = np.stack(seen[1 : 1 + 200])  # then come the shuffled ones
     assert len(noise) == 200
     assert noise == pytest.approx(noise.transpose(0, 2, 1))
     off = ~np.eye(6, dtype=bool)

@@ -170,6 +170,17 @@ class Attention(nn.Module):
         return ((rows @ rows.transpose(1, 2)).softmax(2) @ rows).transpose(1, 2).view_as(x)
 
 
+class Rows(nn.Module):
+    """A linear map of the channels at each position."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(8, 8)
+
+    def forward(self, x):
+        return self.linear(x.flatten(2).transpose(1, 2)).transpose(1, 2).view_as(x)
+
+
 class Branches(nn.Module):
     """Two stems for one image: the first stands for both."""
 
@@ -228,6 +239,31 @@ SMALL = {
     "more convolution than attention": (
         Tokens(mean, Attention(), nn.Conv2d(8, 8, 3, 1, 1), nn.Conv2d(8, 8, 3, 1, 1)),
         {"base_family": "CNN with attention"},
+    ),
+    "strided convolutions alone": (
+        nn.Sequential(
+            *(nn.Conv2d(1, 8, 4, 2, 1), nn.ReLU(), nn.Conv2d(8, 8, 4, 2, 1), nn.ReLU()),
+            *(nn.Flatten(), nn.Linear(200, 8), nn.ReLU(), nn.Linear(8, 2)),
+        ),
+        {"base_family": "CNN", "stem": "4x4 convolution, stride 2", "hierarchy": "yes"}
+        | {"stem_pooling": "none", "final_pooling": "flatten"},
+    ),
+    "convolutions of one place each at the end": (
+        small(nn.Conv2d(1, 8, 3, 2), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 8, 3), nn.Conv2d(8, 8, 1)),
+        {"base_family": "CNN", "stem": "3x3 convolution, stride 2", "hierarchy": "no"},
+    ),
+    "a single convolution": (
+        small(nn.Conv2d(1, 8, 5), nn.ReLU(), nn.MaxPool2d(2)),
+        {"base_family": "CNN", "stem": "5x5 convolution, stride 1", "stem_pooling": "max"},
+    ),
+    "patches and nothing else": (small(nn.Conv2d(1, 8, 4, 4), nn.ReLU()), {"base_family": "MLP"}),
+    "a stack before tokens": (
+        Tokens(mean, Rows(), stem=nn.Sequential(nn.Conv2d(1, 8, 3, 2), nn.ReLU(), nn.Conv2d(8, 8, 3, 2))),
+        {"base_family": "MLP", "stem": "stack of 3x3 convolutions"},
+    ),
+    "attention after a stack": (
+        Tokens(mean, Rows(), Attention(), stem=nn.Sequential(nn.Conv2d(1, 8, 3, 2), nn.Conv2d(8, 8, 3, 2))),
+        {"base_family": "Transformer", "stem": "stack of 3x3 convolutions"},
     ),
     "a slice": (Tokens(lambda x: x[:, :1].flatten(1), Attention()), {"final_pooling": "class token"}),
     "pooled by attention": (

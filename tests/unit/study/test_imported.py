@@ -104,7 +104,9 @@ def test_the_config_knows_its_content(tmp_path):
 
 def test_bootstrap_needs_no_standard_errors():
     rows = imported_table(np.eye(6).tolist(), list("abcdef"), "imported_similarity.x", "x")
-    models = pd.DataFrame({"name": list("abcdef"), "architecture": ["r", "v", "m"] * 2, "eps": 0.0})
+    models = pd.DataFrame(
+        {"name": list("abcdef"), "architecture": ["r", "v", "m"] * 2, "eps": 0.0, "norm": "l2"}
+    )
     settings = {"number": 2, "laplacian": "normalised", "repeats": 3, "share": 0.8, "seed": 0}
     made = clusters.cluster_tables(rows, models, {"imported_similarity.x": "similarity"}, **settings)
     assert made["cluster_stability"]["ari_samples_mean"].isna().all()

@@ -40,6 +40,7 @@ def test_a_model_at_chance_is_told(knows, accuracy, chance):
     assert found["at_chance"] is chance
     assert found["clean_accuracy"] == accuracy
     assert found["autoattack_accuracy"] is None
+    assert found["evaluated"] == 8
 
 
 @pytest.mark.slow

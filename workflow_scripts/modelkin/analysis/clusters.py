@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from sklearn.cluster import KMeans
+from scipy import linalg
 from sklearn.manifold import TSNE
 from sklearn.metrics import adjusted_rand_score
 
-from modelkin.analysis.tables import LOG, each_matrix, under_each_other
+from modelkin.analysis.tables import LOG, each_matrix, model_levels, under_each_other
 from modelkin.errors import ModelkinError, unknown_name
 
 WHICH = {"measure": "str", "kind": "str"}
+STABILITY = (
+    *("ari_models_mean", "ari_models_sd", "ari_null_mean", "ari_null_sd", "ari_models_p"),
+    *("ari_samples_mean", "ari_samples_sd"),
+)
+SHUFFLES, SUBSETS = 99, 20  # of the null, and of the models in each
+CHANCE = 0.05
 # What stands in each table of clusters, for a study in which no measure has any.
 COLUMNS = {
     "clusters": {"model": "str", "cluster": "int64"}
     | dict.fromkeys(("x", "y", "t_sne_x", "t_sne_y"), "float64"),
     "cluster_stability": {"clusters": "int64"}
-    | dict.fromkeys(("ari_models_mean", "ari_models_sd", "ari_samples_mean", "ari_samples_sd"), "float64")
+    | dict.fromkeys(STABILITY, "float64")
+    | {"clusters_supported": "int64"}
     | dict.fromkeys(("ari_architecture", "ari_other_laplacian", "ari_level"), "float64"),
     "spectra": {"rank": "int64", "eigenvalue": "float64"},
     "spectral_features": {"model": "str", "rank": "int64", "value": "float64"},
@@ -41,7 +48,7 @@ class Clustering:
     eigenvalues : ndarray of shape (M,)
         Of the Laplacian, rising.
     features : ndarray of shape (M, K)
-        The rows that k-means saw.
+        The rows that tell models apart.
     embedding : ndarray of shape (M, 2)
         Coordinates for a plot.
     """
@@ -60,7 +67,11 @@ class Stability:
     Attributes
     ----------
     ari_models_mean, ari_models_sd : float
-        Over random subsets of the models.
+        Over random subsets of the models; NaN if each would be all of them.
+    ari_null_mean, ari_null_sd : float
+        The same for matrices whose pairs are shuffled.
+    ari_models_p : float
+        Share of these matrices that are at least as stable, the one itself among them.
     ari_samples_mean, ari_samples_sd : float
         Over matrices with the measure's own noise; NaN if a standard error is.
     together : ndarray of shape (M, M)
@@ -69,6 +80,9 @@ class Stability:
 
     ari_models_mean: float
     ari_models_sd: float
+    ari_null_mean: float
+    ari_null_sd: float
+    ari_models_p: float
     ari_samples_mean: float
     ari_samples_sd: float
     together: np.ndarray
@@ -154,10 +168,11 @@ def affinity(matrix: np.ndarray, direction: str) -> np.ndarray:
     return weights
 
 
-def spectral(
-    affinity: np.ndarray, clusters: int | None = None, seed: int = 0, laplacian: str = "normalised"
-) -> Clustering:
-    """Cluster models by k-means of K eigenvectors of the Laplacian of their affinities.
+def spectral(affinity: np.ndarray, clusters: int | None = None, laplacian: str = "normalised") -> Clustering:
+    """Cluster models by K eigenvectors of the Laplacian of their affinities.
+
+    Eigenvectors become clusters by a pivoted QR decomposition (Damle, Minden and Ying 2019), which needs no
+    start: the same matrix has the same clusters.
 
     A model like no other is a part of its own (eigenvalue 0, as in Chung 1997, Section 1.2) and stands at the
     origin of the
@@ -170,8 +185,6 @@ def spectral(
     clusters : int, optional
         K, from 2 to M. By default the one after which the next eigenvalue is furthest away, from 2 to
         max(2, M // 2), the smallest if tied.
-    seed : int
-        Of k-means.
     laplacian : {"normalised", "unnormalised"}
         Normalised (Ng, Jordan and Weiss 2001): rows of the eigenvectors of I - D^-1/2 A D^-1/2 with the
         smallest eigenvalues,
@@ -212,8 +225,19 @@ def spectral(
     if laplacian == "normalised":
         length = np.linalg.norm(features, axis=1, keepdims=True)
         features = np.divide(features, length, out=np.zeros_like(features), where=length > 0)
-    found = KMeans(clusters, n_init=20, random_state=seed % 2**32).fit(features).labels_
+    found = _cluster_qr(vectors[:, :clusters])
     return Clustering(_by_appearance(found), clusters, eigenvalues, features, _embedding(vectors, scale))
+
+
+def _cluster_qr(vectors: np.ndarray) -> np.ndarray:
+    """Clusters (M,) of K orthonormal eigenvectors (M, K): the K models that are most unlike each other are
+    found by pivoted QR, and every model joins the one whose direction is nearest (Damle, Minden, Ying 2019).
+    """
+    clusters = vectors.shape[1]
+    # Rounded, or the rounding of equal lengths would choose.
+    pivots = linalg.qr(vectors.T.round(9), pivoting=True, mode="r")[1][:clusters]
+    left, _, right = linalg.svd(vectors[pivots].T)
+    return np.abs(vectors @ left @ right).round(9).argmax(1)
 
 
 def t_sne(matrix: np.ndarray, direction: str, seed: int = 0) -> np.ndarray:
@@ -255,8 +279,9 @@ def stability(
     """Measure how far a clustering into K clusters survives other models and other images.
 
     Each repeat clusters a random subset of the models anew; and all models after adding normal noise of the
-    measure's
-    standard error to every pair, independently. A subset that is all models cannot disagree.
+    measure's standard error to every pair, independently. A subset that is all models cannot disagree, so
+    there is no stability then. Any matrix is somewhat stable: 99 matrices whose pairs are shuffled say how
+    much.
 
     Parameters
     ----------
@@ -279,11 +304,11 @@ def stability(
     models = len(matrix)
 
     def labelled(matrix: np.ndarray) -> np.ndarray:
-        return spectral(affinity(matrix, direction), clusters, seed, laplacian).labels
+        return spectral(affinity(matrix, direction), clusters, laplacian).labels
 
     whole = labelled(matrix)
     size = min(models, max(clusters, 2, round(share * models)))
-    subsets, noisy = [], []
+    subsets, noisy, shuffled = [], [], []
     spread = np.triu(stderr, 1)
     # No noise in place of noise of unknown size would look like stability.
     known = np.isfinite(spread).all()
@@ -292,17 +317,69 @@ def stability(
         chosen = np.sort(rng.choice(models, size, replace=False))
         block = np.ix_(chosen, chosen)
         labels = labelled(matrix[block])
-        subsets.append(adjusted_rand_score(whole[chosen], labels))
+        subsets.append(_adjusted_rand(whole[chosen], labels))
         together[block] += labels[:, None] == labels
         drawn[block] += 1
         noise = rng.standard_normal((models, models)) * spread
         if known:
-            noisy.append(adjusted_rand_score(whole, labelled(matrix + noise + noise.T)))
+            noisy.append(_adjusted_rand(whole, labelled(matrix + noise + noise.T)))
+    if size < models:
+        nulls = np.random.default_rng([seed, SHUFFLES])
+        for _ in range(SHUFFLES):
+            null = _shuffled(matrix, nulls)
+            shuffled.append(_stability_of(null, labelled, size, min(SUBSETS, repeats), nulls))
     noisy = noisy if known else [math.nan]
     shares = np.divide(together, drawn, out=np.full_like(drawn, np.nan), where=drawn > 0)
+    if size == models:
+        subsets = shuffled = [math.nan]
+    as_stable = np.asarray(shuffled) >= np.mean(subsets)
     return Stability(
-        float(np.mean(subsets)), float(np.std(subsets)), float(np.mean(noisy)), float(np.std(noisy)), shares
+        float(np.mean(subsets)),
+        float(np.std(subsets)),
+        float(np.mean(shuffled)),
+        float(np.std(shuffled)),
+        float((1 + as_stable.sum()) / (1 + SHUFFLES)) if size < models else math.nan,
+        float(np.mean(noisy)),
+        float(np.std(noisy)),
+        shares,
     )
+
+
+def _shuffled(matrix: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A symmetric matrix whose pairs of different models have each other's values."""
+    whole = np.array(matrix, dtype=float)
+    upper = np.triu_indices(len(whole), 1)
+    whole[upper] = rng.permutation(((whole + whole.T) / 2)[upper])
+    whole.T[upper] = whole[upper]
+    return whole
+
+
+def _stability_of(
+    matrix: np.ndarray,
+    labelled: Callable[[np.ndarray], np.ndarray],
+    size: int,
+    subsets: int,
+    rng: np.random.Generator,
+) -> float:
+    """Mean adjusted Rand index of the clusters of so many models drawn at random with those of all."""
+    whole = labelled(matrix)
+    found = []
+    for _ in range(subsets):
+        chosen = np.sort(rng.choice(len(matrix), size, replace=False))
+        found.append(_adjusted_rand(whole[chosen], labelled(matrix[np.ix_(chosen, chosen)])))
+    return float(np.mean(found))
+
+
+def _adjusted_rand(a: np.ndarray, b: np.ndarray) -> float:
+    """The index of scikit-learn, whose checks take most of its time on thousands of small clusterings."""
+
+    def pairs(sizes: np.ndarray) -> float:
+        return float((sizes * (sizes - 1)).sum() / 2)
+
+    both = pairs(np.bincount(a * (b.max() + 1) + b))
+    of_a, of_b, every = pairs(np.bincount(a)), pairs(np.bincount(b)), len(a) * (len(a) - 1) / 2
+    most, expected = (of_a + of_b) / 2, of_a * of_b / every
+    return 1.0 if most == expected else (both - expected) / (most - expected)
 
 
 def _check(affinity: np.ndarray, clusters: int | None) -> None:
@@ -361,7 +438,7 @@ def cluster_tables(
     similarity : DataFrame
         The similarity table.
     models : DataFrame
-        Columns name, architecture and eps, in the order of the study.
+        Columns name, architecture, eps and norm, in the order of the study.
     directions : mapping of str to str
         "similarity" or "distance" by measure.
     number : int or "eigengap"
@@ -382,6 +459,7 @@ def cluster_tables(
         of the robustness levels (adjusted Rand index); ari_other_laplacian, how far those by the other
         Laplacian.
     """
+    levels = model_levels(models)
     wanted = None if number == "eigengap" else int(number)
     made: dict[str, list[pd.DataFrame]] = {table: [] for table in COLUMNS}
     other = {"normalised": "unnormalised", "unnormalised": "normalised"}[laplacian]
@@ -393,7 +471,7 @@ def cluster_tables(
             continue
         matrix = similarity_matrix(rows, names)
         near = affinity(matrix, directions[measure])
-        found = spectral(near, wanted, seed, laplacian)
+        found = spectral(near, wanted, laplacian)
         points = t_sne(matrix, directions[measure], seed)
         which = {"measure": measure, "kind": kind}
         places = {"cluster": found.labels, "x": found.embedding[:, 0], "y": found.embedding[:, 1]}
@@ -418,11 +496,11 @@ def cluster_tables(
             .reset_index()
             .assign(**which, rank=lambda rows: rows["rank"].astype(int) + 1)
         )
-        kept = ("ari_models_mean", "ari_models_sd", "ari_samples_mean", "ari_samples_sd")
         stabilities = (
             {**which, "clusters": found.clusters}
-            | {key: getattr(stable, key) for key in kept}
+            | {key: getattr(stable, key) for key in STABILITY}
             | {
+                "clusters_supported": found.clusters if stable.ari_models_p <= CHANCE else 1,
                 # Missing where nobody says what a model without weights is.
                 "ari_architecture": (
                     adjusted_rand_score(here["architecture"], found.labels)
@@ -430,9 +508,9 @@ def cluster_tables(
                     else math.nan
                 ),
                 "ari_other_laplacian": adjusted_rand_score(
-                    spectral(near, found.clusters, seed, other).labels, found.labels
+                    spectral(near, found.clusters, other).labels, found.labels
                 ),
-                "ari_level": adjusted_rand_score(here["eps"].astype(str), found.labels),
+                "ari_level": adjusted_rand_score([str(levels[name]) for name in names], found.labels),
             }
         )
         made["cluster_stability"].append(pd.DataFrame([stabilities]))

@@ -20,6 +20,7 @@ def with_similarity(
     outcome: str,
     *,
     resamples: int = 1000,
+    permutations: int = 999,
     seed: int = 0,
 ) -> pd.DataFrame:
     """Pearson and Spearman correlation of an outcome of pairs with each measure on each kind of probe.
@@ -27,9 +28,11 @@ def with_similarity(
     outcomes: model_a, model_b and the outcome; similarity: the similarity table, whose two
     directions are averaged. Columns kind, measure, pearson, pearson_p, spearman, spearman_p, n
     (pairs with finite values); NaN where fewer than three pairs or no spread leave nothing to
-    correlate. The p-values are two-sided and take pairs for independent, which pairs that share a
-    model are not. pearson_low, pearson_high, spearman_low, spearman_high: 95 % intervals that know of it, for
-    it is the models that are resampled (percentiles of the bootstrap); those of Spearman keep the ranks.
+    correlate. Pairs that share a model are not independent: the p-values, two-sided, are of permuted models
+    (Mantel 1967): the share of permutations whose correlation is as far from 0, the observed one among them.
+    pearson_low, pearson_high, spearman_low, spearman_high: 95 % intervals, models being resampled
+    (percentiles of the bootstrap); those of Spearman keep the ranks. pearson_inverted and n_inverted: without
+    pairs of a model whose inversion failed.
     """
     rows = []
     values = both_directions(similarity)
@@ -38,6 +41,11 @@ def with_similarity(
         joined = joined[np.isfinite(joined[["value", outcome]].to_numpy(float)).all(1)]
         x, y = joined[["value", outcome]].to_numpy(float).T
         found = correlation(x, y)
+        if not math.isnan(found["pearson"]):
+            orders = np.random.default_rng(seed)
+            found |= permutation_p(x, joined, outcomes, outcome, permutations, orders)
+        well = ~joined["inversion_failed"].to_numpy(bool)
+        found |= {"pearson_inverted": correlation(x[well], y[well])["pearson"], "n_inverted": int(well.sum())}
         found |= _intervals(x, y, joined[["model_a", "model_b"]], resamples, np.random.default_rng(seed))
         rows.append({"kind": kind, "measure": measure, **found, "n": len(x)})
     return pd.DataFrame(rows)
@@ -54,6 +62,48 @@ def correlation(x: np.ndarray, y: np.ndarray) -> dict[str, float]:
         "spearman": float(spearman.statistic),
         "spearman_p": float(spearman.pvalue),
     }
+
+
+def permutation_p(
+    x: np.ndarray,
+    pairs: pd.DataFrame,
+    outcomes: pd.DataFrame,
+    outcome: str,
+    permutations: int,
+    rng: np.random.Generator,
+) -> dict[str, float]:
+    """pearson_p and spearman_p of x (n,) and the outcome of pairs, by permuted models.
+
+    pairs: model_a and model_b of each value of x, and its outcome; outcomes: of all pairs. Where model_b
+    is always the same, as a student whose teachers differ, its partners are permuted.
+    """
+    models, places = np.unique(outcomes[["model_a", "model_b"]].to_numpy(), return_inverse=True)
+    a, b = (np.searchsorted(models, pairs[side].to_numpy()) for side in ("model_a", "model_b"))
+    grid = np.full((len(models), len(models)), math.nan)
+    grid[tuple(places.reshape(-1, 2).T)] = outcomes[outcome]
+    moving = np.arange(len(models))
+    if len(set(b)) == 1:
+        moving = np.unique(a)
+    else:
+        grid = np.where(np.isnan(grid), grid.T, grid)
+    orders = np.tile(np.arange(len(models)), (permutations, 1))
+    orders[:, moving] = rng.permuted(orders[:, moving], axis=1)
+    y = np.vstack([pairs[outcome].to_numpy(float), grid[orders[:, a], orders[:, b]]])
+    y[~np.isfinite(y)] = math.nan
+    ranks = (stats.rankdata(x), stats.rankdata(y, axis=1, nan_policy="omit"))
+    return {"pearson_p": _share_as_far(x, y), "spearman_p": _share_as_far(*ranks)}
+
+
+def _share_as_far(x: np.ndarray, y: np.ndarray) -> float:
+    """Of the correlations of x (n,) with each row of y (r, n), the share as far from 0 as the first."""
+    known = np.isfinite(y)
+    count = known.sum(1, keepdims=True)
+    u, v = np.where(known, x, 0), np.where(known, y, 0)
+    u, v = (np.where(known, each - each.sum(1, keepdims=True) / np.maximum(count, 1), 0) for each in (u, v))
+    spread = np.sqrt((u**2).sum(1) * (v**2).sum(1))
+    able = (count[:, 0] > 2) & (spread > 1e-12 * spread.max())
+    found = np.abs((u * v).sum(1)[able] / spread[able])
+    return float((found >= found[0] - 1e-9).mean())
 
 
 def partial(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> dict[str, float]:

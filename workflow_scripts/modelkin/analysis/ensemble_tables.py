@@ -33,7 +33,8 @@ def ensemble_tables(
     logits: (n, C) of each model, in the order of the study; labels (n,). Sizes that the study is
     too small for are left out. clusters_by: the measure and kind by which models are clustered, into
     as many clusters as the largest ensemble has members; those for which it is undefined are in no cluster,
-    so ensembles from clusters can be fewer.
+    so ensembles from clusters can be fewer. Copies of other models are in no correlation, and in no ensemble
+    of one relation.
     """
     names = list(logits)
     sizes = [size for size in sizes if size <= len(names)]
@@ -53,17 +54,22 @@ def ensemble_tables(
     near = clusters.affinity(
         clusters.similarity_matrix(rows, list(clustered)), directions[clusters_by["measure"]]
     )
-    groups = clusters.spectral(near, max(able), seed=int(rng.integers(2**31))).labels
+    groups = clusters.spectral(near, max(able)).labels
     return {
         "ensemble_pairs": pairs,
         "ensemble_correlations": correlations.with_similarity(
-            pairs, similarity, "error_reduction_rate", seed=int(rng.integers(2**31))
+            tables.of_distinct(pairs, models),
+            similarity,
+            "error_reduction_rate",
+            seed=int(rng.integers(2**31)),
         ),
         "ensemble_clusters": ensembles.cluster_ensembles(clustered, labels, groups, able, draws, rng),
         "ensemble_choices": ensembles.chosen_ensembles(
             logits, labels, similarity, sizes, draws, rng, directions
         ),
-        "ensemble_relations": relations.relation_ensembles(logits, labels, models, sizes, draws, rng),
+        "ensemble_relations": relations.relation_ensembles(
+            logits, labels, tables.distinct(models), sizes, draws, rng
+        ),
         "ensemble_best": ensembles.best_ensembles(
             logits, labels, [size for size in (2, 3) if size <= len(names)], rng
         ),

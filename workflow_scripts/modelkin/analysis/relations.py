@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from modelkin.analysis import ensembles
-from modelkin.analysis.tables import both_directions
+from modelkin.analysis.tables import both_directions, failed_sources, of_distinct
 
 # The first of these in which two models differ is their relation; from the furthest to the nearest.
 DIFFERENCES = ("structure", "regime", "hyper_parameters")
@@ -39,9 +39,10 @@ def relation_similarities(similarity: pd.DataFrame, models: pd.DataFrame) -> pd.
     """Similarity within architectures and across them (hwang2024, Table 2).
 
     A row for every measure, kind, relation and structure ('all' for pairs of all structures, the only one
-    across architectures): mean and sd (NaN for one) over pairs of different models, pairs.
+    across architectures): mean and sd (NaN for one) over pairs of different models, pairs, and mean_inverted
+    and pairs_inverted without models whose inversion failed. Copies of other models are left out.
     """
-    values = both_directions(similarity)
+    values = both_directions(of_distinct(similarity, models))
     values = values[values["model_a"] < values["model_b"]].reset_index(drop=True)
     structure = models.set_index("name")["structure"]
     values["relation"] = pair_relations(values, models)
@@ -49,8 +50,14 @@ def relation_similarities(similarity: pd.DataFrame, models: pd.DataFrame) -> pd.
     across = values["relation"] == NAMES["structure"]
     rows = pd.concat([values.assign(structure="all"), values[~across]])
     keys = ["measure", "kind", "relation", "structure"]
-    found = rows.groupby(keys, as_index=False, sort=False)["value"].agg(["mean", "std", "size"])
-    return found.rename(columns={"std": "sd", "size": "pairs"})
+    rows = rows.assign(inverted=rows["value"].mask(failed_sources(rows)))
+    return rows.groupby(keys, as_index=False, sort=False).agg(
+        mean=("value", "mean"),
+        sd=("value", "std"),
+        pairs=("value", "size"),
+        mean_inverted=("inverted", "mean"),
+        pairs_inverted=("inverted", "count"),
+    )
 
 
 def relation_ensembles(

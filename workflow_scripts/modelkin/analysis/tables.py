@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from modelkin import probe_kinds
@@ -20,6 +21,7 @@ LOG = logging.getLogger("modelkin")
 ATTACK_FACTS = ("success", "median_distance")
 INVERSION_FACTS = ("median_loss", "loss_90", "median_steps", "median_distance")
 AttackFacts = Mapping[str, Mapping[str, Mapping[str, Any]]]  # by kind of adversarial probe and model name
+SIDES = {"a": "source", "b": "observer"}
 CARD_FACTS = (
     *("source", "origin", "weights", "parameters", "multiply_adds", "size"),
     *("interpolation", "crop", "head", "width"),
@@ -36,12 +38,68 @@ def joined_shells(shells: list[pd.DataFrame], models: pd.DataFrame) -> pd.DataFr
     return whole[here].reset_index(drop=True)
 
 
+class Level(NamedTuple):
+    """A robustness level: what a model was trained to withstand.
+
+    norm is empty where it need not be said: for standard models, and in a study of one norm.
+    """
+
+    norm: str
+    eps: float
+
+    def __str__(self) -> str:
+        return f"{self.norm} {self.eps:g}".strip()
+
+
+def of_several_norms(models: pd.DataFrame) -> bool:
+    """Whether models of a study withstand changes of more than one norm, so that radii alone say nothing."""
+    return len(set(models.loc[models["eps"] > 0, "norm"])) > 1
+
+
+def model_levels(models: pd.DataFrame) -> dict[str, Level]:
+    """The level of each model."""
+    several = of_several_norms(models)
+    return {
+        row.name: Level(row.norm if several and row.eps > 0 else "", row.eps)
+        for row in models[["name", "eps", "norm"]].itertuples(index=False)
+    }
+
+
+def levels_of(rows: pd.DataFrame) -> list[Level]:
+    """The level of each row of the table summary."""
+    norms = rows["norm"] if "norm" in rows else [""] * len(rows)
+    return [Level(norm, eps) for norm, eps in zip(norms, rows["eps"], strict=True)]
+
+
 def with_levels(similarity: pd.DataFrame, models: pd.DataFrame) -> pd.DataFrame:
-    """The rows of two different models, with eps_a and eps_b."""
-    eps = models.set_index("name")["eps"]
+    """The rows of two different models, with eps_a and norm_a, eps_b and norm_b: their :class:`Level`."""
+    found = model_levels(models)
     rows = similarity[similarity["model_a"] != similarity["model_b"]]
     # Of no rows at all pandas would make text.
-    return rows.assign(**{f"eps_{side}": rows[f"model_{side}"].map(eps).astype(float) for side in "ab"})
+    return rows.assign(
+        **{f"eps_{side}": [found[name].eps for name in rows[f"model_{side}"]] for side in "ab"},
+        **{f"norm_{side}": [found[name].norm for name in rows[f"model_{side}"]] for side in "ab"},
+    ).astype({"eps_a": float, "eps_b": float, "norm_a": "str", "norm_b": "str"})
+
+
+def of_one_level(similarity: pd.DataFrame, models: pd.DataFrame) -> pd.DataFrame:
+    """The rows of two different models of one level, with its eps and norm; copies are left out."""
+    rows = with_levels(of_distinct(similarity, models), models)
+    rows = rows[(rows["eps_a"] == rows["eps_b"]) & (rows["norm_a"] == rows["norm_b"])]
+    return rows.drop(columns=["eps_b", "norm_b"]).rename(columns={"eps_a": "eps", "norm_a": "norm"})
+
+
+def distinct(models: pd.DataFrame) -> pd.DataFrame:
+    """The models without copies, which have the weights of an earlier one and are not another start.
+
+    models: of :func:`models_table`; all are distinct where the column ``same_weights_as`` is missing.
+    """
+    return models[models["same_weights_as"].isna()] if "same_weights_as" in models else models
+
+
+def of_distinct(pairs: pd.DataFrame, models: pd.DataFrame) -> pd.DataFrame:
+    """The rows, each of a model_a and a model_b, that are of no copy."""
+    return pairs[pairs[["model_a", "model_b"]].isin(set(distinct(models)["name"])).all(axis=1)]
 
 
 def with_attack_success(similarity: pd.DataFrame, attacks: AttackFacts) -> pd.DataFrame:
@@ -64,14 +122,37 @@ def with_attack_success(similarity: pd.DataFrame, attacks: AttackFacts) -> pd.Da
     return similarity.assign(attack_success=pd.concat([of_a, of_b], axis=1).min(axis=1, skipna=False))
 
 
-def with_lowest_attack_success(
+def with_inversion_success(similarity: pd.DataFrame, inversions: pd.DataFrame) -> pd.DataFrame:
+    """The similarity table with inversion_success and inversion_failed: on inverted probes, those of the
+    model that the images were made with; NaN and False elsewhere.
+
+    inversions: of :func:`inversions_table`.
+    """
+    facts = inversions.set_index(["kind", "model"])
+    probes = pd.MultiIndex.from_frame(similarity[["kind", "source"]])
+    found = facts[["inversion_success", "failed"]].reindex(probes)
+    return similarity.assign(
+        inversion_success=found["inversion_success"].to_numpy(float),
+        inversion_failed=found["failed"].eq(True).to_numpy(bool),
+    )
+
+
+def failed_sources(similarity: pd.DataFrame) -> pd.Series:
+    """Whether the inversion of each row's source failed; of none in a table that says nothing of it."""
+    if "inversion_failed" in similarity:
+        return similarity["inversion_failed"]
+    return pd.Series(data=False, index=similarity.index)
+
+
+def with_lowest_success(
     frames: Mapping[str, pd.DataFrame], similarity: pd.DataFrame
 ) -> dict[str, pd.DataFrame]:
-    """The tables, those by measure and kind with attack_success: the lowest of all pairs' in the similarity
-    table, for an attack that fails on its own model spoils whatever rests on it.
+    """The tables, those by measure and kind with attack_success and inversion_success: the lowest of all
+    pairs' in the similarity table, for what fails on its own model spoils whatever rests on it.
     """
     by = ["kind", "measure"]
-    lowest = similarity.groupby(by)["attack_success"].min()
+    known = [name for name in ("attack_success", "inversion_success") if name in similarity]
+    lowest = similarity.groupby(by)[known].min()
     return {name: rows.join(lowest, on=by) if set(by) <= set(rows) else rows for name, rows in frames.items()}
 
 
@@ -91,23 +172,26 @@ def defined_square(rows: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
 def summary(similarity: pd.DataFrame, models: pd.DataFrame) -> pd.DataFrame:
     """For each kind, measure and level: mean, sd over pairs of different models of that level.
 
-    Columns kind, measure, eps, mean, sd (NaN for one pair), pairs, stderr (root mean square of the
-    pairs' own), chance, n (samples), attack_success (the lowest of the pairs'). On inverted probes both
-    directions count as pairs; pairs without a value do not.
+    Columns kind, measure, eps, norm (of a study of several norms), mean, sd (NaN for one pair), pairs, stderr
+    (root mean square of the pairs' own), chance, n (samples of the first pair), mean_inverted (of the pairs
+    whose source's inversion did not fail; NaN without any), sd_inverted and pairs_inverted, inversion_success
+    and attack_success (the lowest of the pairs'). On inverted probes both directions count as pairs; pairs
+    without a value do not, and neither do those of a copy of another model.
     """
-    rows = with_levels(similarity, models).query("eps_a == eps_b").rename(columns={"eps_a": "eps"})
-    return _spread(rows, ["kind", "measure", "eps"], attack_success=("attack_success", "min"))
+    by = ["kind", "measure", "eps", *(["norm"] if of_several_norms(models) else [])]
+    return _spread(of_one_level(similarity, models), by, attack_success=("attack_success", "min"))
 
 
 def asymmetry(similarity: pd.DataFrame, models: pd.DataFrame) -> pd.DataFrame:
     """Inverted probes by level of source and level of observer (jones2022, Fig. 6), as :func:`summary`."""
-    rows = with_levels(similarity, models).query("kind == 'inverted'")
-    rows = rows.rename(columns={"eps_a": "source_eps", "eps_b": "observer_eps"})
-    return _spread(rows, ["measure", "source_eps", "observer_eps"])
+    rows = with_levels(of_distinct(similarity, models), models).query("kind == 'inverted'")
+    levels = {f"{key}_{side}": f"{role}_{key}" for side, role in SIDES.items() for key in ("eps", "norm")}
+    wanted = [name for name in levels.values() if of_several_norms(models) or name.endswith("_eps")]
+    return _spread(rows.rename(columns=levels), ["measure", *wanted])
 
 
 def _spread(rows: pd.DataFrame, by: list[str], **more: tuple[str, str]) -> pd.DataFrame:
-    rows = rows.assign(square=rows["stderr"] ** 2)
+    rows = rows.assign(square=rows["stderr"] ** 2, inverted=rows["value"].mask(failed_sources(rows)))
     found = rows.groupby(by, as_index=False).agg(
         mean=("value", "mean"),
         sd=("value", "std"),
@@ -115,6 +199,10 @@ def _spread(rows: pd.DataFrame, by: list[str], **more: tuple[str, str]) -> pd.Da
         stderr=("square", "mean"),
         chance=("chance", "mean"),
         n=("n", "first"),
+        mean_inverted=("inverted", "mean"),
+        sd_inverted=("inverted", "std"),
+        pairs_inverted=("inverted", "count"),
+        inversion_success=("inversion_success", "min"),
         **more,
     )
     return found.assign(stderr=found["stderr"] ** 0.5)
@@ -148,7 +236,9 @@ def models_table(
     with a label the columns are attack_success:<label> and so on, see :func:`attack_column`. same_weights_as:
     the first earlier model of the very same weights, if there is one.
     """
-    renamed = {key: f"inversion_{key}" for key in (*INVERSION_FACTS, "failed")}
+    renamed = {key: f"inversion_{key}" for key in (*INVERSION_FACTS, "failed")} | {
+        "inversion_success": "inversion_success"
+    }
     probes = inverted.query("kind == 'inverted'").set_index("model")[list(renamed)].rename(columns=renamed)
     whole = with_cards(models, cards).join(probes, on="name")
     for kind, found in (attacks or {"adversarial": {}}).items():
@@ -192,13 +282,15 @@ def inversions_table(
 ) -> pd.DataFrame:
     """How each inverted probe came out: kind, model, median and 90 % quantile of the relative loss, ...
 
-    facts: of the probes' manifests, by kind and model. failed: the median is above ``failed_above``.
+    facts: of the probes' manifests, by kind and model, each with loss (n,), relative losses of its images.
+    inversion_success: share of images whose loss is at most ``failed_above``; failed: the median is above.
     """
     rows = [
         {"kind": kind, "model": model, **{key: found[key] for key in INVERSION_FACTS}}
+        | {"inversion_success": float((np.asarray(found["loss"]) <= failed_above).mean())}
         for (kind, model), found in facts.items()
     ]
-    table = pd.DataFrame(rows, columns=["kind", "model", *INVERSION_FACTS])
+    table = pd.DataFrame(rows, columns=["kind", "model", *INVERSION_FACTS, "inversion_success"])
     return table.assign(failed=table["median_loss"] > failed_above)
 
 
@@ -219,11 +311,15 @@ def under_each_other(
 
 
 def both_directions(similarity: pd.DataFrame) -> pd.DataFrame:
-    """The mean of the directions there are, as a row for (a, b) and one for (b, a)."""
+    """The mean of the directions there are, as a row for (a, b) and one for (b, a).
+
+    inversion_failed: whether the inversion of either model failed, where its images are part of the mean.
+    """
     swapped = similarity.rename(columns={"model_a": "model_b", "model_b": "model_a"})
     keys = ["kind", "measure", "model_a", "model_b"]
-    both = pd.concat([similarity, swapped])[[*keys, "value"]]
-    return both.groupby(keys, as_index=False, sort=False)["value"].mean()
+    both = pd.concat([similarity, swapped])
+    found = both.assign(inversion_failed=failed_sources(both)).groupby(keys, as_index=False, sort=False)
+    return found.agg(value=("value", "mean"), inversion_failed=("inversion_failed", "any"))
 
 
 def combined_components(found: pd.DataFrame, given: Mapping[str, Any] | None) -> pd.DataFrame:

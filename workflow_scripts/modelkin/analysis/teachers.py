@@ -37,10 +37,11 @@ def distillation_tables(
         teacher_accuracy=lambda rows: rows["model_a"].map(accuracy),
         same_family=lambda rows: rows["model_a"].map(family) == family[student],
     )
+    teachers_alone = tables.of_distinct(found, models)
     groups = {
-        "all": found,
-        "same family": found.query("same_family"),
-        "others": found.query("not same_family"),
+        "all": teachers_alone,
+        "same family": teachers_alone.query("same_family"),
+        "others": teachers_alone.query("not same_family"),
     }
     found_by_group = [
         correlations.with_similarity(part, similarity, "student_accuracy", seed=seed)

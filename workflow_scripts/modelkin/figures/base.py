@@ -51,7 +51,8 @@ class Figure:
     draw(data, settings) returns a matplotlib figure; with ``per_measure`` it is called with the
     measure's label too, once for each. measure: the only measure it is about, which it needs.
     of_weights: whether it shows what only models with weights have. of_levels: whether it is about robustness
-    levels, so that it says nothing of published models that are all of one.
+    levels, so that it says nothing of published models that are all of one. fewest: the number of models from
+    which it means something; a study of fewer gets a line that says so in its place.
     """
 
     title: str
@@ -63,6 +64,7 @@ class Figure:
     measure: str | None = None
     of_weights: bool = False
     of_levels: bool = False
+    fewest: int = 1
 
 
 def save(figure, folder: Path, stem: str, dpi: int, models: pd.DataFrame) -> None:
@@ -83,18 +85,43 @@ def save(figure, folder: Path, stem: str, dpi: int, models: pd.DataFrame) -> Non
     plt.close(figure)
 
 
+def draw_study(figure: Figure, data: Mapping[str, Any], settings: Mapping[str, Any]):
+    """A figure of all measures; words in its place if the study has fewer models than it takes."""
+    models = len(tables.distinct(data["models"]))
+    if models < figure.fewest:
+        return only_words(figure.title, _too_few(figure, models))
+    return figure.draw(data, settings)
+
+
 def draw_measure(figure: Figure, data: Mapping[str, Any], settings: Mapping[str, Any], label: str):
     """A figure of one measure; words in its place if it is of clusters and the measure has none.
 
     A measure has no clusters if too few models have a value by it, as when they have the same weights.
     """
-    if figure.section == "clusters" and label not in set(data["clusters"]["measure"]):
-        drawn, axis = plt.subplots(figsize=(5, 1.5))
-        axis.axis("off")
-        axis.text(0.5, 0.5, "no clusters: too few models have a value", ha="center", va="center")
-        drawn.suptitle(f"{figure.title} of {describe(label)[0]}")
-        return drawn
+    if figure.section == "clusters":
+        sizes = data["clusters"].groupby(["measure", "kind"])["model"].transform("size")
+        known = data["clusters"][sizes >= figure.fewest]
+        if label not in set(known["measure"]):
+            here = data["clusters"].query("measure == @label").groupby("kind").size()
+            why = _too_few(figure, int(here.max()) if len(here) else 0)
+            return only_words(f"{figure.title} of {describe(label)[0]}", f"no clusters: {why}")
+        data = {**data, "clusters": known}
+    elif (models := len(tables.distinct(data["models"]))) < figure.fewest:
+        return only_words(f"{figure.title} of {describe(label)[0]}", _too_few(figure, models))
     return figure.draw(data, settings, label)
+
+
+def _too_few(figure: Figure, models: int) -> str:
+    return f"too few models have a value: {models}, and this means something from {figure.fewest} on"
+
+
+def only_words(title: str, why: str):
+    """A figure that says why there is nothing to draw."""
+    drawn, axis = plt.subplots(figsize=(5, 1.5))
+    axis.axis("off")
+    axis.text(0.5, 0.5, why, ha="center", va="center")
+    drawn.suptitle(title)
+    return drawn
 
 
 def as_plain_text(table: pd.DataFrame) -> pd.DataFrame:
@@ -190,14 +217,21 @@ def architecture_legend(figure, looks: Mapping[str, dict[str, Any]]) -> None:
     figure.legend(handles=handles, title="architecture", loc="outside right center")
 
 
-def level_colours(levels: Sequence[float]) -> dict[float, Any]:
+def level_colours(levels: Sequence[tables.Level]) -> dict[tables.Level, Any]:
     """A colour for each robustness level, from light (standard) to dark."""
     return dict(zip(levels, sns.color_palette("viridis_r", len(levels) + 1)[1:], strict=True))
 
 
-def levels(models: pd.DataFrame) -> list[float]:
-    """The robustness levels of a study, rising."""
-    return sorted(models["eps"].unique())
+def levels(models: pd.DataFrame) -> list[tables.Level]:
+    """The robustness levels of a study, rising, those of one norm after those of another."""
+    return sorted(set(tables.model_levels(models).values()))
+
+
+def without_copies(models: pd.DataFrame) -> str:
+    """The end of a footnote about which models are left out, as their weights are those of others."""
+    names = set(models["name"]) - set(tables.distinct(models)["name"])
+    left_out = [name for name in models["name"] if name in names]
+    return f"; without {', '.join(left_out)}, copies of other models" if left_out else ""
 
 
 def names_of(models: pd.DataFrame) -> dict[str, str]:
@@ -220,9 +254,9 @@ def facets(count: int, width: float = 3.0, height: float = 2.6, columns: int = 3
     return figure, list(axes.flat[:count])
 
 
-def eps_axis(axis, found: Sequence[float], label: str = "robustness level eps") -> np.ndarray:
+def eps_axis(axis, found: Sequence[tables.Level], label: str = "robustness level eps") -> np.ndarray:
     """Levels at equal distances on the x axis; returns their positions."""
-    axis.set_xticks(range(len(found)), [f"{eps:g}" for eps in found])
+    axis.set_xticks(range(len(found)), list(map(str, found)))
     axis.set_xlabel(label)
     return np.arange(len(found))
 
@@ -231,6 +265,41 @@ def show_image(axis, image: np.ndarray) -> None:
     """Draw an image (c, h, w) in [0, 1], grey if it has one channel."""
     grey = image.shape[0] == 1
     axis.imshow(np.moveaxis(image, 0, -1).squeeze(), cmap="gray" if grey else None, vmin=0, vmax=1)
+
+
+def without_failed(rows: pd.DataFrame) -> str:
+    """The end of a footnote about how many sources of these similarities could not be inverted.
+
+    Their images say nothing of similarity, so they are in no mean.
+    """
+    probes = rows[rows["kind"].map(probe_kinds.origin_of) == "inverted"]
+    failed = probes[tables.failed_sources(probes)]
+    if failed.empty:
+        return ""
+    return (
+        f"; hollow: with the inverted images of {failed['source'].nunique()} of {probes['source'].nunique()} "
+        "models whose inversion failed, which are in no mean"
+    )
+
+
+def counted(numbers: Iterable[float]) -> str:
+    """The counts that a figure rests on, in words: one, or the lowest and the highest."""
+    found = sorted({int(number) for number in numbers})
+    if not found:
+        return "0"
+    return f"{found[0]}" if len(found) == 1 else f"{found[0]} to {found[-1]}"
+
+
+def samples_in_words(rows: pd.DataFrame) -> str:
+    """On how many images of each kind of probe these rows of the similarity table rest; empty if on none.
+
+    Nobody says on how many images an imported table rests.
+    """
+    rows = rows[rows["n"] > 0]
+    return ", ".join(
+        f"{counted(rows.loc[rows['kind'] == kind, 'n'])} {probe_kinds.in_words(kind)} images"
+        for kind in kinds_in(rows)
+    )
 
 
 def footnote(figure, text: str) -> None:
@@ -293,8 +362,22 @@ def grid_of_text(text: pd.DataFrame, headings: Sequence[str], left: Iterable[str
     return figure, axis
 
 
-def strip(axis, groups: Sequence[np.ndarray], look: Mapping[str, Any], *, label=None, shift: float = 0):
-    """Each group as faint points at its place on the x axis, with mean and standard deviation."""
+def strip(
+    axis,
+    groups: Sequence[np.ndarray],
+    look: Mapping[str, Any],
+    *,
+    label=None,
+    shift: float = 0,
+    hollow: Sequence[np.ndarray] = (),
+):
+    """Each group as faint points at its place on the x axis, with mean and standard deviation.
+
+    hollow: values that stand beside a group and are in no mean.
+    """
+    for place, values in enumerate(hollow):
+        places = np.full(len(values), place + shift)
+        axis.scatter(places, values, s=14, lw=0.7, facecolors="none", edgecolors=look["color"])
     for place, values in enumerate(groups):
         # By the golden ratio, so that neighbours stand apart, and the same values at the same places.
         aside = 0.12 * ((np.arange(len(values)) * 0.618 + 0.5) % 1 - 0.5)
@@ -327,15 +410,25 @@ def outcome_panels(
         for row in known.loc[kinds_in(known.reset_index())].itertuples():
             part = values[(values["measure"] == measure) & (values["kind"] == row.Index)]
             points = outcomes.merge(part, on=["model_a", "model_b"])
+            failed = points["inversion_failed"].to_numpy(bool)
+            size, colour = 9 if len(points) > 50 else 22, looks[row.Index]["color"]
             axis.scatter(
-                points["value"],
-                points[outcome],
-                s=9 if len(points) > 50 else 22,
+                points.loc[~failed, "value"],
+                points.loc[~failed, outcome],
+                s=size,
                 alpha=0.7,
                 lw=0,
                 **looks[row.Index],
-                label=f"{probe_kinds.in_words(row.Index)}: r {row.pearson:.2f} (p {_p(row.pearson_p)}), "
-                f"rho {row.spearman:.2f}",
+                label=f"{probe_kinds.in_words(row.Index)}: {_said(row, failed)}",
+            )
+            axis.scatter(
+                points.loc[failed, "value"],
+                points.loc[failed, outcome],
+                s=size,
+                lw=0.7,
+                marker=looks[row.Index]["marker"],
+                facecolors="none",
+                edgecolors=colour,
             )
         title, direction = describe(measure)
         axis.set(title=title, xlabel=direction, ylabel=label)
@@ -346,8 +439,15 @@ def outcome_panels(
     return figure
 
 
-def _p(value: float) -> str:
-    return f"{value:.2f}" if value >= 0.01 else f"{value:.0e}"
+def _said(row, failed: np.ndarray) -> str:
+    """A correlation with its interval, over models, and without those whose inversion failed."""
+    if np.isnan(row.pearson):
+        return "nothing to correlate"
+    text = f"r {row.pearson:.2f} [{row.pearson_low:.2f}, {row.pearson_high:.2f}], p {row.pearson_p:.2g}"
+    if not failed.any():
+        return text
+    without = "none" if np.isnan(row.pearson_inverted) else f"r {row.pearson_inverted:.2f}"
+    return f"{text}\nwithout hollow ones: {without}"
 
 
 def style() -> None:

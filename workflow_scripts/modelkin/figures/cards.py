@@ -1,6 +1,6 @@
 """The models' cards: what each is made of and what it can do."""
 
-from modelkin.figures.base import Figure, footnote, grid_of_text, names_of
+from modelkin.figures.base import Figure, counted, footnote, grid_of_text, names_of, tables
 
 COLUMNS = {
     "model": "model",
@@ -24,6 +24,8 @@ LEFT = {"model", "architecture", "source", "head"}
 def draw(data, settings):
     """A table with a row for each model with weights; AutoAttack has a column only where it was run."""
     models = data["models"].assign(model=list(names_of(data["models"]).values())).query("source != 'none'")
+    if tables.of_several_norms(models):
+        models = models.assign(eps=list(map(str, tables.model_levels(models).values())))
     # Where some had none, pandas made their whole numbers floating ones.
     models = models.astype(dict.fromkeys(WHOLE, int))
     headings = {name: heading for name, heading in _headings(models).items() if models[name].notna().any()}
@@ -32,7 +34,7 @@ def draw(data, settings):
     figure.suptitle("The models")
     footnote(
         figure,
-        f"accuracies on {models['evaluated'].iloc[0]} test images or as many as the config asks for; "
+        f"accuracy on the whole test split, under PGD on {counted(models['evaluated'])} of its images; "
         "tables/models.parquet has more columns",
     )
     return figure

@@ -29,7 +29,7 @@ def draw(data, settings):
         fontsize=8,
     )
     figure.suptitle("Larger ensembles: from different clusters, and the least similar set by each measure")
-    draws = clusters.groupby(["members", "clusters"]).size().max()
+    draws = base.counted(clusters.groupby(["members", "clusters"]).size())
     base.footnote(
         figure,
         f"left: mean and 95 % interval of {draws} draws; right: dashed and grey, random sets of as many "
@@ -86,5 +86,6 @@ FIGURE = Figure(
     section="ensembles",
     tables=("ensemble_clusters", "ensemble_choices"),
     draw=draw,
+    fewest=3,
     settings=(),
 )

@@ -32,12 +32,16 @@ def draw(data, settings):
     axes[0].set_yticks(
         places, [base.describe(m)[0] + turned for m, turned in zip(rows["measure"], signed, strict=True)]
     )
+    for axis, name in zip(axes, ("pearson", "spearman"), strict=True):
+        for place, p in zip(places, rows[f"{name}_p"], strict=True):
+            axis.text(1.02, place, "" if np.isnan(p) else f"p {p:.2g}", fontsize=6.5, va="center")
     base.kind_legend(figure, axes[1])
     figure.suptitle("What similarity says of the gain of an ensemble of two")
     base.footnote(
         figure,
-        f"correlation with the error reduction rate over {rows['n'].max()} pairs; bars: 95 % intervals, "
-        "models resampled;\nbelow 0: models that are alike gain less",
+        f"correlation with the error reduction rate over {base.counted(rows['n'])} pairs; "
+        "bars: 95 % intervals, models resampled; p: models permuted;\n"
+        "below 0: models that are alike gain less" + base.without_copies(data["models"]),
     )
     return figure
 
@@ -47,4 +51,5 @@ FIGURE = Figure(
     section="ensembles",
     tables=("models", "ensemble_correlations"),
     draw=draw,
+    fewest=4,
 )

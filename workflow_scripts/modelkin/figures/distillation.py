@@ -20,8 +20,10 @@ def draw(data, settings):
     )
     base.footnote(
         figure,
-        f"{len(table)} teachers, mean of {table['repeats'].iloc[0]} students each; "
-        "similarity of the teacher to the study's own model of the student's kind;\nr Pearson, rho Spearman",
+        f"{len(table)} teachers, mean of {base.counted(table['repeats'])} students each; "
+        "similarity of the teacher to the study's own model of the student's kind;\n"
+        "r Pearson [95 % interval, models resampled], p teachers permuted"
+        + base.without_failed(data["similarity"]),
     )
     return figure
 
@@ -31,4 +33,5 @@ FIGURE = Figure(
     section="distillation",
     tables=("similarity", "distillation", "distillation_correlations"),
     draw=draw,
+    fewest=4,
 )

@@ -64,4 +64,5 @@ FIGURE = Figure(
     section="ensembles",
     tables=("models", "ensemble_clusters", "ensemble_relations"),
     draw=draw,
+    fewest=3,
 )

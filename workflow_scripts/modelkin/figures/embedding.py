@@ -4,7 +4,7 @@ import numpy as np
 
 from modelkin import probe_kinds
 from modelkin.figures import base
-from modelkin.figures.base import Figure, plt
+from modelkin.figures.base import Figure, plt, tables
 
 NAMED = 30
 
@@ -13,8 +13,11 @@ def draw(data, settings, measure: str):
     """For each kind of probe the embedding, its clusters outlined by colour, and the eigenvalues."""
     rows = data["clusters"].query("measure == @measure")
     kinds = base.kinds_in(rows)
-    eps = data["models"].set_index("name")["eps"]
-    sizes = 30 + 90 * eps / max(eps.max(), 1e-12)
+    models = data["models"]
+    norms = [level.norm for level in tables.model_levels(models).values()]
+    # Radii of different norms are not on one scale.
+    largest = models.groupby(norms)["eps"].transform("max").clip(lower=1e-12)
+    sizes = (30 + 90 * models["eps"] / largest).set_axis(models["name"])
     title, _ = base.describe(measure)
     figure, axes = plt.subplots(
         2, len(kinds), figsize=(4.6 * len(kinds), 6), height_ratios=(3, 1), squeeze=False
@@ -27,8 +30,7 @@ def draw(data, settings, measure: str):
         top.locator_params(nbins=5)
         stable = data["cluster_stability"].query("measure == @measure and kind == @kind").iloc[0]
         top.set(
-            title=f"{probe_kinds.in_words(kind)}: {stable['clusters']} clusters, "
-            f"stability {stable['ari_models_mean']:.2f}",
+            title=f"{probe_kinds.in_words(kind)}: {stable['clusters']} clusters, {_said(stable)}",
             xlabel="second eigenvector",
             ylabel="third eigenvector",
         )
@@ -42,10 +44,22 @@ def draw(data, settings, measure: str):
     figure.suptitle(f"Spectral embedding of {title}")
     base.footnote(
         figure,
-        "colour: cluster; size: robustness level; stability: adjusted Rand index under resampled models;\n"
-        "dotted: number of clusters",
+        "colour: cluster; size: robustness level; dotted: number of clusters; stability: adjusted Rand index "
+        "under resampled\nmodels, beside it that of shuffled pairs, and p: the share of them that are as "
+        "stable (above .05, one cluster says as much)",
     )
     return figure
+
+
+def _said(stable) -> str:
+    """A stability and what it is worth."""
+    if np.isnan(stable["ari_models_p"]):
+        return "stability unknown"
+    one = "" if stable["clusters_supported"] > 1 else "\none cluster says as much"
+    return (
+        f"stability {stable['ari_models_mean']:.2f}\n"
+        f"(shuffled {stable['ari_null_mean']:.2f}, p {stable['ari_models_p']:.2g}){one}"
+    )
 
 
 FIGURE = Figure(
@@ -53,5 +67,6 @@ FIGURE = Figure(
     section="clusters",
     tables=("models", "clusters", "cluster_stability", "spectra"),
     draw=draw,
+    fewest=4,
     per_measure=True,
 )

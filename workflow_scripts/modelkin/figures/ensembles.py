@@ -1,13 +1,14 @@
 """What similarity says of ensembles of two."""
 
 from modelkin.figures import base
-from modelkin.figures.base import Figure, outcome_panels
+from modelkin.figures.base import Figure, outcome_panels, tables
 
 
 def draw(data, settings):
     """A panel for each measure: error reduction rate of every pair against its similarity."""
+    pairs = tables.of_distinct(data["ensemble_pairs"], data["models"])
     figure = outcome_panels(
-        data["ensemble_pairs"],
+        pairs,
         data["similarity"],
         data["ensemble_correlations"],
         outcome="error_reduction_rate",
@@ -17,8 +18,11 @@ def draw(data, settings):
     figure.suptitle("Ensembles of two models: what they gain, against their similarity")
     base.footnote(
         figure,
-        f"{len(data['ensemble_pairs'])} pairs, logits averaged; error reduction rate = 1 - error of the "
-        "ensemble / mean error of its members;\nr Pearson, rho Spearman",
+        f"{len(pairs)} pairs, logits averaged; error reduction rate = 1 - error of the "
+        "ensemble / mean error of its members;\n"
+        "r Pearson [95 % interval, models resampled], p models permuted"
+        + base.without_failed(data["similarity"])
+        + base.without_copies(data["models"]),
     )
     return figure
 
@@ -28,4 +32,5 @@ FIGURE = Figure(
     section="ensembles",
     tables=("similarity", "ensemble_pairs", "ensemble_correlations"),
     draw=draw,
+    fewest=4,
 )

@@ -4,14 +4,15 @@ import numpy as np
 
 from modelkin import probe_kinds
 from modelkin.figures import base
-from modelkin.figures.base import Figure, plt
+from modelkin.figures.base import Figure, pd, plt, tables
 
 
 def ordered(data, settings, measure: str, kind: str) -> tuple[list[str], list[int]]:
     """The models that a measure knows by level or by cluster, and the positions at which a group ends."""
     known = data["similarity"].query("measure == @measure and kind == @kind")["model_a"].unique()
     models = data["models"][data["models"]["name"].isin(known)]
-    group = models.set_index("name")["eps"]
+    levels, by_name = base.levels(data["models"]), tables.model_levels(data["models"])
+    group = pd.Series([levels.index(by_name[name]) for name in models["name"]], index=models["name"])
     if settings["order"] == "cluster":
         rows = data["clusters"].query("measure == @measure and kind == @kind")
         group = rows.set_index("model")["cluster"].reindex(models["name"])

@@ -28,12 +28,12 @@ def draw(data, settings, measure: str):
             f"{_score(scores.loc[kind, 'r2_new_models'])} for new models",
         )
         axis.axvline(0, color="0.5", lw=0.8)
-    first = scores.iloc[0]
     figure.suptitle(f"What {title} follows")
+    pairs, models = base.counted(scores["pairs"]), base.counted(scores["models"])
     base.footnote(
         figure,
-        f"gradient boosting on {first['pairs']} pairs of {first['models']} models; bars: fall of R2 when a "
-        "component's differences\nare permuted, with standard deviation. Where R2 for new models is not "
+        f"gradient boosting on {pairs} pairs of {models} models; bars: fall of R2 when "
+        "a component's differences\nare permuted, with standard deviation. Where R2 for new models is not "
         "above 0, importance says\nnothing of other models; components that go together share theirs",
     )
     return figure
@@ -48,6 +48,7 @@ FIGURE = Figure(
     section="components",
     tables=("models", "component_importance", "component_scores"),
     draw=draw,
+    fewest=4,
     settings=(),
     per_measure=True,
 )

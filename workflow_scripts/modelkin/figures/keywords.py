@@ -46,6 +46,7 @@ FIGURE = Figure(
     section="clusters",
     tables=("models", "clusters", "component_keywords"),
     draw=draw,
+    fewest=4,
     settings=(),
     per_measure=True,
 )

@@ -5,11 +5,16 @@ from modelkin.analysis import relations
 from modelkin.figures import base
 from modelkin.figures.base import Figure, tables
 
+TITLE = "Two models that differ in ..."
+
 
 def draw(data, settings):
     """A panel for each measure: every pair of models by how the two are related."""
-    pairs = tables.both_directions(data["similarity"]).query("model_a < model_b").dropna(subset="value")
+    known = tables.of_distinct(data["similarity"], data["models"])
+    pairs = tables.both_directions(known).query("model_a < model_b").dropna(subset="value")
     pairs = pairs.assign(relation=relations.pair_relations(pairs, data["models"]))
+    if pairs.empty:
+        return base.only_words(TITLE, "no pair of models has a value")
     names = base.in_order(pairs)
     found = [relation for relation in relations.RELATIONS if relation in set(pairs["relation"])]
     looks = base.kind_looks(pairs, settings["palette"])
@@ -18,10 +23,14 @@ def draw(data, settings):
         here = pairs[pairs["measure"] == measure]
         kinds = base.kinds_in(here)
         for shift, kind in enumerate(kinds):
-            part = here[here["kind"] == kind].groupby("relation")["value"]
-            values = [part.get_group(relation) if relation in part.groups else [] for relation in found]
+            of_kind = here[here["kind"] == kind]
+            well = of_kind["value"].mask(of_kind["inversion_failed"])
+            values, hollow = (
+                [some[of_kind["relation"] == relation].dropna() for relation in found]
+                for some in (well, of_kind["value"].where(of_kind["inversion_failed"]))
+            )
             place = 0.16 * (shift - (len(kinds) - 1) / 2)
-            base.strip(axis, values, looks[kind], label=kind, shift=place)
+            base.strip(axis, values, looks[kind], label=kind, shift=place, hollow=hollow)
         title, direction = base.describe(measure)
         axis.set(title=title, ylabel=direction, xlim=(-0.5, len(found) - 0.5))
         axis.set_xticks(range(len(found)), [relation.replace(" ", "\n") for relation in found])
@@ -30,16 +39,18 @@ def draw(data, settings):
         handles, labels = axis.get_legend_handles_labels()
         shown |= dict(zip(labels, handles, strict=True))
     figure.legend(shown.values(), map(probe_kinds.in_words, shown), title="probe", loc="outside right center")
-    figure.suptitle("Two models that differ in ...")
-    counts = pairs.groupby(["relation", "measure", "kind"]).size().groupby("relation").max()
+    figure.suptitle(TITLE)
+    counts = pairs[~pairs["inversion_failed"]].groupby(["relation", "measure", "kind"]).size()
     base.footnote(
         figure,
         "faint: pairs; marks: their mean and standard deviation; pairs "
-        + ", ".join(f"{relation}: {counts[relation]}" for relation in found),
+        + ", ".join(f"{relation}: {base.counted(counts.get(relation, []))}" for relation in found)
+        + base.without_failed(known)
+        + base.without_copies(data["models"]),
     )
     return figure
 
 
 FIGURE = Figure(
-    title="Training and architecture", section="levels", tables=("models", "similarity"), draw=draw
+    title="Training and architecture", section="levels", tables=("models", "similarity"), draw=draw, fewest=2
 )

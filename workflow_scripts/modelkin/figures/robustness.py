@@ -1,13 +1,16 @@
 """Similarity against robustness, on natural and on inverted images."""
 
-from modelkin import probe_kinds
 from modelkin.figures import base
-from modelkin.figures.base import Figure
+from modelkin.figures.base import Figure, tables
+
+TITLE = "Similarity of different models of one robustness level"
 
 
 def draw(data, settings):
     """A panel for each measure; mean and standard deviation over pairs of one level."""
     summary = data["summary"]
+    if not summary["mean"].notna().any():
+        return base.only_words(TITLE, "no two models of one level have a value")
     names = base.in_order(data["similarity"])
     found = base.levels(data["models"])
     looks = base.kind_looks(summary, settings["palette"])
@@ -17,25 +20,32 @@ def draw(data, settings):
         part = summary[summary["measure"] == measure]
         for kind in base.kinds_in(part):
             rows = part[part["kind"] == kind]
-            x = rows["eps"].map(where)
+            x = [where[level] for level in tables.levels_of(rows)]
             axis.errorbar(
                 x,
-                rows["mean"],
-                rows["sd"],
+                rows["mean_inverted"],
+                rows["sd_inverted"],
                 **looks[kind],
                 capsize=3,
                 label=kind,
             )
+            both = rows["mean"].where(rows["pairs_inverted"].between(1, rows["pairs"] - 1))
+            hollow = {"ls": "", "mfc": "none", "marker": looks[kind]["marker"]}
+            axis.plot(x, both, color=looks[kind]["color"], **hollow)
             axis.plot(x, rows["chance"], color=looks[kind]["color"], ls=":", lw=1.2)
         title, direction = base.describe(measure)
         axis.set(title=title, ylabel=direction)
     base.kind_legend(figure, *axes)
-    figure.suptitle("Similarity of different models of one robustness level")
-    # Nobody says on how many images an imported table rests.
-    counts = summary[summary["n"] > 0].groupby("kind")["n"].first()
-    samples = ", ".join(f"{count} {probe_kinds.in_words(kind)} images" for kind, count in counts.items())
+    figure.suptitle(TITLE)
+    pairs = tables.of_one_level(data["similarity"], data["models"])
+    samples = base.samples_in_words(pairs)
     said = ["mean and standard deviation over pairs", samples, "dotted: chance, samples permuted"]
-    base.footnote(figure, "; ".join(said if samples else said[:1]))
+    base.footnote(
+        figure,
+        "; ".join(said if samples else said[:1])
+        + base.without_failed(pairs)
+        + base.without_copies(data["models"]),
+    )
     return figure
 
 
@@ -44,5 +54,6 @@ FIGURE = Figure(
     section="levels",
     tables=("models", "similarity", "summary"),
     draw=draw,
+    fewest=2,
     of_levels=True,
 )

@@ -9,14 +9,15 @@ MEASURE = "saliency_cosine"
 
 def draw(data, settings):
     """Left: pairs within each level, with 95 % intervals over images; right: all pairs."""
-    rows = tables.with_levels(data["similarity"].query("measure == @MEASURE"), data["models"])
+    rows = data["similarity"].query("measure == @MEASURE and model_a != model_b")
+    pairs = tables.of_one_level(rows, data["models"])
     found = base.levels(data["models"])
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.6), width_ratios=(2, 3))
-    for place, eps in zip(base.eps_axis(left, found), found, strict=True):
-        part = rows.query("eps_a == @eps and eps_b == @eps").sort_values("value")
+    for place, level in zip(base.eps_axis(left, found), found, strict=True):
+        part = pairs[[each == level for each in tables.levels_of(pairs)]].sort_values("value")
         x = place + 0.3 * ((part["value"].rank() - 0.5) / max(len(part), 1) - 0.5)
         error = (part["value"] - part["ci_low"], part["ci_high"] - part["value"])
-        left.errorbar(x, part["value"], error, fmt="o", ms=4, lw=0.8, color=base.level_colours(found)[eps])
+        left.errorbar(x, part["value"], error, fmt="o", ms=4, lw=0.8, color=base.level_colours(found)[level])
         left.hlines(part["value"].mean(), place - 0.3, place + 0.3, color="k", lw=1.5)
     left.axhline(rows["chance"].mean(), color="0.4", ls=":", lw=1.2)
     left.set(ylabel="saliency cosine", title="pairs of one level (line: mean; dotted: chance)")
@@ -26,7 +27,10 @@ def draw(data, settings):
     image = base.square(right, grid, labels, changes, vmin=0, vmax=1)
     figure.colorbar(image, ax=right, label="saliency cosine")
     figure.suptitle("Cosine of the gradients of the true label's loss with respect to the image")
-    base.footnote(figure, f"n = {rows['n'].iloc[0]} natural images; bars: 95 % interval over images")
+    base.footnote(
+        figure,
+        f"n = {base.counted(rows.query('n > 0')['n'])} natural images; bars: 95 % interval over images",
+    )
     return figure
 
 
@@ -35,6 +39,7 @@ FIGURE = Figure(
     section="levels",
     tables=("models", "similarity"),
     draw=draw,
+    fewest=2,
     settings=(),
     measure=MEASURE,
 )

@@ -52,4 +52,5 @@ FIGURE = Figure(
     section="pairs",
     tables=("models", "sat_shortcut", "sat_shortcut_models"),
     draw=draw,
+    fewest=4,
 )

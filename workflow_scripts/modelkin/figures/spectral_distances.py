@@ -9,7 +9,7 @@ from modelkin.figures.base import Figure, pd, plt
 
 
 def draw(data, settings, measure: str):
-    """For each kind of probe the distances of what k-means saw, with lines between clusters; below, those of
+    """For each kind of probe distances of what tells clusters apart, with lines between them; below, those of
     models that differ in their start, their training or their architecture.
     """
     places = data["clusters"].query("measure == @measure")
@@ -65,6 +65,7 @@ FIGURE = Figure(
     section="clusters",
     tables=("models", "clusters", "spectral_features"),
     draw=draw,
+    fewest=4,
     settings=(),
     per_measure=True,
 )

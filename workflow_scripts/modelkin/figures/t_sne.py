@@ -31,4 +31,6 @@ def draw(data, settings, measure: str):
     return figure
 
 
-FIGURE = Figure(title="t-SNE", section="clusters", tables=("models", "clusters"), draw=draw, per_measure=True)
+FIGURE = Figure(
+    title="t-SNE", section="clusters", tables=("models", "clusters"), draw=draw, fewest=4, per_measure=True
+)

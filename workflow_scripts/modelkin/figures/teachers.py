@@ -20,7 +20,7 @@ def draw(data, settings):
         | {"partial": [_said(rows.loc[(*pair, "all")], "partial") for pair in pairs]}
     )
     control = rows.xs("all", level="teachers").iloc[0]
-    counts = {group: rows.xs(group, level="teachers")["n"].max() for group in GROUPS}
+    counts = {group: base.counted(rows.xs(group, level="teachers")["n"]) for group in GROUPS}
     headings = [
         "measure",
         "probe",
@@ -48,5 +48,6 @@ FIGURE = Figure(
     section="distillation",
     tables=("models", "distillation", "distillation_correlations"),
     draw=draw,
+    fewest=4,
     settings=(),
 )

@@ -164,7 +164,7 @@ def read_components(network: nn.Module, image: torch.Tensor) -> dict[str, str]:
     depthwise = [each for each in spatial if each.depthwise]
     grouped = [each for each in convolutions if each.groups > 1 and each.weight[1] > 1]
     found = (
-        _family([each for each in spatial if each not in stem], attention),
+        _family(spatial, stem, attention, tokens=_positions_are_rows(done)),
         "yes" if _falls(done, stem) else "no",
         _described(stem),
         next((POOLING[each.name] for each in stem if each.name in POOLING), "none"),
@@ -181,14 +181,24 @@ def read_components(network: nn.Module, image: torch.Tensor) -> dict[str, str]:
     return dict(zip(COMPONENTS, found, strict=True))
 
 
-def _family(convolutions: list[Operation], attentions: int) -> str:
-    """convolutions: those over several positions, beyond the stem. A transformer may have some that encode
-    positions (depthwise) or merge them (kernel and stride the same); more others than attentions make a CNN.
+def _family(spatial: list[Operation], stem: list[Operation], attentions: int, *, tokens: bool) -> str:
+    """spatial: the convolutions over several positions. tokens: of :func:`_positions_are_rows`.
+
+    Convolutions beyond the stem make a CNN, and so do those of a stem that overlap, unless linear maps do the
+    rest at each position. A transformer may have some beyond its stem that encode positions (depthwise) or
+    merge them (kernel and stride the same); more others than attentions make a CNN.
     """
+    beyond = [each for each in spatial if each not in stem]
     if not attentions:
-        return "CNN" if convolutions else "MLP"
-    mixing = [each for each in convolutions if not each.depthwise and each.kernel > max(each.stride)]
+        overlapping = [each for each in spatial if each.kernel > max(each.stride)]
+        return "CNN" if beyond or (overlapping and not tokens) else "MLP"
+    mixing = [each for each in beyond if not each.depthwise and each.kernel > max(each.stride)]
     return "CNN with attention" if len(mixing) > attentions else "Transformer"
+
+
+def _positions_are_rows(done: list[Operation]) -> bool:
+    """Whether a linear map is applied at several positions of one image, as in transformers and mixers."""
+    return any(each.name in PRODUCTS and math.prod(each.given[:-1]) > 1 for each in done)
 
 
 def _named(done: Iterable[Operation], names: dict[str, str]) -> str:
@@ -214,7 +224,11 @@ def _along(done: Iterable[Operation], value: int) -> Iterator[Operation]:
 
 
 def _stem(done: list[Operation]) -> list[Operation]:
-    """The dense convolutions, or the linear map, that come first, and pooling that follows them."""
+    """The dense convolutions, or the linear map, that come first, and pooling that follows them.
+
+    Where they are all the convolutions of a network that has nothing else to see several positions with, they
+    are its body, and its stem is the first of them.
+    """
     stem: list[Operation] = []
     for each in _along(done, 0):
         linear = each.name in PRODUCTS and not stem
@@ -225,6 +239,10 @@ def _stem(done: list[Operation]) -> list[Operation]:
             break
         if linear or each.name in POOLING:
             break
+    convolutions = [each for each in stem if each.kernel]
+    others = any(each.kernel > 1 and each.learned and each not in stem for each in done)
+    if len(convolutions) > 1 and not others and not _positions_are_rows(done):
+        return convolutions[:1]
     # An image that several branches take: the first of them stands for all.
     return stem or [each for each in done if each.name == "convolution" or each.name in PRODUCTS][:1]
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from modelkin.comparison import measures
 from modelkin.operations.stages import STAGES
-from modelkin.operations.stages.columns import KIND
+from modelkin.operations.stages.columns import KIND, NORMS
 
 HEAD = """# Tables of the study '{study}'
 
@@ -31,23 +31,33 @@ OF_ATTACKED_IMAGES = ("sat_shortcut", "sat_shortcut_models")  # tables with a ki
 COLUMNS = {table.name: table.columns for stage in STAGES for table in stage.tables}
 
 
-def dictionary_columns(tables: Iterable[str], attacks: Sequence[str] = ()) -> pd.DataFrame:
+def dictionary_columns(
+    tables: Iterable[str], attacks: Sequence[str] = (), *, several_norms: bool = False
+) -> pd.DataFrame:
     """A row for each column of these tables: table, column, unit, meaning.
 
-    attacks: labels of the study's attacks, empty if its only one has none.
+    attacks: labels of the study's attacks, empty if its only one has none. several_norms: whether levels are
+    of more than one norm.
     """
     return pd.DataFrame(
         [
             {"table": table, "column": column, "unit": unit, "meaning": meaning}
             for table in tables
-            for column, (unit, meaning) in _columns(table, attacks).items()
+            for column, (unit, meaning) in _columns(table, attacks, several_norms=several_norms).items()
         ]
     )
 
 
-def _columns(table: str, attacks: Sequence[str]) -> dict[str, tuple[str, str]]:
-    """The columns of a table of a study whose attacks have these labels."""
+def _columns(
+    table: str, attacks: Sequence[str], *, several_norms: bool = False
+) -> dict[str, tuple[str, str]]:
+    """The columns of a table of a study with attacks of these labels, and levels of one norm or several."""
     columns = COLUMNS[table]
+    norms = NORMS.get(table, {}) if several_norms else {}
+    for column, described in norms.items():
+        after = list(columns).index(column.replace("norm", "eps")) + 1
+        listed = list(columns.items())
+        columns = dict([*listed[:after], (column, described), *listed[after:]])
     if not attacks:
         return columns
     if table == "models":

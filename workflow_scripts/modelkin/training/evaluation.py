@@ -61,7 +61,7 @@ def evaluate_model(
     commonest = np.bincount(images.labels).max() / len(images)
     right = round(found["clean_accuracy"] * len(images))
     chance = binomtest(right, len(images), commonest, alternative="greater").pvalue > 0.01
-    return found | {"at_chance": bool(chance), "evaluated": len(images)}
+    return found | {"at_chance": bool(chance), "evaluated": len(images.spread(samples))}
 
 
 def model_accuracy(

@@ -29,7 +29,18 @@ ATTACK_SUCCESS = (
     "on adversarial probes, images that fool the model they were made for, the lower of the two models'",
 )
 LOWEST_ATTACK = (ATTACK_SUCCESS[0], f"lowest of all pairs': {ATTACK_SUCCESS[1]}")
-BY_PROBE = {**PROBE, "attack_success": LOWEST_ATTACK}
+INVERSION_SUCCESS = (
+    "share of images",
+    "on inverted probes, images whose relative loss is at most the config's failed_above",
+)
+LOWEST_INVERSION = (INVERSION_SUCCESS[0], f"lowest of the pairs' sources: {INVERSION_SUCCESS[1]}")
+BY_PROBE = {**PROBE, "attack_success": LOWEST_ATTACK, "inversion_success": LOWEST_INVERSION}
+INVERTED_WELL = {
+    "mean_inverted": ("measure", "mean without sources whose inversion failed; missing if all did"),
+    "sd_inverted": ("measure", "standard deviation over these pairs"),
+    "pairs_inverted": ("1", "number of these pairs"),
+    "inversion_success": LOWEST_INVERSION,
+}
 INVERSION = {
     "median_loss": (
         "1",
@@ -40,6 +51,7 @@ INVERSION = {
     "median_distance": (PIXELS, "median L2 distance of the inverted image from its seed"),
     "failed": ("", "whether the median loss is above the config's failed_above"),
 }
+SUCCESS = {"inversion_success": ("share of images", "images with a loss of at most failed_above")}
 ENSEMBLE = {
     "error": ("share of images", "error of the ensemble, which averages its members' logits"),
     "mean_member_error": ("share of images", "mean error of its members"),
@@ -49,10 +61,12 @@ ENSEMBLE = {
 CORRELATION = {
     **BY_PROBE,
     "pearson": ("1", "Pearson correlation over pairs of models"),
-    "pearson_p": ("1", "its two-sided p-value, which takes pairs for independent"),
+    "pearson_p": ("1", "share of permutations of the models with one as far from 0 (Mantel test)"),
     "spearman": ("1", "Spearman correlation"),
-    "spearman_p": ("1", "its two-sided p-value"),
+    "spearman_p": ("1", "its p-value, as that of pearson"),
     "n": ("1", "number of pairs"),
+    "pearson_inverted": ("1", "Pearson correlation without models whose inversion failed"),
+    "n_inverted": ("1", "number of these pairs"),
     **{
         f"{name}_{end}": ("1", f"{where} end of its 95 % interval, models being resampled")
         for name in ("pearson", "spearman")
@@ -64,6 +78,12 @@ RELATION = (
     "",
     "what two models differ in: initialisation, hyper-parameters, training regime or architecture",
 )
+NORM = "norm of that radius, as in the config; empty for standard models, whose level is of no norm"
+# Columns of a study whose models withstand changes of several norms, each after the radius that it is of.
+NORMS: dict[str, dict[str, tuple[str, str]]] = {
+    "summary": {"norm": ("", NORM)},
+    "asymmetry": {"source_norm": ("", NORM), "observer_norm": ("", NORM)},
+}
 COLUMNS: dict[str, dict[str, tuple[str, str]]] = {
     "similarity": {
         "kind": KIND,
@@ -78,6 +98,11 @@ COLUMNS: dict[str, dict[str, tuple[str, str]]] = {
         "chance": ("measure", "value when b's samples are permuted; missing where that says nothing"),
         "n": ("1", "samples that the value rests on; 0 where the measure is undefined for the pair"),
         "attack_success": ATTACK_SUCCESS,
+        "inversion_success": (
+            INVERSION_SUCCESS[0],
+            f"of the source of the images: {INVERSION_SUCCESS[1]}",
+        ),
+        "inversion_failed": ("", "whether the inversion of the source failed, see the table inversions"),
     },
     "models": {
         "name": ("", "model, as in the config"),
@@ -106,6 +131,7 @@ COLUMNS: dict[str, dict[str, tuple[str, str]]] = {
         "at_chance": ("", "whether its accuracy is no better than always naming the commonest class"),
         "evaluated": ("1", "test images that were attacked"),
         **{f"inversion_{name}": meaning for name, meaning in INVERSION.items()},
+        **SUCCESS,
         "attack_success": ("share of images", "images it got right that fool it in its adversarial probe"),
         "attack_median_distance": (
             PIXELS,
@@ -117,7 +143,7 @@ COLUMNS: dict[str, dict[str, tuple[str, str]]] = {
         "model": ("", "model; columns that are not named here are of the config's own table"),
         **{name: ("", meaning) for name, meaning in COMPONENTS.items()},
     },
-    "inversions": {"kind": KIND, "model": ("", "model that was inverted"), **INVERSION},
+    "inversions": {"kind": KIND, "model": ("", "model that was inverted"), **INVERSION, **SUCCESS},
     "training": {
         "model": ("", "model that was trained"),
         "epoch": ("1", "epoch"),
@@ -148,6 +174,7 @@ COLUMNS: dict[str, dict[str, tuple[str, str]]] = {
         **PROBE,
         "eps": (PIXELS, f"{LEVEL}, of both models"),
         **OVER_PAIRS,
+        **INVERTED_WELL,
         "attack_success": (ATTACK_SUCCESS[0], f"lowest of the pairs' of this level: {ATTACK_SUCCESS[1]}"),
     },
     "asymmetry": {
@@ -155,6 +182,7 @@ COLUMNS: dict[str, dict[str, tuple[str, str]]] = {
         "source_eps": (PIXELS, "robustness level of the model that the images were made with"),
         "observer_eps": (PIXELS, "robustness level of the other model"),
         **OVER_PAIRS,
+        **INVERTED_WELL,
     },
     "relations": {
         **BY_PROBE,
@@ -163,6 +191,11 @@ COLUMNS: dict[str, dict[str, tuple[str, str]]] = {
         "mean": ("measure", "mean over pairs of different models"),
         "sd": ("measure", "standard deviation over these pairs; missing for one"),
         "pairs": ("1", "number of pairs"),
+        "mean_inverted": (
+            "measure",
+            "mean without pairs of a model whose inversion failed; missing if all are",
+        ),
+        "pairs_inverted": ("1", "number of these pairs"),
     },
     "clusters": {
         **BY_PROBE,
@@ -178,6 +211,10 @@ COLUMNS: dict[str, dict[str, tuple[str, str]]] = {
         "clusters": ("1", "number of clusters"),
         "ari_models_mean": ("1", "adjusted Rand index with the clusters of resampled models, mean"),
         "ari_models_sd": ("1", "its standard deviation"),
+        "ari_null_mean": ("1", "the same for matrices with shuffled pairs, mean"),
+        "ari_null_sd": ("1", "its standard deviation"),
+        "ari_models_p": ("1", "share of shuffled matrices that are as stable, this one among them"),
+        "clusters_supported": ("1", "clusters, or 1 where ari_models_p is above .05 or missing"),
         "ari_samples_mean": ("1", "adjusted Rand index with clusters under the measure's noise, mean"),
         "ari_samples_sd": ("1", "its standard deviation"),
         "ari_architecture": ("1", "adjusted Rand index with the architectures"),
@@ -193,7 +230,7 @@ COLUMNS: dict[str, dict[str, tuple[str, str]]] = {
         **BY_PROBE,
         "model": ("", "model"),
         "rank": ("1", "rank of the eigenvector, from 1"),
-        "value": ("1", "what k-means saw: the model's entry, scaled as the Laplacian asks"),
+        "value": ("1", "what clusters are told apart by: the model's entry, scaled as the Laplacian asks"),
     },
     "component_importance": {
         **BY_PROBE,
@@ -319,7 +356,8 @@ COLUMNS: dict[str, dict[str, tuple[str, str]]] = {
         "attack_success": ("share of images", "images it got right that fool it in its adversarial probe"),
     },
     "draws": {
-        **BY_PROBE,
+        **PROBE,
+        "attack_success": LOWEST_ATTACK,
         "variance": ("measure squared", "variance over draws of other images, mean over pairs of models"),
         "pair_variance": ("measure squared", "variance over pairs of models, of their means over draws"),
         "ratio": ("1", "variance / pair_variance: small if other images tell the same models apart"),

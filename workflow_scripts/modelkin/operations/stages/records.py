@@ -107,7 +107,7 @@ register(
 register(
     Stage(
         name="evaluate",
-        version=4,
+        version=5,
         description="Measures a model's accuracy on clean and on attacked images, and reads its components.",
         jobs=counts.EACH_WITH_WEIGHTS,
         uses_gpu=True,
@@ -250,7 +250,7 @@ register(
 register(
     Stage(
         name="tables",
-        version=3,
+        version=4,
         description="Joins what is known of models, inversions and pairs, and summarises it.",
         jobs=counts.ONE,
         tables=[
@@ -269,7 +269,7 @@ register(
     Stage(
         name="other_models",
         recorded="tables",
-        version=3,
+        version=4,
         description="Lists the models of other tasks with their cards.",
         jobs=counts.ONE,
         condition=OTHER_TASKS,
@@ -329,7 +329,7 @@ register(
 register(
     Stage(
         name="clusters",
-        version=4,
+        version=5,
         description="Clusters the models by each measure's spectrum, and measures how stable clusters are.",
         jobs=counts.ONE,
         tables=described("clusters", "cluster_stability", "spectra", "spectral_features"),
@@ -339,7 +339,7 @@ register(
 register(
     Stage(
         name="components",
-        version=2,
+        version=3,
         description="Says which components of the architectures go with similarity.",
         jobs=counts.ONE,
         condition=COMPONENTS,
@@ -350,7 +350,7 @@ register(
 register(
     Stage(
         name="ensembles",
-        version=5,
+        version=6,
         description="Measures what ensembles gain by members that are not alike.",
         jobs=counts.ONE,
         condition=COMPARED,
@@ -377,7 +377,7 @@ register(
 register(
     Stage(
         name="distillation",
-        version=2,
+        version=3,
         description="Correlates how well models teach with how similar they are to the student.",
         jobs=counts.ONE,
         condition=DISTILLATION,
@@ -425,7 +425,7 @@ register(
 register(
     Stage(
         name="dictionary",
-        version=3,
+        version=4,
         description="Describes every column of every table, and every measure.",
         jobs=counts.ONE,
         tables=described("dictionary", "measures"),
@@ -435,7 +435,7 @@ register(
     Stage(
         name="figures",
         rule="figure_*",
-        version=3,
+        version=4,
         description="Draws a figure.",
         jobs=counts.EACH_FIGURE,
         usual_seconds=4.0,
