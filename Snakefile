@@ -124,6 +124,7 @@ include: "rules/snapshots.smk"
 include: "rules/activations.smk"
 include: "rules/similarity.smk"
 include: "rules/analyses.smk"
+include: "rules/stitching.smk"
 include: "rules/figures.smk"
 include: "rules/sharing.smk"
 
@@ -152,6 +153,7 @@ rule all:
         BOUNDARIES,
         SIMILARITY,
         IMPORTED,
+        STITCHES,
         ANALYSES,
         FIGURES,
 
