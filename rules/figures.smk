@@ -13,6 +13,7 @@ SECTIONS = {
     "components": "6 What makes models alike",
     "ensembles": "7 Ensembles",
     "distillation": "8 Distillation and advice",
+    "stitching": "9 Stitching",
 }
 
 

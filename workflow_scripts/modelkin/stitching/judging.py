@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from modelkin.data.images import Images
 from modelkin.networks.classifier import Classifier, is_right, model_batches
@@ -100,17 +101,19 @@ def _right(model, images: Images, device, attack) -> np.ndarray:
 
 @torch.no_grad()
 def distances(
-    stitched: Classifier, end_front, end: Classifier, images: Images, device="cpu"
+    stitched: Classifier, end_front: nn.Module, end: Classifier, images: Images, device="cpu"
 ) -> dict[str, float]:
     """How far stitched values are from the end's own, and relative to how far those of images are apart.
 
     Root mean squares over images, and over pairs of different images.
     """
-    squares, total, norms, n = 0.0, None, 0.0, 0
+    squares, norms, n = 0.0, 0.0, 0
+    about = total = torch.zeros(())
+    front, stitch = (stitched.network.get_submodule(name) for name in ("front", "stitch"))
     for x, _ in model_batches(end, images, device):
         own = end_front(end.prepared(x)).double().flatten(1)
-        given = stitched.network.stitch(stitched.network.front(stitched.prepared(x))).double().flatten(1)
-        if total is None:
+        given = stitch(front(stitched.prepared(x))).double().flatten(1)
+        if not n:
             about = own.mean(0)
             total = torch.zeros_like(about)
         squares += float(((given - own) ** 2).sum())

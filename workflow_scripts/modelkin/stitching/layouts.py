@@ -98,8 +98,8 @@ def obstacle(front: Layout, end: Layout) -> str | None:
 def moved(values: torch.Tensor, front: Layout, end: Layout) -> torch.Tensor:
     """Bring values to the end's positions, the channels being the front's still.
 
-    Grids are scaled bilinearly. A token beside the grid goes to that of the end; where the front has none it is
-    the mean of the grid, and one that the end has no place for is left out.
+    Grids are scaled bilinearly. A token beside the grid goes to that of the end; where the front has none it
+    is the mean of the grid, and one that the end has no place for is left out.
 
     Parameters
     ----------

@@ -48,7 +48,8 @@ class _Sums:
     """Sums about the first batch's means, from which centred ones follow without cancellation."""
 
     def __init__(self):
-        self.rows, self.about = 0, None
+        self.rows = 0
+        self.about: tuple[torch.Tensor, torch.Tensor] | None = None
 
     def add(self, x: torch.Tensor, y: torch.Tensor) -> None:
         x, y = x.double().flatten(0, 1), y.double().flatten(0, 1)
@@ -66,6 +67,8 @@ class _Sums:
         self.rows += len(x)
 
     def centred(self) -> Moments:
+        if self.about is None:
+            raise ModelkinError("there are no images to match on.")
         n, (x, y) = self.rows, (self.x / self.rows, self.y / self.rows)
         return Moments(
             self.xx - n * torch.outer(x, x),

@@ -67,10 +67,10 @@ class Pair(NamedTuple):
 
 
 def matched(pair: Pair) -> tuple[pd.DataFrame, dict[Place, tuple[torch.Tensor, torch.Tensor]]]:
-    """The table ``stitching_matching`` without the models' names, and the maps at the pair's places.
+    """The table ``stitching_matching`` but for names, and the maps at the places.
 
-    A row for each family of maps and each cut point of the front with each of the end that it fits; the maps are
-    those of least squares.
+    A row for each family of maps and each cut point of the front with each of the end that it fits; the maps
+    are those of least squares.
     """
     fronts, ends = pair.cuts(pair.front), pair.cuts(pair.end)
     every = [Place(a, b) for a in fronts for b in ends if _fits(pair, a, b)]
@@ -175,7 +175,8 @@ def stitches_for(pair: Pair, training: Training, maps: Mapping) -> dict[Place, S
             if wide.shape[0] != wide.shape[1]:
                 raise ModelkinError(
                     f"stitching: start identity needs equal widths, but '{place.front.name}' has "
-                    f"{wide.shape[1]} and '{place.end.name}' {wide.shape[0]} channels; say least_squares or random."
+                    f"{wide.shape[1]} and '{place.end.name}' {wide.shape[0]} channels; "
+                    "say least_squares or random."
                 )
             stitch.set(torch.eye(len(wide)), torch.zeros(len(wide)))
         found[place] = stitch
@@ -262,7 +263,7 @@ def baseline_rows(pair: Pair, maps: Mapping, judge: Judge) -> list[dict[str, Any
     for role in ("front", "end"):
         seed = derive_seed(pair.seed, "random", role)
         half = halves(random_weights(getattr(pair, role).model, pair.train, seed))
-        other = pair._replace(**{role: half})
+        other = pair._replace(front=half) if role == "front" else pair._replace(end=half)
         for row in training_rows(other, training, maps, Judge(other)):
             rows.append(row | {"objective": f"random {role}", f"agreement_{role}": np.nan})
     rows += probe_rows(pair, list(maps))

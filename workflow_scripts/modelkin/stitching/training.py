@@ -1,6 +1,7 @@
 """Stitches trained while both donors stand still.
 
-Plainly all places of a pair share one pass over the front; attacked images are of one place. It knows nothing of files or of the config.
+Plainly all places of a pair share one pass over the front; attacked images are of one place. It
+knows nothing of files or of the config.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ class _Together(nn.Module):
                 lambda cut, value: found.__setitem__(cut.name, value),
                 [place.front.name for place in self.places],
             )
-        loss, logits, alive = x.new_zeros(()), None, 0
+        loss, logits, alive = x.new_zeros(()), x, 0
         for number, (place, stitch, end) in enumerate(
             zip(self.places, self.stitches, self.ends, strict=True)
         ):

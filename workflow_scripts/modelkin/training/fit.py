@@ -46,8 +46,8 @@ def fit(
     model : Classifier
         When the last epoch is done, it is frozen and in eval mode.
     images, test : Images
-        Those that it is trained on, shuffled by torch's global generator, and those that it is judged on; with
-        None it is not, and there is no test_accuracy.
+        Those that it is trained on, shuffled by torch's global generator, and those that it is judged on;
+        with None it is not, and there is no test_accuracy.
     objective : callable
         (model, x, y, share) -> (loss, logits), share in [0, 1) being how much is done; train accuracy is
         that of these logits.

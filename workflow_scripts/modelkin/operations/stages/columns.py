@@ -399,7 +399,8 @@ COLUMNS["stitching"] = {
     "objective": (
         "",
         "matching (no training), plain, adversarial-alpha or trades-beta; or a baseline: chance, "
-        "whole front, whole end, random front and random end (weights in random order, stitch trained plainly), linear probe",
+        "whole front, whole end, random front and random end (weights in random order, stitch trained "
+        "plainly), linear probe",
     ),
     "start": (
         "",

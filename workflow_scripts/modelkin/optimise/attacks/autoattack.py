@@ -45,8 +45,8 @@ def run_autoattack(
     """The standard AutoAttack of Croce and Hein (2020), by its authors' library.
 
     With fewer than four classes the targeted members of its ensemble are left out: they need more. Its
-    version "rand" is here APGD on cross-entropy and, of four classes and more, on DLR: 20 steps from one random
-    start each.
+    version "rand" is here APGD on cross-entropy and, of four classes and more, on DLR: 20 steps from one
+    random start each.
     """
     from pyautoattack import AutoAttack
 
