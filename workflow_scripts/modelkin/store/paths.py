@@ -80,11 +80,6 @@ def student(teacher: str) -> str:
     return f"students/{teacher}.json"
 
 
-def stitches(pair: str) -> str:
-    """How good the stitches of a pair are."""
-    return f"stitches/{pair}.json"
-
-
 def table(name: str) -> str:
     """A table of the study."""
     return f"tables/{name}.json"
