@@ -125,6 +125,7 @@ include: "rules/activations.smk"
 include: "rules/similarity.smk"
 include: "rules/layers.smk"
 include: "rules/analyses.smk"
+include: "rules/stitching.smk"
 include: "rules/figures.smk"
 include: "rules/explorer.smk"
 include: "rules/sharing.smk"
@@ -155,6 +156,7 @@ rule all:
         SIMILARITY,
         IMPORTED,
         LAYER_COMPARISONS,
+        STITCHES,
         ANALYSES,
         FIGURES,
         EXPLORER,

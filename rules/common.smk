@@ -18,7 +18,8 @@ def version(stage):
 
 def about(stage, wildcards):
     """Study, stage, and the model, other dataset, attack and other model that a job is about, empty where none."""
-    model = wildcards.get("model") or wildcards.get("teacher") or ""
+    named = (wildcards.get(key) for key in ("model", "teacher", "pair"))
+    model = next(filter(None, named), "")
     on, attack = (wildcards.get(key, "").removeprefix(".") for key in ("on", "attack"))
     of_model = study.models.get(model, {}).get("dataset", "")
     return (

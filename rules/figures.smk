@@ -23,6 +23,7 @@ SECTIONS = {
     "ensembles": "7 Ensembles",
     "distillation": "8 Distillation and advice",
     "layers": "9 Layer by layer",
+    "stitching": "10 Stitching",
 }
 
 

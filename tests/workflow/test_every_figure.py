@@ -54,9 +54,12 @@ def data(finished):
     return found
 
 
+# Those of layers are drawn in tests/workflow/test_layers.py, those of stitching in tests/unit/stitching.
+DRAWN = [name for name in figures.names() if figures.get(name).section not in ("layers", "stitching")]
+
+
 @pytest.mark.parametrize("number", [4, 2])
-# Those of layers are drawn in tests/workflow/test_layers.py.
-@pytest.mark.parametrize("name", [name for name in figures.names() if not name.startswith("layer_")])
+@pytest.mark.parametrize("name", DRAWN)
 def test_every_figure_draws(name, number, data, tmp_path):
     figure, settings, given = figures.get(name), Study(TINY).section("figures"), data[number]
     labels = base.in_order(given["similarity"]) if figure.per_measure else [None]

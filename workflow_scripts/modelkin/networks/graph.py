@@ -211,6 +211,10 @@ class Graph:
         """The network from a cut point on: its output (n, *shape) -> logits (n, C); else as :meth:`front`."""
         return cutting.stretch(self._cut(cut), self._logits, self._network, self._constants)
 
+    def between(self, start: str | CutPoint, stop: str | CutPoint) -> fx.GraphModule:
+        """The network from one cut point to a later one: output of the first -> that of the second."""
+        return cutting.stretch(self._cut(start), self._cut(stop), self._network, self._constants)
+
     def _cut(self, cut: str | CutPoint) -> fx.Node:
         name = cut if isinstance(cut, str) else cut.name
         for point in self.cut_points:

@@ -22,6 +22,7 @@ from modelkin.data import datasets
 from modelkin.errors import ModelkinError, unknown_name
 from modelkin.networks import architectures, sources
 from modelkin.optimise import attacks, inversion_modes, threats
+from modelkin.stitching import settings as stitching
 from modelkin.store import paths
 from modelkin.study import checks, schema, untrusted
 from modelkin.study.component_table import read_component_table
@@ -289,6 +290,19 @@ class Study:
     def distillation(self) -> dict[str, Any] | None:
         """The section of that name, or None for a study without distillation."""
         return self._config.get("distillation")
+
+    @property
+    def stitching(self) -> dict[str, Any] | None:
+        """The section of that name, or None for a study without stitching."""
+        return self._config.get("stitching")
+
+    @property
+    def stitched_pairs(self) -> dict[str, tuple[str, str]]:
+        """(front, end) of each pair that is stitched, by its label; empty without stitching."""
+        if self.stitching is None:
+            return {}
+        found = stitching.pairs(self.stitching["pairs"], self.active_compared)
+        return {stitching.pair_label(*pair): pair for pair in found}
 
     @property
     def boundaries(self) -> dict[str, dict[str, Any]]:

@@ -33,7 +33,7 @@ def fit(
     objective: Callable,
     schedule: Schedule,
     *,
-    test: Images,
+    test: Images | None,
     parameters: Iterable[nn.Parameter] | None = None,
     eval_modules: Iterable[nn.Module] = (),
     augment: Callable[[torch.Tensor], torch.Tensor] | None = None,
@@ -46,7 +46,8 @@ def fit(
     model : Classifier
         When the last epoch is done, it is frozen and in eval mode.
     images, test : Images
-        Those that it is trained on, shuffled by torch's global generator, and those that it is judged on.
+        Those that it is trained on, shuffled by torch's global generator, and those that it is judged on;
+        with None it is not, and there is no test_accuracy.
     objective : callable
         (model, x, y, share) -> (loss, logits), share in [0, 1) being how much is done; train accuracy is
         that of these logits.
@@ -103,12 +104,8 @@ def fit(
             right += int((logits.argmax(1) == y[rows]).sum())
             seen += len(rows)
         model.eval()
-        yield {
-            "epoch": epoch + 1,
-            "loss": loss_sum / seen,
-            "train_accuracy": right / seen,
-            "test_accuracy": model_accuracy(model, test, device),
-        }
+        report = {"epoch": epoch + 1, "loss": loss_sum / seen, "train_accuracy": right / seen}
+        yield report if test is None else report | {"test_accuracy": model_accuracy(model, test, device)}
     frozen(model)
 
 

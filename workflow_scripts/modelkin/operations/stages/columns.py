@@ -553,3 +553,70 @@ COLUMNS["other_models"] = {
         if not name.startswith(("inversion_", "attack_", "same_"))
     },
 }
+
+PLACE = {
+    "front": ("", "model whose first layers are taken"),
+    "end": ("", "model whose last layers are taken"),
+    "front_block": ("", "cut point of the front after which the stitch stands"),
+    "end_block": ("", "cut point of the end before whose successors it stands"),
+    "front_depth": ("1", "depth of the front's cut point among its layers, from 0 to 1"),
+    "end_depth": ("1", "depth of the end's cut point, from 0 to 1"),
+}
+
+
+def _accuracy(name: str, images: str, number: str) -> dict[str, tuple[str, str]]:
+    return {
+        name: ("share of images", f"right answers on {images}"),
+        f"{name}_low": ("share of images", "lower end of its 95 % interval (Wilson)"),
+        f"{name}_high": ("share of images", "upper end of that interval"),
+        number: ("1", f"{images}: how many"),
+    }
+
+
+COLUMNS["stitching_matching"] = {
+    **PLACE,
+    "family": ("", "least_squares; ridge, which shrinks; orthogonal, a rotation and one scale"),
+    "stitched_here": ("", "whether the pair is stitched at this pair of cut points"),
+    "r2": (
+        "1",
+        "share of the end's variance on test images that the map explains; below 0 worse than the mean",
+    ),
+    "r2_train": ("1", "the same on the training images of which the map is made"),
+    **_accuracy("accuracy", "test images, stitched by this map without training", "n"),
+    "n_train": ("1", "training images of which the map is made"),
+    "note": ("", "why there is no map; empty if there is one"),
+}
+COLUMNS["stitching"] = {
+    **PLACE,
+    "block": ("1", "number of the place in the pair, from 1"),
+    "objective": (
+        "",
+        "matching (no training), plain, adversarial-alpha or trades-beta; or a baseline: chance, "
+        "whole front, whole end, random front and random end (weights in random order, stitch trained "
+        "plainly), linear probe",
+    ),
+    "start": (
+        "",
+        "from where the stitch was trained: least_squares, random or identity; missing without training",
+    ),
+    "mode": ("", "published or fast settings; missing without training"),
+    "repeat": ("1", "number of the training, from 0"),
+    "epochs": ("1", "epochs of the training"),
+    "learning_rate": ("1", "its first or highest rate"),
+    "diverged_at": (
+        "steps",
+        "step of the training at which its loss was finite no more; missing if it always was",
+    ),
+    "r2": ("1", "of direct matching at this place, on test images"),
+    **_accuracy("accuracy", "test images", "n"),
+    **_accuracy("robust_accuracy", "test images attacked by PGD", "robust_n"),
+    **_accuracy("autoattack_accuracy", "test images attacked by AutoAttack's rand", "autoattack_n"),
+    "agreement_front": ("share of images", "test images that it and the front answer alike"),
+    "agreement_end": ("share of images", "test images that it and the end answer alike"),
+    "majority_share": ("share of images", "of the class that it names most"),
+    "distance": ("1", "root mean square distance of the stitched values from the end's own"),
+    "distance_relative": (
+        "1",
+        "that relative to the root mean square distance of the end's values of two images",
+    ),
+}

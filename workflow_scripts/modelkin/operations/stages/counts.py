@@ -22,6 +22,7 @@ from modelkin.operations.stages.record import (
 )
 from modelkin.optimise import attacks, threats
 from modelkin.optimise.inversion_modes import STEPS_TAKEN
+from modelkin.stitching import settings as stitching
 from modelkin.study.config import Study
 
 # jobs
@@ -68,6 +69,10 @@ EACH_BETWEEN = Jobs(
 EACH_ALONG_TRAINING = Jobs(
     "one for each model that is compared along its training",
     _each(lambda study: study.layers_along_training),
+)
+EACH_STITCHED_PAIR = Jobs(
+    "one for each stitched pair",
+    lambda study: [Subject(label, study.dataset) for label in study.stitched_pairs],
 )
 EACH_IMPORTED = Jobs(
     "one for each imported table", lambda study: [Subject("", study.dataset) for _ in study.imported]
@@ -273,3 +278,39 @@ def samples(study: Study, kind: str, chosen: ConfiguredMeasure) -> int:
     if takes == "distances":
         return min(images, study.boundaries["distances"]["samples"])
     return images
+
+
+BLOCKS = 8  # of a network, as far as the config says; which there are is known when it is built
+
+
+def stitching_passes(study: Study, subject: Subject) -> dict[str, Passes]:
+    """Of matching, trainings, baselines and judging of one pair; after a block comes half a network."""
+    section, (front, end) = study.stitching, study.stitched_pairs[subject.model]
+    counts = study.counts[study.dataset]
+    train, test = (
+        min(section[f"{split}_images"] or counts[split], counts[split]) for split in ("train", "test")
+    )
+    attacked, steps = min(section["attacked"], test), study.section("evaluation")["steps"]
+    strong = min(section["autoattack"], test)
+    one = Passes(forwards=test + attacked + strong, gradients=attacked * steps + 40 * strong)
+    asked = stitching.trainings(section)
+    judged, fronts, ends = len(asked) + 1, train + test * (1 + BLOCKS), train + test * (1 + BLOCKS)
+    updates, through = 0.0, 0.0
+    randoms = 2 if section["baselines"] else 0
+    plain = [each for each in asked if each.objective.name == "plain"]
+    fast = stitching.Training(stitching.Objective("plain"), "random", "fast", 0)
+    for each in [*plain, *[fast] * randoms]:
+        epochs = stitching.schedule_settings(section, each.mode)["epochs"]
+        fronts += epochs * train
+        updates += epochs * train * BLOCKS / 2
+    for each in asked:
+        if each not in plain:
+            epochs = stitching.schedule_settings(section, each.mode)["epochs"]
+            through += epochs * train * BLOCKS * (section["attack_steps"] + 1)
+    judging = one * (BLOCKS * (judged + randoms) / 2)
+    whole = one * bool(section["baselines"])
+    half = Passes(gradients=through / 2)
+    found = {front: Passes(forwards=fronts) + half + judging + whole}
+    more = Passes(forwards=ends, updates=updates) + half + judging + whole
+    found[end] = found.get(end, Passes()) + more
+    return found

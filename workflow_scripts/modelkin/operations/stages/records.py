@@ -326,6 +326,30 @@ register(
         held=sizes.layer_tables_held,
     )
 )
+STITCHING = Condition("the config has `stitching`", lambda study: bool(study.stitched_pairs))
+register(
+    Stage(
+        name="stitch",
+        version=1,
+        description="Stitches a front to an end at all blocks, by matching and by training, and judges it.",
+        jobs=counts.EACH_STITCHED_PAIR,
+        condition=STITCHING,
+        uses_gpu=True,
+        passes=counts.stitching_passes,
+        held=sizes.training_split_held,
+    )
+)
+register(
+    Stage(
+        name="stitching",
+        version=1,
+        description="Joins what is known of all stitches.",
+        jobs=counts.ONE,
+        condition=STITCHING,
+        tables=described("stitching", "stitching_matching"),
+        extra_minutes=DRAWING,
+    )
+)
 register(
     Stage(
         name="clusters",

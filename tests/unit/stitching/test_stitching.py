@@ -1,0 +1,207 @@
+"""Stitches: what they map, how they match, what training leaves alone, and what they refuse."""
+
+import numpy as np
+import pytest
+import torch
+from conftest import TINY
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from modelkin.data.images import Images
+from modelkin.errors import ModelkinError
+from modelkin.networks.classifier import Classifier, frozen
+from modelkin.stitching import judging, layouts, matching, places, settings
+from modelkin.stitching.layouts import layout
+from modelkin.stitching.stitched import Stitch, halves, stitched_model
+from modelkin.stitching.training import train_stitches
+from modelkin.study.config import Study
+from modelkin.training.schedule import Schedule
+
+SECTION = {"pairs": [["vgg-0", "vgg-0.5"]], "repeats": 1}
+SCHEDULE = Schedule(epochs=1, batch_size=16, learning_rate=1e-3, weight_decay=1e-4, optimiser="adam")
+
+
+def network(width, seed):
+    torch.manual_seed(seed)
+    return nn.Sequential(
+        nn.Conv2d(1, width, 3, padding=1),
+        nn.BatchNorm2d(width),
+        nn.ReLU(),
+        nn.Conv2d(width, width, 3, stride=2, padding=1),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(16 * width, 3),
+    )
+
+
+def half(width=4, seed=0):
+    return halves(frozen(Classifier(network(width, seed), "6", [0.2], [0.5], 8)))
+
+
+@pytest.fixture(scope="module")
+def images():
+    generator = np.random.default_rng(0)
+    pixels = generator.random((48, 1, 8, 8), dtype=np.float32)
+    return Images(pixels, generator.integers(0, 3, 48), np.arange(48).astype(str), list("abc"))
+
+
+def blocks(one):
+    return places.cut_points(one.graph, "blocks", "auto")
+
+
+def floats(images):
+    return torch.from_numpy(images.floats())
+
+
+def test_matching_is_numpys_least_squares(images):
+    front, end = half(4, 0), half(5, 1)
+    at = (blocks(front)[0], blocks(end)[1])
+    found = matching.moments(front, end, [at], floats(images).split(20))
+    x, y = floats(images), floats(images)
+    rows = layouts.moved(front.graph.front(at[0])(front.model.prepared(x)), *_layouts(front, end, at))
+    wanted = end.layout(at[1]).rows(end.graph.front(at[1])(end.model.prepared(y)))
+    a, b = (np.asarray(each.detach().double().flatten(0, 1)) for each in (rows, wanted))
+    ones = np.c_[a, np.ones(len(a))]
+    solution = np.linalg.lstsq(ones, b, rcond=None)[0]
+    weight, bias = matching.solve(found[at[0].name, at[1].name])
+    np.testing.assert_allclose(weight, solution[:-1].T, atol=1e-8)
+    np.testing.assert_allclose(bias, solution[-1], atol=1e-8)
+    explained = 1 - ((ones @ solution - b) ** 2).sum() / ((b - b.mean(0)) ** 2).sum()
+    assert matching.r2(weight, bias, found[at[0].name, at[1].name]) == pytest.approx(explained, abs=1e-10)
+
+
+def _layouts(front, end, at):
+    return front.layout(at[0]), end.layout(at[1])
+
+
+@given(st.integers(0, 2**31), st.floats(-1e3, 1e3))
+def test_matching_finds_any_affine_map_wherever_the_values_lie(seed, offset):
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randn(40, 1, 3, generator=generator, dtype=torch.float64)
+    turn = torch.linalg.qr(torch.randn(3, 3, generator=generator, dtype=torch.float64))[0]
+    sums = matching._Sums()
+    for part in x.split(11):
+        sums.add(part + offset, 2 * part @ turn.T - offset)
+    for family in ("least_squares", "orthogonal"):
+        weight, bias = matching.solve(sums.centred(), family)
+        torch.testing.assert_close(weight, 2 * turn, atol=1e-6, rtol=0)
+        assert matching.r2(weight, bias, sums.centred()) == pytest.approx(1, abs=1e-9)
+
+
+def test_a_dead_front_is_refused():
+    sums = matching._Sums()
+    sums.add(torch.ones(10, 1, 2), torch.randn(10, 1, 2))
+    with pytest.raises(ModelkinError, match="dead"):
+        matching.solve(sums.centred())
+
+
+def test_a_model_stitched_to_itself_by_the_identity_is_the_model(images):
+    one = half()
+    for cut in blocks(one):
+        stitch = Stitch(one.layout(cut), one.layout(cut)).set(torch.eye(4), torch.zeros(4))
+        model, x = stitched_model(one, cut, stitch, one, cut), floats(images)
+        torch.testing.assert_close(model(x), one.model(x))
+        torch.testing.assert_close(model.representation(x), one.model.representation(x))
+
+
+def test_the_places_of_a_block_are_trained_in_one_pass_as_one_by_one(images):
+    front, end = half(4, 0), half(4, 1)
+    at = places.places(blocks(front), blocks(end))
+
+    def trained(chosen):
+        torch.manual_seed(0)
+        made = [Stitch(front.layout(place.front), end.layout(place.end)) for place in at]
+        torch.manual_seed(1)
+        picked = [made[number] for number in chosen]
+        train_stitches(front, end, [at[number] for number in chosen], picked, images, schedule=SCHEDULE)
+        return picked
+
+    together = trained([0, 1])
+    for number in (0, 1):
+        torch.testing.assert_close(trained([number])[0].weight, together[number].weight, rtol=0, atol=1e-7)
+
+
+def test_the_donors_keep_every_bit(images):
+    front, end = half(4, 0), half(4, 1)
+    before = [{k: v.clone() for k, v in one.model.state_dict().items()} for one in (front, end)]
+    at = places.places(blocks(front), blocks(end))
+    robustness = {"recipe": "adversarial", "eps": 0.1, "norm": "linf", "attack_steps": 2}
+    for against in (None, robustness):
+        made = [Stitch(front.layout(place.front), end.layout(place.end)) for place in at]
+        start = made[0].weight.clone()
+        train_stitches(front, end, at, made, images, schedule=SCHEDULE, robustness=against)
+        assert not torch.equal(start, made[0].weight)
+    for one, state in zip((front, end), before, strict=True):
+        assert all(torch.equal(value, state[name]) for name, value in one.model.state_dict().items())
+
+
+def test_a_stitch_that_diverges_is_flagged_and_the_others_go_on(images):
+    front, end = half(4, 0), half(4, 1)
+    at = places.places(blocks(front), blocks(end))
+    made = [Stitch(front.layout(place.front), end.layout(place.end)) for place in at]
+    with torch.no_grad():
+        made[0].weight.fill_(float("nan"))
+    found = train_stitches(front, end, at, made, images, schedule=SCHEDULE)
+    assert found.diverged == [1, None]
+    assert torch.isfinite(made[1].weight).all()
+
+
+@pytest.mark.parametrize(
+    ("front", "end", "shape"),
+    [
+        ((4, 8, 8), (6, 4, 4), (16, 4)),
+        ((4, 8, 8), (17, 6), (17, 4)),  # to patches and a class token
+        ((17, 4), (6, 8, 8), (64, 4)),
+        ((17, 4), (16, 6), (16, 4)),
+        ((8, 8, 4), (6, 8, 8), (64, 4)),  # channels last
+        ((5,), (7,), (1, 5)),
+    ],
+)
+def test_values_are_brought_to_the_ends_places(front, end, shape):
+    front, end = layout(front), layout(end)
+    assert layouts.moved(torch.randn(2, *front.shape), front, end).shape == (2, *shape)
+    assert Stitch(front, end)(torch.randn(2, *front.shape)).shape == (2, *end.shape)
+
+
+def test_what_has_no_grid_fits_no_grid():
+    with pytest.raises(ModelkinError, match="no grid of one fits the other"):
+        Stitch(layout((5,)), layout((4, 8, 8)))
+
+
+def test_a_block_that_does_not_exist_is_refused_with_the_nearest():
+    with pytest.raises(ModelkinError, match="no block '33' to cut at; near are '3'"):
+        places.cut_points(half().graph, ["33"], "auto")
+
+
+def test_wilsons_interval_is_that_of_scipy():
+    from scipy.stats import binomtest
+
+    wanted = binomtest(7, 40).proportion_ci(method="wilson")
+    assert judging.wilson(7 / 40, 40) == pytest.approx((wanted.low, wanted.high), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"pairs": [["vgg-0", "vgg-1"]]}, "end in stitching.*'vgg-1'.*did you mean"),
+        ({"pairs": [["vgg-0", "mlp-0"]] * 2}, "is there twice"),
+        ({"objective": [{"adversarial": {"alpha": 1.5}}]}, "alpha is the share"),
+        ({"objective": ["plian"]}, "did you mean 'plain'"),
+        ({"repeats": 0}, "stitching.repeats must be at least 1"),
+        ({"train_images": 100}, "100 training images do not fill a batch of 128"),
+    ],
+)
+def test_a_wrong_section_is_one_sentence(changed, said):
+    with pytest.raises(ModelkinError, match=f"(?i){said}"):
+        Study({**TINY, "stitching": {**SECTION, **changed}})
+
+
+def test_every_training_that_is_asked_for_is_there_once():
+    section = Study({**TINY, "stitching": SECTION}).section("stitching") | {
+        "start": ["random", "identity"],
+        "repeats": 2,
+    }
+    asked = settings.trainings(section | {"objective": ["matching", "plain", {"trades": {"beta": 2}}]})
+    assert len(set(asked)) == len(asked) == 8
+    assert {each.objective.label for each in asked} == {"plain", "trades-2"}

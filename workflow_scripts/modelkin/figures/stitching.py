@@ -1,0 +1,77 @@
+"""Accuracy of stitched models, block by block (balogh2023, Figs 1 to 6)."""
+
+from modelkin.figures import base
+from modelkin.figures.base import Figure, plt, sns
+
+SHOWN = (
+    ("accuracy", "accuracy, natural images", ("whole front", "whole end")),
+    ("robust_accuracy", "accuracy, attacked images", ("whole front", "whole end")),
+    ("majority_share", "share of one class", ()),
+)
+BASELINES = {"random front": "0.35", "random end": "0.6", "linear probe": "0.75"}
+
+
+def draw(data, settings):
+    """A row for each pair: accuracies and share of the commonest answer against the block."""
+    table = data["stitching"]
+    pairs = list(dict.fromkeys(zip(table["front"], table["end"], strict=True)))
+    made = table[table["repeat"].notna() | table["objective"].eq("matching")]
+    made = made[~made["objective"].isin(BASELINES)]
+    kinds = [*dict.fromkeys(map(_kind, made.itertuples()))]
+    colours = dict(zip(kinds, sns.color_palette(settings["palette"], len(kinds)), strict=True))
+    figure, axes = plt.subplots(
+        len(pairs), len(SHOWN), figsize=(3.4 * len(SHOWN), 2.5 * len(pairs)), squeeze=False
+    )
+    for row, (front, end) in zip(axes, pairs, strict=True):
+        own = table[(table["front"] == front) & (table["end"] == end)]
+        for axis, (value, label, donors) in zip(row, SHOWN, strict=True):
+            _panel(axis, own, value, colours, donors)
+            axis.set(xlabel="block", ylabel=label, ylim=(-0.03, 1.03), title=f"{front} to {end}")
+            axis.xaxis.get_major_locator().set_params(integer=True)
+    found = {}
+    for axis in axes.flat:
+        handles, names = axis.get_legend_handles_labels()
+        found |= dict(zip(names, handles, strict=True))
+    figure.legend(found.values(), found, loc="outside right center")
+    repeats = int(made["repeat"].max(skipna=True) + 1) if made["repeat"].notna().any() else 0
+    figure.suptitle("Stitched models: the front's blocks up to one, then those of the end")
+    base.footnote(
+        figure,
+        f"bars: 95 % Wilson intervals over images; trainings of each kind: {repeats}; band: the donors",
+    )
+    return figure
+
+
+def _kind(row) -> str:
+    return row.objective if row.start != row.start or row.start is None else _said(row)
+
+
+def _said(row) -> str:
+    return f"{row.objective}, {row.start} start, {row.mode}"
+
+
+def _panel(axis, own, value, colours, donors) -> None:
+    ends = own.loc[own["objective"].isin(donors), value].to_list()
+    if ends:
+        axis.axhspan(min(ends), max(ends), color="0.92", lw=0)
+    for kind, colour in colours.items():
+        rows = own[[_kind(row) == kind for row in own.itertuples()]]
+        rows = rows[~rows["objective"].isin(BASELINES)]
+        means = rows.groupby("block")[value].mean()
+        bars = None
+        if f"{value}_low" in rows:
+            spread = rows.groupby("block")[[f"{value}_low", f"{value}_high"]].mean()
+            bars = [means - spread[f"{value}_low"], spread[f"{value}_high"] - means]
+        axis.errorbar(
+            means.index, means, bars, color=colour, marker="o", ms=3.5, lw=1.2, capsize=2, label=kind
+        )
+    for baseline, colour in BASELINES.items():
+        rows = own[own["objective"] == baseline]
+        if rows[value].notna().any():
+            axis.plot(rows["block"], rows[value], color=colour, ls=":", lw=1.4, label=baseline)
+    chance = own.loc[own["objective"] == "chance", value]
+    if chance.notna().any():
+        axis.axhline(float(chance.iloc[0]), color="0.5", ls="--", lw=0.8, label="chance")
+
+
+FIGURE = Figure(title="Stitched accuracy", section="stitching", tables=("stitching",), draw=draw)

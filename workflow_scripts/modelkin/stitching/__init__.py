@@ -1,0 +1,1 @@
+"""Whether one network can go on where another one stops: stitches, matched or trained."""
