@@ -16,9 +16,8 @@ from modelkin.data.images import load_images
 from modelkin.operations.stages import VERSIONS
 from modelkin.store import arrays, manifests
 
-# What is imported is somebody else's, and tests/workflow has files on both. This
-# study asks for no snapshots and no layers: tests/workflow/test_snapshots.py and test_layers.py do. Stitches are held
-# to numbers in tests/unit/stitching.
+# What is imported is somebody else's, and tests/workflow has files on both. Snapshots and layers are not in
+# this study, but in test_snapshots.py and test_layers.py; stitches have numbers in tests/unit/stitching.
 ELSEWHERE = ("import", "imported", "snapshots", "evaluate_snapshots", "training_epochs")
 ELSEWHERE += ("layers_within", "layers_between", "layers_snapshots", "layer_tables")
 ELSEWHERE += ("stitch", "stitching")
