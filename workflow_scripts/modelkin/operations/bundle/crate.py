@@ -19,6 +19,7 @@ UNLICENSED = "No licence is stated: ask the authors before using this."
 FORMATS = {
     ".parquet": "application/vnd.apache.parquet",
     ".md": "text/markdown",
+    ".html": "text/html",
     ".json": "application/json",
     ".yaml": "application/yaml",
     LEFT_OUT: "text/plain",
