@@ -156,3 +156,8 @@ def test_importance_of_two_models_is_a_line_too():
     drawn = base.draw_measure(figures.get("importance"), {"models": MODELS[:2]}, SETTINGS, "linear_cka")
     base.plt.close(drawn)
     assert drawn.axes[0].texts[0].get_text().startswith("too few models")
+
+
+def test_saliency_of_models_of_distinct_levels_is_drawn():
+    distinct = MODELS.assign(eps=[0.0, 0.1, 0.2, 0.3, 0.4])
+    assert "natural images" in footnote("saliency", models=distinct)

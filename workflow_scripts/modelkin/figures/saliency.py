@@ -1,5 +1,7 @@
 """Where models look: the cosine of their saliency maps on natural images."""
 
+import numpy as np
+
 from modelkin.figures import base
 from modelkin.figures.base import Figure, plt, tables
 from modelkin.figures.heatmaps import ordered, whole
@@ -14,7 +16,9 @@ def draw(data, settings):
     found = base.levels(data["models"])
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.6), width_ratios=(2, 3))
     for place, level in zip(base.eps_axis(left, found), found, strict=True):
-        part = pairs[[each == level for each in tables.levels_of(pairs)]].sort_values("value")
+        # An array, for pandas takes an empty list for no columns.
+        here = np.array([each == level for each in tables.levels_of(pairs)], dtype=bool)
+        part = pairs[here].sort_values("value")
         x = place + 0.3 * ((part["value"].rank() - 0.5) / max(len(part), 1) - 0.5)
         error = (part["value"] - part["ci_low"], part["ci_high"] - part["value"])
         left.errorbar(x, part["value"], error, fmt="o", ms=4, lw=0.8, color=base.level_colours(found)[level])
