@@ -57,6 +57,13 @@ def dataset_of(wildcards):
     return f"{RESULTS}/{study.dataset_manifest(study.dataset_of(wildcards.model))}"
 
 
+def stitched_models(wildcards):
+    """The manifests of the front and the end of a pair."""
+    return expand(
+        f"{RESULTS}/models/{{model}}.json", model=study.stitched_pairs[wildcards.pair]
+    )
+
+
 def read_from(wildcards):
     """The settings of the dataset that is meant; what is expected of it is for the plan."""
     settings = study.settings(other(wildcards) or study.dataset)

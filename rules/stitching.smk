@@ -6,17 +6,10 @@ STITCHES = expand(
 )
 
 
-def stitched(wildcards):
-    """The manifests of front and end."""
-    return expand(
-        f"{RESULTS}/models/{{model}}.json", model=study.stitched_pairs[wildcards.pair]
-    )
-
-
 rule stitch:
     input:
         dataset=DATASET,
-        models=stitched,
+        models=stitched_models,
     output:
         f"{RESULTS}/stitches/matching/{{pair}}.json",
         f"{RESULTS}/stitches/judged/{{pair}}.json",

@@ -11,6 +11,7 @@ from torch import nn
 from modelkin.data.images import Images
 from modelkin.errors import ModelkinError
 from modelkin.networks.classifier import Classifier, frozen
+from modelkin.optimise.attacks.autoattack import run_autoattack
 from modelkin.stitching import judging, layouts, matching, places, settings
 from modelkin.stitching.layouts import layout
 from modelkin.stitching.stitched import Stitch, halves, stitched_model
@@ -205,3 +206,11 @@ def test_every_training_that_is_asked_for_is_there_once():
     asked = settings.trainings(section | {"objective": ["matching", "plain", {"trades": {"beta": 2}}]})
     assert len(set(asked)) == len(asked) == 8
     assert {each.objective.label for each in asked} == {"plain", "trades-2"}
+
+
+def test_autoattacks_rand_stays_in_its_ball_and_is_no_weaker_than_no_attack(images):
+    model, x, y = half().model, floats(images)[:8], torch.from_numpy(images.labels)[:8]
+    near = run_autoattack(model, x, y, norm="linf", radius=0.1, version="rand")
+    assert float((near - x).abs().max()) <= 0.1 + 1e-6
+    assert (model(near).argmax(1) == y).sum() <= (model(x).argmax(1) == y).sum()
+    assert not torch.equal(near, x)
