@@ -14,6 +14,10 @@ class Undefined(ModelkinError):
     """A measure has no value for what it was given, though nothing is wrong with the rest of the study."""
 
 
+class NotFinite(ModelkinError):
+    """A model or its loss gives NaN or infinite values, so nothing can be improved by a gradient."""
+
+
 def unknown_name(what: str, name: object, valid: Iterable[str]) -> ModelkinError:
     """The error for a name that does not exist, with the nearest valid one."""
     valid = sorted(valid)

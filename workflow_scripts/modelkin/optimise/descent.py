@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import torch
 
 from modelkin.batching import MemoryFittingBatches
-from modelkin.errors import ModelkinError
+from modelkin.errors import ModelkinError, NotFinite
 from modelkin.optimise.steps import State, StepRule, per_sample, steepest
 from modelkin.optimise.threats.base import Perturbation
 
@@ -213,7 +213,7 @@ def _gradient(
 
     gradient, loss = map(torch.cat, zip(*fitting(parts, batch.x, batch.index), strict=True))
     if not torch.isfinite(loss).all():
-        raise ModelkinError("the model returns NaN or infinite values, so there is no direction to descend.")
+        raise NotFinite("the model returns NaN or infinite values, so there is no direction to descend.")
     return gradient, loss
 
 

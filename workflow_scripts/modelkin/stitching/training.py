@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from modelkin.data.images import Images
-from modelkin.errors import ModelkinError
+from modelkin.errors import NotFinite
 from modelkin.networks.classifier import Classifier
 from modelkin.optimise.attacks.base import untargeted
 from modelkin.optimise.attacks.pgd import pgd_descent
@@ -73,7 +73,7 @@ class _Together(nn.Module):
             by_hand = sum((p * g).sum() for p, g in zip(parameters, gradients, strict=True))
             loss = loss + by_hand + (own - by_hand).detach()
         if not alive:
-            raise ModelkinError(f"training diverged at every place, by step {self.steps}.")
+            raise NotFinite(f"training diverged at every place, by step {self.steps}.")
         return loss, logits.detach()
 
 
@@ -129,9 +129,7 @@ def train_stitches(
         try:
             histories.append(_run(model, steps, images, schedule, stitch, augment, device, after_epoch))
             diverged.append(None)
-        except ModelkinError as error:
-            if "finite" not in str(error) and "diverged" not in str(error) and "NaN" not in str(error):
-                raise
+        except NotFinite:
             diverged.append(steps.count)
     return Trained(list(stitches), diverged, histories[0] if histories else [])
 

@@ -16,7 +16,7 @@ from torch import nn
 from torch.optim import lr_scheduler
 
 from modelkin.data.images import Images
-from modelkin.errors import ModelkinError
+from modelkin.errors import ModelkinError, NotFinite
 from modelkin.networks import building
 from modelkin.networks.classifier import Classifier, frozen
 from modelkin.training.augmentation import CropAndFlip
@@ -92,7 +92,7 @@ def fit(
             batch = _unit(x[rows])
             loss, logits = objective(model, batch if augment is None else augment(batch), y[rows], share)
             if not torch.isfinite(loss):
-                raise ModelkinError(
+                raise NotFinite(
                     f"training diverged in epoch {epoch + 1}: the loss is {loss.item()}; "
                     "lower learning_rate or eps."
                 )
