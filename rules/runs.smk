@@ -68,4 +68,5 @@ def explain_refusal():
 
 
 if workflow.is_main_process:
+    study_lock.lift_dead_locks(".snakemake/locks", RESULTS, STUDY_LOCK)
     atexit.register(explain_refusal)

@@ -170,20 +170,39 @@ def test_a_second_run_is_told_of_the_first(study, running):
     assert running.returncode == 0, said
 
 
-def test_after_a_killed_run_the_way_on_is_told(finished, study, running):
+def test_a_run_that_was_killed_here_needs_no_unlocking(finished, study, running):
     os.kill(running.pid, signal.SIGKILL)
     running.wait()
+    study.make("--until", "evaluate")
+    assert study.digests().items() <= finished.digests().items()
+
+
+def test_after_a_run_that_was_killed_elsewhere_the_way_on_is_told(study, running):
+    os.kill(running.pid, signal.SIGKILL)
+    running.wait()
+    lock = study.results / "logs" / "run.lock"
+    lock.write_text(lock.read_text().replace(os.uname().nodename, "elsewhere"))
     again = study.run("--cores", "1")
     assert again.returncode != 0
     *_, last = again.stdout.strip().splitlines()
-    assert last.startswith(f"the last run ({os.uname().nodename}, process {running.pid}, since 20")
+    assert last.startswith(f"the last run (elsewhere, process {running.pid}, since 20")
     assert "type `snakemake --unlock --configfile study.yaml`, then start again" in last
     assert "the last run" not in study.run("--dry-run").stdout, "a dry run needs no lock"
-    unlocked = study.run("--unlock")
-    assert unlocked.returncode == 0
-    assert "the last run" not in unlocked.stdout
-    study.make("--until", "evaluate")
-    assert study.digests().items() <= finished.digests().items()
+
+
+def test_only_older_locks_of_the_study_s_dead_run_are_lifted(tmp_path):
+    turn = study_lock.StudyLock(tmp_path / "run.lock")
+    turn.path.write_text(f"{os.uname().nodename}, process {2**22 + 1}, since long\n")
+    locks = {name: tmp_path / f"{name}.output.lock" for name in ("dead", "younger", "other")}
+    for name, file in locks.items():
+        file.write_text(f"results/{'b' if name == 'other' else 'a'}/models/x.json\n")
+        os.utime(file, (turn.path.stat().st_mtime + (5 if name == "younger" else -5),) * 2)
+    study_lock.lift_dead_locks(tmp_path, "results/a", turn)
+    assert [name for name, file in locks.items() if file.exists()] == ["younger", "other"]
+    turn.path.write_text(f"{os.uname().nodename}, process {os.getpid()}, since long\n")
+    os.utime(locks["younger"], (1, 1))
+    study_lock.lift_dead_locks(tmp_path, "results/a", turn)
+    assert locks["younger"].exists(), "its process is there"
 
 
 def test_a_turn_is_one_run_s_and_ends_with_it(tmp_path):

@@ -97,7 +97,7 @@ def _ending_with_run():
     direct = os.getppid() == run
 
     def watch() -> None:
-        while _alive(run) and not (direct and os.getppid() != run):
+        while is_alive(run) and not (direct and os.getppid() != run):
             if done.wait(WATCH):
                 return
         LOG.error("the run that started this job was killed, so it ends too; run again.")
@@ -111,7 +111,8 @@ def _ending_with_run():
         done.set()
 
 
-def _alive(process: int) -> bool:
+def is_alive(process: int) -> bool:
+    """Whether a process of this machine has that id."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import socket
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import TextIO
 
 from modelkin.errors import ModelkinError
+from modelkin.jobs.running import is_alive
 from modelkin.store import disk
 
 
@@ -55,16 +57,40 @@ class StudyLock:
                 raise
         return True
 
+    def left_by_dead(self) -> bool:
+        """Whether a run on this machine had it and was killed; on another one nobody can tell."""
+        machine, _, process = (
+            self.path.read_text().partition(", process ") if self.path.exists() else ("",) * 3
+        )
+        number = process.split(",")[0]
+        return machine == socket.gethostname() and number.isdigit() and not is_alive(int(number))
+
     def holder(self) -> str:
         """Who has it, or had it last: machine, process and time."""
         said = self.path.read_text().strip() if self.path.exists() else ""
         return f"({said})" if said else ""
 
 
+def lift_dead_locks(locks: str | Path, results: str | Path, turn: StudyLock) -> None:
+    """Remove Snakemake's locks of a run of this study that was killed on this machine.
+
+    They are older than that run's own lock, which it takes later; a run that begins now has younger ones.
+    """
+    if turn.taken() or not turn.left_by_dead():
+        return
+    for file in Path(locks).glob("*.lock"):
+        with contextlib.suppress(FileNotFoundError):  # another run may end now
+            if file.stat().st_mtime <= turn.path.stat().st_mtime and _lists(file, results):
+                file.unlink()
+
+
+def _lists(lock: Path, results: str | Path) -> bool:
+    return any(line.startswith(f"{results}/") for line in lock.read_text().splitlines())
+
+
 def is_locked(locks: str | Path, results: str | Path) -> bool:
     """Whether Snakemake's locks in that folder are of a run that makes files below results."""
-    files = Path(locks).glob("*.output.lock")
-    return any(line.startswith(f"{results}/") for file in files for line in file.read_text().splitlines())
+    return any(_lists(file, results) for file in Path(locks).glob("*.output.lock"))
 
 
 def refusal(turn: StudyLock, configfiles: Sequence[str]) -> str:
