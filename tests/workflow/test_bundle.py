@@ -184,7 +184,7 @@ def test_the_crate_names_every_artifact_its_inputs_and_its_software(packed, fini
 
 
 def test_what_was_left_out_is_not_made_again(light, packed, tmp_path):
-    assert light.stat().st_size < 0.9 * packed.stat().st_size
+    assert light.stat().st_size < 0.95 * packed.stat().st_size
     study = unpack(light, tmp_path)
     assert not list((study.results / "models").glob("*/*"))
     assert not list(study.results.rglob("activations/*/*.zarr"))
@@ -271,6 +271,14 @@ class Forged:
         if listed:
             (digest, size) = digests.digest_of_text(data.decode()), len(data)
             self.listed["files"][name] = {"sha256": digest, "bytes": size}
+        return self
+
+    def drop(self, name):
+        """Leave out an artifact, as if it had not been made yet."""
+        self.members = [each for each in self.members if not each[0].filename.startswith(name)]
+        self.listed["files"] = {
+            path: each for path, each in self.listed["files"].items() if not path.startswith(name)
+        }
         return self
 
     def write(self, path):
@@ -387,7 +395,7 @@ HOSTILE = {
         "size must be a whole number, not '8'",
     ),
     "facts of another type": (
-        lambda f: manifest_with(f, "tables/draws.json", facts={"columns": 3}),
+        lambda f: manifest_with(f.drop("results/tiny/explorer."), "tables/draws.json", facts={"columns": 3}),
         "not those of its stage",
     ),
     "another format": (lambda f: f.listed.update(format=99) or f, "is not of format 1"),

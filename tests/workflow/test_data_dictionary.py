@@ -15,8 +15,9 @@ def tables(finished):
     return {path.stem: pd.read_parquet(path) for path in (finished.results / "tables").glob("*.parquet")}
 
 
-# Tables of studies that ask for them: tests/workflow/test_snapshots.py.
+# Tables of studies that ask for them: test_snapshots.py, test_layers.py, tests/unit/stitching.
 ASKED_FOR = {"training_epochs", "other_models"}
+ASKED_FOR |= {name for name in COLUMNS if name.startswith(("layer", "stitching"))}
 
 
 def test_every_column_of_every_table_is_described(tables):

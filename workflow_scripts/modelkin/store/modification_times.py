@@ -32,8 +32,9 @@ def restore_order(manifests: Iterable[str | Path], benchmarks: Iterable[Path] = 
         if not inputs.get(path) or not all(source in found for source in inputs[path]):
             continue
         newest = max(source.stat().st_mtime_ns for source in inputs[path])
-        # Of a folder, as a figure's, Snakemake looks at the files too.
-        files = [] if found[path]["suffix"] else path.with_suffix("").rglob("*")
+        # Of a folder, as a figure's, and of a page Snakemake looks at the files too.
+        store = path.with_suffix(found[path]["suffix"])
+        files = store.rglob("*") if not found[path]["suffix"] else filter(Path.is_file, [store])
         older = [file for file in (path, *files) if file.stat().st_mtime_ns < newest]
         if older and all(identity(found[source]) == named for source, named in inputs[path].items()):
             moved = True
