@@ -97,6 +97,15 @@ def test_a_dead_front_is_refused():
         matching.solve(sums.centred())
 
 
+def test_a_random_start_is_torchs_own():
+    torch.manual_seed(0)
+    made = Stitch(layout((4, 8, 8)), layout((6, 8, 8)))
+    torch.manual_seed(0)
+    wanted = nn.Conv2d(4, 6, 1)
+    torch.testing.assert_close(made.weight, wanted.weight[:, :, 0, 0])
+    torch.testing.assert_close(made.bias, wanted.bias)
+
+
 def test_a_model_stitched_to_itself_by_the_identity_is_the_model(images):
     one = half()
     for cut in blocks(one):
