@@ -14,6 +14,7 @@ from modelkin.networks.classifier import Classifier, frozen
 from modelkin.optimise.attacks.autoattack import run_autoattack
 from modelkin.stitching import judging, layouts, matching, places, settings
 from modelkin.stitching.layouts import layout
+from modelkin.stitching.pair import Pair, predicted_together
 from modelkin.stitching.stitched import Stitch, halves, stitched_model
 from modelkin.stitching.training import train_stitches
 from modelkin.study.config import Study
@@ -60,7 +61,8 @@ def test_matching_is_numpys_least_squares(images):
     at = (blocks(front)[0], blocks(end)[1])
     found = matching.moments(front, end, [at], floats(images).split(20))
     x, y = floats(images), floats(images)
-    rows = layouts.moved(front.graph.front(at[0])(front.model.prepared(x)), *_layouts(front, end, at))
+    values = front.graph.front(at[0])(front.model.prepared(x)).double()
+    rows = layouts.moved(values, *_layouts(front, end, at))
     wanted = end.layout(at[1]).rows(end.graph.front(at[1])(end.model.prepared(y)))
     a, b = (np.asarray(each.detach().double().flatten(0, 1)) for each in (rows, wanted))
     ones = np.c_[a, np.ones(len(a))]
@@ -72,6 +74,32 @@ def test_matching_is_numpys_least_squares(images):
     assert matching.r2(weight, bias, found[at[0].name, at[1].name]) == pytest.approx(explained, abs=1e-10)
 
 
+def test_the_map_of_all_blocks_is_that_of_each_alone_at_the_ends_positions(images, monkeypatch):
+    front, end = half(4, 0), half(5, 1)
+    pairs = [(a, b) for a in blocks(front) for b in blocks(end)]  # finer, as fine and coarser
+    monkeypatch.setattr(matching, "NUMBERS", 6000)
+    found = matching.moments(front, end, pairs, floats(images).split(20))
+    assert len({a.shape for a, _ in pairs}) == 2
+    for at in pairs:
+        x = front.graph.front(at[0])(front.model.prepared(floats(images))).double()
+        y = end.graph.front(at[1])(end.model.prepared(floats(images))).double()
+        frm, to = _layouts(front, end, at)
+        x, y = layouts.moved(x, frm, to).flatten(0, 1), to.rows(y).flatten(0, 1)
+        means = x.mean(0), y.mean(0)
+        x, y = x - means[0], y - means[1]
+        wanted = (x.T @ x, x.T @ y, (y * y).sum(0), *means)
+        torch.testing.assert_close(found[at[0].name, at[1].name][:5], wanted, rtol=1e-5, atol=1e-5)
+
+
+def test_stitched_models_answer_together_as_alone(images):
+    front, end = half(4, 0), half(5, 1)
+    pair = Pair(front, end, images, images, {}, 0, "cpu")
+    at = [places.Place(a, b) for a in blocks(front) for b in blocks(end)]
+    stitches = [(place, pair.new_stitch(place)) for place in at]
+    for made, each in zip(predicted_together(pair, stitches), stitches, strict=True):
+        assert (made == judging.predicted(pair.stitched(*each), images)).all()
+
+
 def _layouts(front, end, at):
     return front.layout(at[0]), end.layout(at[1])
 
@@ -79,22 +107,27 @@ def _layouts(front, end, at):
 @given(st.integers(0, 2**31), st.floats(-1e3, 1e3))
 def test_matching_finds_any_affine_map_wherever_the_values_lie(seed, offset):
     generator = torch.Generator().manual_seed(seed)
-    x = torch.randn(40, 1, 3, generator=generator, dtype=torch.float64)
+    x = torch.randn(40, 3, generator=generator, dtype=torch.float64)
     turn = torch.linalg.qr(torch.randn(3, 3, generator=generator, dtype=torch.float64))[0]
-    sums = matching._Sums()
-    for part in x.split(11):
-        sums.add(part + offset, 2 * part @ turn.T - offset)
+    sums = matching.of_rows(x + offset, 2 * x @ turn.T - offset, size=11)
     for family in ("least_squares", "orthogonal"):
-        weight, bias = matching.solve(sums.centred(), family)
+        weight, bias = matching.solve(sums, family)
         torch.testing.assert_close(weight, 2 * turn, atol=1e-6, rtol=0)
-        assert matching.r2(weight, bias, sums.centred()) == pytest.approx(1, abs=1e-9)
+        assert matching.r2(weight, bias, sums) == pytest.approx(1, abs=1e-9)
 
 
 def test_a_dead_front_is_refused():
-    sums = matching._Sums()
-    sums.add(torch.ones(10, 1, 2), torch.randn(10, 1, 2))
     with pytest.raises(ModelkinError, match="dead"):
-        matching.solve(sums.centred())
+        matching.solve(matching.of_rows(torch.ones(10, 2), torch.randn(10, 2)))
+
+
+def test_a_random_start_is_torchs_own():
+    torch.manual_seed(0)
+    made = Stitch(layout((4, 8, 8)), layout((6, 8, 8)))
+    torch.manual_seed(0)
+    wanted = nn.Conv2d(4, 6, 1)
+    torch.testing.assert_close(made.weight, wanted.weight[:, :, 0, 0])
+    torch.testing.assert_close(made.bias, wanted.bias)
 
 
 def test_a_model_stitched_to_itself_by_the_identity_is_the_model(images):

@@ -110,7 +110,11 @@ def moved(values: torch.Tensor, front: Layout, end: Layout) -> torch.Tensor:
     -------
     Tensor of shape (n, end.positions, front.channels)
     """
-    rows = front.rows(values)
+    return moved_rows(front.rows(values), front, end)
+
+
+def moved_rows(rows: torch.Tensor, front: Layout, end: Layout) -> torch.Tensor:
+    """Bring rows (n, front.positions, any channels) to the end's positions, as :func:`moved` does."""
     if front.grid == end.grid and front.tokens == end.tokens:
         return rows
     places, beside = rows[:, front.tokens :], rows[:, : front.tokens]
@@ -121,3 +125,9 @@ def moved(values: torch.Tensor, front: Layout, end: Layout) -> torch.Tensor:
     if not end.tokens:
         return places
     return torch.cat([beside if front.tokens else places.mean(1, keepdim=True), places], 1)
+
+
+def scaling(old: int, new: int) -> torch.Tensor:
+    """The matrix (new, old), float64, of bilinear scaling along one side of a grid."""
+    unit = torch.eye(old, dtype=torch.float64)[None]
+    return interpolate(unit, size=new, mode="linear", align_corners=False)[0].T

@@ -32,6 +32,10 @@ class Stitch(nn.Module):
     ------
     ModelkinError
         If positions of the one cannot be brought to those of the other.
+
+    Notes
+    -----
+    A new one is as torch makes a 1 x 1 convolution, bias included, drawn from torch's global generator.
     """
 
     def __init__(self, front: Layout, end: Layout):
@@ -40,8 +44,10 @@ class Stitch(nn.Module):
             raise ModelkinError(f"no stitch joins these places, for {why}; stitch them elsewhere.")
         self._front, self._end = front, end
         self.weight = nn.Parameter(torch.empty(end.channels, front.channels))
-        self.bias = nn.Parameter(torch.zeros(end.channels))
-        nn.init.kaiming_uniform_(self.weight, a=5**0.5)  # as of nn.Conv2d, by torch's global generator
+        self.bias = nn.Parameter(torch.empty(end.channels))
+        bound = front.channels**-0.5
+        for values in (self.weight, self.bias):
+            nn.init.uniform_(values, -bound, bound)
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
         """The front's values (n, *front.shape) -> values for the end (n, *end.shape)."""
