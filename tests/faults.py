@@ -1,6 +1,7 @@
 """A study that is killed again and again at seeded moments, and what must hold after each time."""
 
 import contextlib
+import itertools
 import json
 import os
 import random
@@ -44,6 +45,7 @@ class Killer:
     def __init__(self, study: StudyFolder, often: dict[str, int], seed: int):
         self.study, self.often = study, often
         self.random = random.Random(seed)
+        self.next_ways = itertools.cycle(self.random.sample(WAYS, len(WAYS)))  # so that few kills have all
         self.killed, self.ways, self.latest = Counter(), Counter(), dict.fromkeys(often, LATEST) | BRIEF
 
     def wanting(self) -> list[str]:
@@ -80,7 +82,7 @@ class Killer:
         if stage not in self.wanting() or (job := holder(main, log)) is None:
             return []
         after = self.random.uniform(0, self.latest[stage])
-        return [Kill(time.time() + after, job, stage, self.random.choice(WAYS))]
+        return [Kill(time.time() + after, job, stage, next(self.next_ways))]
 
     def _strike(self, main: psutil.Popen, kill: Kill) -> None:
         if not alive(kill.job):

@@ -15,7 +15,7 @@ from modelkin.errors import ModelkinError
 from modelkin.figures import base
 from modelkin.operations.data_dictionary import COLUMNS
 
-FEW, MANY = range(int(os.environ.get("MODELKIN_RANDOM_STUDIES", "3"))), range(40)
+FEW, MANY = range(int(os.environ.get("MODELKIN_RANDOM_STUDIES", "1"))), range(40)
 SETTINGS = {"palette": "colorblind", "order": "level", "gallery": 2}
 
 

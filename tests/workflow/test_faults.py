@@ -21,8 +21,8 @@ BRIEF = [
     *("dataset", "probes", "dictionary", "tables", "clusters", "ensembles", "distillation"),
     *("components", "sat_shortcut", "draws", "recommendations"),
 ]
-TIMES = int(os.environ.get("MODELKIN_KILLS", 1))  # kills of a brief stage
-OFTEN = dict.fromkeys(LONG, TIMES + (TIMES > 1)) | dict.fromkeys(BRIEF, TIMES)
+TIMES = int(os.environ.get("MODELKIN_KILLS", 1))  # kills of a long stage
+OFTEN = dict.fromkeys(LONG, TIMES) | (dict.fromkeys(BRIEF, TIMES - 1) if TIMES > 1 else {})
 SEED = 2026
 
 
