@@ -75,7 +75,7 @@ def test_the_network_is_blocked(offline):
 
 
 def test_every_paper_has_a_study_and_a_twin():
-    papers = {"cianfarani2022", "hwang2024", "jones2022", "revisiting"}
+    papers = {"balogh2023", "cianfarani2022", "hwang2024", "jones2022", "revisiting"}
     assert papers <= set(TWINS)
     assert {name.split("-")[0] for name in [*TWINS, *STUDIES]} == papers
 

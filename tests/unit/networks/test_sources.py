@@ -401,6 +401,18 @@ def test_robustness_entries_are_checked_before_anything_runs(tmp_path):
 # robustbench
 
 
+@pytest.mark.parametrize(
+    ("name", "millions"),
+    [("Standard", 36.5), ("Gowal2021Improving_28_10_ddpm_100m", 36.5), ("Rade2021Helper_R18_extra", 11.2)],
+)
+def test_what_a_name_of_robustbench_tells_is_enough_to_plan(name, millions):
+    network, size = sources.blank("robustbench", 10, architecture=name)
+    assert network(torch.zeros(2, 3, size, size)).shape == (2, 10)
+    assert sum(each.numel() for each in network.parameters()) / 1e6 == pytest.approx(millions, abs=0.05)
+    with pytest.raises(ModelkinError, match="is not known before it is downloaded"):
+        sources.blank("robustbench", 10, architecture="Carmon2019Unlabeled")
+
+
 def test_robustbench_when_it_is_there_and_when_not(monkeypatch):
     monkeypatch.setitem(sys.modules, "robustbench", None)
     monkeypatch.setitem(sys.modules, "robustbench.utils", None)

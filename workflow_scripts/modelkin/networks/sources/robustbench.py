@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -57,8 +58,35 @@ def complete_options(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def blank(classes: int, architecture: str, options: Mapping[str, Any]):
-    """The zoo builds no network without its weights."""
-    raise ModelkinError(f"what RobustBench's '{architecture}' costs is not known before it is downloaded.")
+    """A network of the shape that the name tells, since the zoo builds none without its weights.
+
+    That is what it costs, not what it computes: activations and the order of norms may be others.
+    """
+    from torch import nn  # slow to import, and not needed to check a config
+
+    from modelkin.networks.architectures import wide_residual
+
+    size, made = DATASETS[complete_options(options)["dataset"]], None
+    if architecture == "Standard" or "_28_10" in architecture:
+        widths = {"width": 160, "representation": 640}
+        made = nn.Sequential(wide_residual.build(3, size, **widths), nn.Linear(640, classes))
+    elif re.search(r"_RN?18(_|$)", architecture):
+        made = _small_resnet18(classes)
+    if made is None or size != DATASETS["cifar10"]:
+        raise ModelkinError(
+            f"what RobustBench's '{architecture}' costs is not known before it is downloaded."
+        )
+    return made, size
+
+
+def _small_resnet18(classes: int):
+    """ResNet-18 for images of 32 pixels: a stem that does not make them smaller."""
+    from torch import nn
+    from torchvision.models import resnet18
+
+    made = resnet18(num_classes=classes)
+    made.conv1, made.maxpool = nn.Conv2d(3, 64, 3, 1, 1, bias=False), nn.Identity()
+    return made
 
 
 def network(architecture: str, options: Mapping[str, Any]):
