@@ -1,6 +1,7 @@
 """How far into a network an attack is not seen: natural against own adversarial images, layer by layer."""
 
 from modelkin import probe_kinds
+from modelkin.analysis import tables
 from modelkin.figures import base
 from modelkin.figures.base import Figure
 
@@ -9,14 +10,14 @@ def draw(data, settings):
     """A panel for each attack, a line for each model."""
     rows = data["layer_adversarial"].query("measure == 'layer_cka'")
     kinds = [kind for kind in base.kinds_in(rows) if probe_kinds.is_adversarial(kind)]
-    colours = base.level_colours(base.levels(data["models"]))
+    level, colours = tables.model_levels(data["models"]), base.level_colours(base.levels(data["models"]))
     models = data["models"].set_index("name").loc[rows["model"].unique()].sort_values("eps", kind="stable")
     figure, axes = base.facets(len(kinds), width=5.2, height=3.6, columns=2)
     for axis, kind in zip(axes, kinds, strict=True):
-        for number, (name, model) in enumerate(models.iterrows()):
+        for number, name in enumerate(models.index):
             part = rows[(rows["model"] == name) & (rows["kind"] == kind)]
-            look = {"color": colours[model["eps"]], "ls": ("-", "--", "-.")[number % 3], "lw": 1.4}
-            axis.plot(part["depth"], part["value"], label=_words(name, model, part), **look)
+            look = {"color": colours[level[name]], "ls": ("-", "--", "-.")[number % 3], "lw": 1.4}
+            axis.plot(part["depth"], part["value"], label=_words(name, level[name], part), **look)
             axis.fill_between(
                 part["depth"], part["ci_low"], part["ci_high"], color=look["color"], alpha=0.2, lw=0
             )
@@ -31,9 +32,9 @@ def draw(data, settings):
     return figure
 
 
-def _words(name: str, model, part) -> str:
+def _words(name: str, level: tables.Level, part) -> str:
     accuracy, robust = (part[column].iloc[0] for column in ("accuracy", "robust_accuracy"))
-    return f"{name}, eps {model['eps']:g}: right on {accuracy:.2f}, attacked {robust:.2f}"
+    return f"{name}, eps {level}: right on {accuracy:.2f}, attacked {robust:.2f}"
 
 
 FIGURE = Figure(
