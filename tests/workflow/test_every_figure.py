@@ -67,6 +67,7 @@ def test_every_figure_draws(name, number, data, tmp_path):
     tables = {key: given[key] for key in {*figure.tables, "models"}}
     before = {key: table.copy() for key, table in tables.items() if key not in ("images", "attacked")}
     base.style()
+    random = np.random.get_state()
     for label in labels:
         drawn = (
             base.draw_measure(figure, tables, wanted, label)
@@ -76,6 +77,8 @@ def test_every_figure_draws(name, number, data, tmp_path):
         written = [text for axis in drawn.axes for text in axis.get_title() + axis.get_xlabel()]
         written += [text.get_text() for axis in drawn.axes for text in axis.texts]
         assert any(written), "nothing says what is seen"
+    now = np.random.get_state()
+    assert all(map(np.array_equal, random, now)), "it would be another picture the next time"
         base.save(drawn, tmp_path, label or name, 50, tables["models"])
         assert (tmp_path / f"{label or name}.pdf").read_bytes().startswith(b"%PDF")
         ink = base.plt.imread(tmp_path / f"{label or name}.png")[..., :3]

@@ -142,4 +142,4 @@ def test_a_model_of_another_task_more_touches_no_table_of_the_study(mixed, tmp_p
     study = mixed.copied(tmp_path / "study")
     study.config["models"].append({**study.config["models"][1], "name": "colours-b"})
     planned = study.planned()
-    assert set(planned) == {"train", "evaluate", "other_models", "all", "total"}
+    assert set(planned) == {"train", "evaluate", "other_models", "explorer", "all", "total"}

@@ -44,6 +44,7 @@ def draw(data, settings):
                 order=order,
                 hue_order=kinds,
                 dodge=True,
+                jitter=False,  # it is drawn from numpy's own generator, differently each time
                 palette={kind: look["color"] for kind, look in looks.items()},
                 marker="$\\circ$",
                 size=6,
