@@ -67,7 +67,7 @@ def test_every_figure_draws(name, number, data, tmp_path):
     tables = {key: given[key] for key in {*figure.tables, "models"}}
     before = {key: table.copy() for key, table in tables.items() if key not in ("images", "attacked")}
     base.style()
-    random = np.random.get_state()
+    random = np.random.get_state()  # noqa: NPY002 (it is what seaborn asks)
     for label in labels:
         drawn = (
             base.draw_measure(figure, tables, wanted, label)
@@ -81,7 +81,7 @@ def test_every_figure_draws(name, number, data, tmp_path):
         assert (tmp_path / f"{label or name}.pdf").read_bytes().startswith(b"%PDF")
         ink = base.plt.imread(tmp_path / f"{label or name}.png")[..., :3]
         assert np.ptp(ink) > 0.2, "the picture is empty"
-    now = np.random.get_state()
+    now = np.random.get_state()  # noqa: NPY002 (it is what seaborn asks)
     assert all(map(np.array_equal, random, now)), "it would be another picture the next time"
     for key, table in before.items():
         pd.testing.assert_frame_equal(tables[key], table)
