@@ -65,12 +65,12 @@ def robustness(folder, monkeypatch):
 
 
 def robustbench(folder, monkeypatch):
-    """The package is not installed, so one that has a single model stands in for it."""
+    """The package is not installed, so one that has a single model stands in, whose name tells no shape."""
     utils = types.ModuleType("robustbench.utils")
     utils.load_model = lambda *arguments, **more: linear()
     monkeypatch.setitem(sys.modules, "robustbench", types.ModuleType("robustbench"))
     monkeypatch.setitem(sys.modules, "robustbench.utils", utils)
-    return {"architecture": "Standard"}
+    return {"architecture": "Carmon2019Unlabeled"}
 
 
 EXAMPLES = {
