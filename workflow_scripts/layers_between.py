@@ -2,7 +2,7 @@
 
 from modelkin import jobs, precision, probe_kinds
 from modelkin.data.images import load_images
-from modelkin.layers.recorded import between_maps, deal, write_comparison
+from modelkin.layers.recorded import between_maps, write_comparison
 from modelkin.layers.views import LayeredModel
 
 names = [snakemake.wildcards.model, snakemake.wildcards.partner]
@@ -20,15 +20,12 @@ with jobs.running_job(snakemake.log[0], f"layers between {' and '.join(names)}",
     if layers["baseline"] == "untrained":
         untrained = [jobs.configured_untrained_weights(config, each, params.seed) for each in manifests]
     maps = between_maps(*models, images, untrained, layers["features"])
-    exact = params.layers["estimator"]["name"] == "exact"
-    batches = deal(len(images[shown[0]]), params.layers["estimator"], params.seed)
     write_comparison(
         snakemake.output[0],
         maps,
-        batches,
-        exact=exact,
+        layers["estimator"],
         seed=params.seed,
-        progress=jobs.Progress(len(batches), "batches"),
+        progress=lambda total: jobs.Progress(total, "batches"),
         stage="layers_between",
         version=params.version,
         settings=jobs.manifest_settings(params),

@@ -2,7 +2,7 @@
 
 from modelkin import jobs, precision
 from modelkin.data.images import load_images
-from modelkin.layers.recorded import best_epoch, deal, snapshot_maps, write_comparison
+from modelkin.layers.recorded import best_epoch, snapshot_maps, write_comparison
 from modelkin.layers.views import LayeredModel
 from modelkin.networks.weights import load_snapshot
 from modelkin.store import frames, manifests
@@ -18,15 +18,12 @@ with jobs.running_job(snakemake.log[0], f"layers along the training of {name}", 
     best = best_epoch(frames.read(snakemake.input.evaluations), params.robust)
     layered = LayeredModel(loaded[epochs[-1]], "cuts", name)
     maps = snapshot_maps(layered, weights, images, best, params.against)
-    exact = params.estimator["name"] == "exact"
-    batches = deal(len(images), params.estimator, params.seed)
     write_comparison(
         snakemake.output[0],
         maps,
-        batches,
-        exact=exact,
+        params.estimator,
         seed=params.seed,
-        progress=jobs.Progress(len(batches), "batches"),
+        progress=lambda total: jobs.Progress(total, "batches"),
         more_facts={"best": best, "epochs": epochs},
         stage="layers_snapshots",
         version=params.version,

@@ -2,7 +2,7 @@
 
 from modelkin import jobs, precision
 from modelkin.data.images import load_images
-from modelkin.layers.recorded import deal, within_maps, write_comparison
+from modelkin.layers.recorded import within_maps, write_comparison
 from modelkin.layers.views import LayeredModel
 
 name = snakemake.wildcards.model
@@ -16,15 +16,12 @@ with jobs.running_job(snakemake.log[0], f"layers within {name}", snakemake.input
         untrained = jobs.configured_untrained_weights(config, manifest, params.seed)
     layered = LayeredModel(model, params.layers["layers"], name)
     maps = within_maps(layered, images, params.dataset, untrained, params.layers["features"])
-    exact = params.layers["estimator"]["name"] == "exact"
-    batches = deal(len(images["natural"]), params.layers["estimator"], params.seed)
     write_comparison(
         snakemake.output[0],
         maps,
-        batches,
-        exact=exact,
+        params.layers["estimator"],
         seed=params.seed,
-        progress=jobs.Progress(len(batches), "batches"),
+        progress=lambda total: jobs.Progress(total, "batches"),
         stage="layers_within",
         version=params.version,
         settings=jobs.manifest_settings(params),

@@ -142,11 +142,10 @@ def deal(images: int, estimator: Mapping[str, Any], seed: int) -> list[Batch]:
 def write_comparison(
     manifest: str | Path,
     maps: Sequence[Map],
-    batches: Sequence[Batch],
+    estimator: Mapping[str, Any],
     *,
-    exact: bool,
     seed: int,
-    progress: Callable[[int], None],
+    progress: Callable[[int], Callable[[int], None]],
     more_facts: Mapping[str, Any] | None = None,
     **about: Any,
 ) -> None:
@@ -156,13 +155,12 @@ def write_comparison(
     ----------
     manifest : path
     maps : sequence of Map
-    batches : sequence of Batch
-    exact : bool
-        Whether there is one batch of all images, of each of which the contribution is kept.
+    estimator : mapping
+        Of the config: exact ones take all images as one batch and keep what each contributes.
     seed : int
         Of the study.
     progress : callable
-        Called with the number of batches that are done.
+        Given the number of batches, gives what is called with the number of those that are done.
     more_facts : mapping, optional
         For the manifest.
     **about
@@ -173,8 +171,10 @@ def write_comparison(
     ModelkinError
         If the Gram matrices of a batch need more memory than there is.
     """
+    first, exact = maps[0], estimator["name"] == "exact"
     comparison = Comparison(maps, exact=exact, seed=seeds.derive_seed(seed, "layers"))
-    first = maps[0]
+    batches = deal(len(first.a.images), estimator, seed)
+    done = progress(len(batches))
     needed = comparison.memory(max(len(each.rows) for each in batches))
     check_memory(needed, first.a.model.model.mean.device, exact)
 
@@ -184,7 +184,7 @@ def write_comparison(
     def parts() -> Iterator[Part]:
         for number, batch in enumerate(batches, start=1):
             yield Part(functools.partial(computed, batch), name=f"batch {batch.name}")
-            progress(number)
+            done(number)
 
     facts = {
         "layers_a": describe(first.a.model),

@@ -389,7 +389,7 @@ def _distillation(study, config: dict[str, Any]) -> None:
             if name not in study.names:
                 raise unknown_name(f"distillation {role}", name, study.names)
             if name not in study.compared:
-                why = "has no weights" if name not in study.with_weights else "is a model of another task"
+                why = _not_compared(study, name)
                 raise ModelkinError(f"distillation: the {role} '{name}' {why}; name another.")
     if distillation["student"] in chosen:
         raise ModelkinError(f"distillation: '{distillation['student']}' cannot be its own teacher.")
@@ -448,14 +448,13 @@ def _layer_models(study, where: str, names: str | list[str]) -> None:
         if name not in study.names:
             raise unknown_name(f"model in {where}", name, study.names)
         if name not in study.active_compared:
-            why = (
-                "is retired"
-                if study.models[name]["retired"]
-                else "has no weights"
-                if name not in study.with_weights
-                else "is a model of another task"
-            )
+            why = "is retired" if study.models[name]["retired"] else _not_compared(study, name)
             raise ModelkinError(f"{where}: '{name}' {why}; name another.")
+
+
+def _not_compared(study, name: str) -> str:
+    """Why a model is in no comparison of representations."""
+    return "has no weights" if name not in study.with_weights else "is a model of another task"
 
 
 def _layer_snapshots(study, section: dict[str, Any]) -> None:
@@ -484,7 +483,7 @@ def _stitching(study, config: dict[str, Any]) -> None:
             if name not in study.names:
                 raise unknown_name(f"{role} in stitching", name, study.names)
             if name not in study.compared:
-                why = "has no weights" if name not in study.with_weights else "is a model of another task"
+                why = _not_compared(study, name)
                 raise ModelkinError(f"stitching: '{name}' {why}; leave it out.")
     labels = [stitching.pair_label(*pair) for pair in found]
     for pair, label in zip(found, labels, strict=True):
