@@ -227,6 +227,28 @@ rule clusters:
         "../workflow_scripts/clusters.py"
 
 
+rule conclusions:
+    input:
+        models=f"{RESULTS}/tables/models.json",
+        similarity=f"{RESULTS}/tables/similarity.json",
+    output:
+        tables_of("conclusions"),
+    log:
+        f"{RESULTS}/logs/conclusions.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/conclusions.tsv"
+    conda:
+        "../envs/modelkin.yaml"
+    resources:
+        **needs("conclusions"),
+    params:
+        directions=DIRECTIONS,
+        seed=study.seed,
+        version=version("conclusions"),
+    script:
+        "../workflow_scripts/conclusions.py"
+
+
 rule components:
     input:
         components=f"{RESULTS}/tables/components.json",

@@ -59,6 +59,10 @@ def numbers(results: Path) -> dict[str, list[float]]:
         "tables": [column("tables/summary", "mean").mean(), column("tables/asymmetry", "mean").mean()],
         "dictionary": [len(column("tables/measures", "low")), column("tables/measures", "low").mean()],
         "clusters": [column("tables/spectra", "eigenvalue").max(), column("tables/clusters", "x").std()],
+        "conclusions": [
+            np.nanmean(column("tables/conclusions", "effect")),
+            column("tables/conclusions", "decided").sum() / 100,
+        ],
         "components": [
             column("tables/component_keywords", "weight").mean(),
             column("tables/component_scores", "pairs").mean(),

@@ -133,7 +133,15 @@ def test_distillation_joins_teachers_with_their_similarity():
 def test_recommendations_of_ensembles_and_of_a_teacher():
     best = pd.DataFrame(
         {"members": [2], "models": ["a,b"], "error": [0.1], "single": ["a"], "single_error": [0.2]}
-        | {"gain": [0.08], "gain_low": [0.01], "gain_high": [0.15], "chosen_again": [0.7], "n": [100]}
+        | {
+            "gain": [0.08],
+            "gain_low": [0.01],
+            "gain_high": [0.15],
+            "gain_null": [0.0],
+            "gain_p": [0.01],
+            "chosen_again": [0.7],
+            "n": [100],
+        }
     )
     alone = recommendations_table(best, None)
     assert alone["use"].tolist() == ["ensemble of 2"]
@@ -147,6 +155,9 @@ def test_recommendations_of_ensembles_and_of_a_teacher():
     # Chosen by one repeat, looked at in the other: c in the first, b in the second, worse than the mean.
     assert (made["gain"], made["gain_low"], made["gain_high"]) == pytest.approx((-0.075, -0.1, -0.05))
     assert made["chosen_again"] == 0.5
+    # Of the two orders the other gains .075; both picks are below their means.
+    assert made["gain_null"] == pytest.approx(0, abs=0.01)
+    assert made["gain_p"] == 1
     assert not made["recommended"]
     once = recommendations_table(best, students.query("repeat == 0"), student="a").iloc[-1]
     assert once["models"] == "b"

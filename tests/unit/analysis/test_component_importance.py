@@ -83,6 +83,37 @@ def test_the_components_that_decide_are_important():
     assert (scores["pairs"], scores["models"]) == (24 * 23 // 2, 24)
 
 
+def test_the_importance_of_permuted_models_stands_beside(monkeypatch):
+    """What decides is above it; what is idle is not. Where nothing predicts there is none."""
+    monkeypatch.setattr(component_importance, "PERMUTATIONS", 19)
+    table = planted(models=12)
+    noise = np.random.default_rng(1).normal(size=66)
+    found, scores = component_importance.importance(
+        table, pairs_of(table, lambda d: 3 - 2 * d[:, 0] + 0.3 * noise)
+    )
+    by_name = found.set_index("component")
+    assert scores["r2_new_models"] > 0
+    assert by_name.loc["decides", "importance_p"] == 0.05, "none of 19 is as high"
+    assert by_name.loc["decides", "importance_null"] < by_name.loc["decides", "importance"] / 2
+    assert by_name.loc["idle", "importance_p"] > 0.2
+    assert by_name.loc["same", ["importance_null", "importance_p"]].tolist() == [0, 1]
+    nothing, scores = component_importance.importance(table, pairs_of(table, lambda d: noise))
+    assert scores["r2_new_models"] <= 0
+    assert nothing[["importance_null", "importance_p"]].isna().all(axis=None)
+
+
+def test_expected_importances_are_the_means_of_permuted_columns():
+    table = planted(models=10)
+    noise = np.random.default_rng(1).normal(size=45)
+    pairs = pairs_of(table, lambda d: 3 - 2 * d[:, 0] - d[:, 1] + 0.1 * noise)
+    found, _ = component_importance.importance(table, pairs, repeats=100)
+    exact = component_importance.expected_importance(
+        component_importance.differences(table, pairs), pairs["value"].to_numpy()
+    )
+    in_order = found.set_index("component").loc[list(table.columns[1:]), "importance"]
+    assert exact == pytest.approx(in_order.to_numpy(), abs=0.05)
+
+
 def test_importance_without_predictive_power_is_seen():
     table = planted()
     rng = np.random.default_rng(1)

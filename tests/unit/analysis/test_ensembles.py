@@ -411,3 +411,33 @@ def test_large_sets_grow_from_small_ones(logits, labels, monkeypatch):
     assert whole["error"].tolist()[:2] == grown["error"].tolist()[:2]
     assert all(grown["error"] >= whole["error"])
     assert [len(models.split(",")) for models in grown["models"]] == [2, 3, 4]
+
+
+def test_a_gain_stands_beside_that_of_any_set(monkeypatch):
+    """Of all orders of four models, written out; where models are the same any set gains as much."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 3, 120)
+    noise = dict(zip("abcd", (0.5, 0.5, 1.0, 1.0), strict=True))
+    logits = {name: np.eye(3)[labels] + each * rng.normal(size=(120, 3)) for name, each in noise.items()}
+    monkeypatch.setattr(ensembles, "PERMUTATIONS", 3000)
+    made = ensembles.best_ensembles(logits, labels, [2], np.random.default_rng(4), splits=7).iloc[0]
+    rng = np.random.default_rng(4)
+    found = {order: [] for order in itertools.permutations(logits)}
+    for _ in range(7):
+        half = rng.permutation(len(labels)) < len(labels) // 2
+
+        def errors(members, there):
+            return by_hand([logits[name][there] for name in members], labels[there])["error"]
+
+        pick = min(itertools.combinations(logits, 2), key=lambda each: round(errors(each, half), 9))  # noqa: B023
+        single = errors([min(logits, key=lambda name: round(errors([name], half), 9))], ~half)  # noqa: B023
+        for order, gains in found.items():
+            renamed = dict(zip(logits, order, strict=True))
+            gains.append(single - errors([renamed[name] for name in pick], ~half))
+    means = np.array([np.mean(gains) for gains in found.values()])
+    assert made["gain"] == pytest.approx(means[0])
+    assert made["gain_null"] == pytest.approx(means.mean(), abs=0.004)
+    assert made["gain_p"] == pytest.approx(np.mean(means >= means[0] - 1e-9), abs=0.03)
+    same = dict.fromkeys("abcd", logits["a"])
+    alike = ensembles.best_ensembles(same, labels, [2], np.random.default_rng(0), splits=3).iloc[0]
+    assert (alike["gain"], alike["gain_null"], alike["gain_p"]) == (0, 0, 1)

@@ -58,6 +58,41 @@ def test_similarities_are_means_over_the_pairs_of_a_relation():
     assert ("architecture", "conv") not in found.index
 
 
+def test_means_over_relations_stand_beside_those_of_permuted_models():
+    """The null against all 720 orders of six models, written out."""
+    pairs = every_pair()
+    values = np.random.default_rng(3).random(15) + pairs.eval("model_a == 'a1' and model_b == 'a2'")
+    rows = pairs.assign(kind="natural", measure="cka", value=values)
+    made = relations.relation_similarities(rows, MODELS, permutations=9999).set_index(
+        ["relation", "structure"]
+    )
+    names = list(MODELS["name"])
+    grid = np.zeros((6, 6))
+    for (a, b), value in zip(itertools.combinations(range(6), 2), values, strict=True):
+        grid[a, b] = grid[b, a] = value
+    kin = pairs.assign(relation=relations.pair_relations(pairs, MODELS))
+    for relation in ("initialisation", "hyper-parameters", "architecture"):
+        chosen = kin[kin["relation"] == relation][["model_a", "model_b"]].map(names.index).to_numpy()
+        means = np.array(
+            [
+                np.mean([grid[order[a], order[b]] for a, b in chosen])
+                for order in itertools.permutations(range(6))
+            ]
+        )
+        row = made.loc[(relation, "all")]
+        assert row["null_mean"] == pytest.approx(means.mean(), abs=0.01)
+        ends = np.quantile(means, [0.025, 0.975])
+        assert row[["null_low", "null_high"]].tolist() == pytest.approx(ends, abs=0.06)
+        exact = np.mean(np.abs(means - means.mean()) >= abs(means[0] - means.mean()) - 1e-9)
+        assert row["p"] == pytest.approx(exact, abs=0.02), relation
+
+
+def test_where_all_pairs_are_of_one_relation_there_is_no_null():
+    same = MODELS.assign(structure="conv", regime="standard", hyper_parameters="")
+    rows = every_pair().assign(kind="natural", measure="cka", value=np.arange(15.0))
+    assert relations.relation_similarities(rows, same)[["null_mean", "p"]].isna().all(axis=None)
+
+
 def test_ensembles_have_members_of_one_relation():
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 3, 40)

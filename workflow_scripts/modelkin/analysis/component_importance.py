@@ -16,12 +16,14 @@ from modelkin.analysis.tables import each_matrix, under_each_other
 # What stands in each table, for a study in which no pair of models with components has a value.
 COLUMNS = {
     "component_importance": {"component": "str", "importance": "float64", "importance_sd": "float64"}
+    | {"importance_null": "float64", "importance_p": "float64"}
     | {"varies": "bool", "measure": "str", "kind": "str"},
     "component_scores": {"measure": "str", "kind": "str", "r2_fitted": "float64", "r2_new_models": "float64"}
     | {"pairs": "int64", "models": "int64"},
     "component_keywords": {"cluster": "int64", "rank": "int64", "keyword": "str", "weight": "float64"}
     | {"measure": "str", "kind": "str"},
 }
+PERMUTATIONS = 39  # of the models, for the null of importances: each is a fit
 FEWEST = 6  # pairs to fit anything to: those of four models
 
 
@@ -67,8 +69,10 @@ def importance(
     Returns
     -------
     table : DataFrame
-        Columns component, importance, importance_sd (over permutations), varies (whether any two models
-        differ in it).
+        Columns component, importance, importance_sd (over permutations), importance_null (the mean of what
+        fits to permuted models give), importance_p (the share of these that are as important, the one itself
+        among them), varies (whether any two models differ in it). No null is taken where r2_new_models is not
+        above 0.
     scores : dict of float
         r2_fitted, on the pairs that it was fitted to; r2_new_models, on pairs with a model that was left out,
         NaN for
@@ -81,7 +85,9 @@ def importance(
     names = [name for name in components if name != "model"]
     features, values = differences(components, pairs), pairs["value"].to_numpy(float)
     if len(pairs) < FEWEST or np.ptp(values) <= 1e-12 * np.abs(values).max():
-        undefined = dict.fromkeys(("importance", "importance_sd"), math.nan)
+        undefined = dict.fromkeys(
+            ("importance", "importance_sd", "importance_null", "importance_p"), math.nan
+        )
         scores = dict.fromkeys(("r2_fitted", "r2_new_models"), math.nan)
         table = pd.DataFrame({"component": names, **undefined, "varies": features.any(0)})
         return table, scores | {"pairs": len(pairs), "models": len(components)}
@@ -89,21 +95,79 @@ def importance(
     found = permutation_importance(
         regressor, features, values, scoring="r2", n_repeats=repeats, random_state=seed % 2**32
     )
-    table = pd.DataFrame(
-        {
-            "component": names,
-            "importance": found.importances_mean,
-            "importance_sd": found.importances_std,
-            "varies": features.any(0),
-        }
-    )
     scores = {
         "r2_fitted": float(regressor.score(features, values)),
         "r2_new_models": _of_new_models(features, pairs, seed),
         "pairs": len(pairs),
         "models": len(components),
     }
+    null, p = _null(components, pairs, seed, able=scores["r2_new_models"] > 0)
+    table = pd.DataFrame(
+        {
+            "component": names,
+            "importance": found.importances_mean,
+            "importance_sd": found.importances_std,
+            "importance_null": null,
+            "importance_p": p,
+            "varies": features.any(0),
+        }
+    )
     return table.sort_values("importance", ascending=False, kind="stable", ignore_index=True), scores
+
+
+def _null(
+    components: pd.DataFrame, pairs: pd.DataFrame, seed: int, *, able: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean importances (c,) of permuted models, and the shares of them (c,) that are as high as those of the
+    models; NaN if not ``able``.
+    """
+    table = components.set_index("model")
+    if not able:
+        return np.full((2, table.shape[1]), math.nan)
+    codes = np.stack([pd.factorize(table[name])[0] for name in table], axis=1)
+    a, b = (table.index.get_indexer(pairs[side]) for side in ("model_a", "model_b"))
+    values = pairs["value"].to_numpy(float)
+    rng = np.random.default_rng([seed % 2**32, PERMUTATIONS])
+    orders = [np.arange(len(codes)), *(rng.permutation(len(codes)) for _ in range(PERMUTATIONS))]
+    found = np.stack(
+        [
+            expected_importance((codes[order[a]] != codes[order[b]]).astype(float), values, seed)
+            for order in orders
+        ]
+    )
+    return found[1:].mean(0), (found >= found[0] - 1e-12).mean(0)
+
+
+def expected_importance(features: np.ndarray, values: np.ndarray, seed: int = 0) -> np.ndarray:
+    """Take importances as :func:`importance` does, but their expectation over all permutations of a column.
+
+    Parameters
+    ----------
+    features : ndarray of 0 and 1, shape (n, c)
+    values : ndarray of shape (n,)
+    seed : int
+
+    Returns
+    -------
+    ndarray of shape (c,)
+        By how much R2 falls.
+    """
+    from sklearn.ensemble import GradientBoostingRegressor
+
+    # Rows that are the same weigh as many: the trees are those of all rows, of which there are far more.
+    rows, place, counts = np.unique(features, axis=0, return_inverse=True, return_counts=True)
+    means = np.bincount(place.ravel(), values) / counts
+    regressor = GradientBoostingRegressor(random_state=seed % 2**32).fit(rows, means, sample_weight=counts)
+    error = (means - regressor.predict(rows)) ** 2
+    fallen = []
+    for column in range(features.shape[1]):
+        share = features[:, column].mean()
+        without, having = rows.copy(), rows.copy()
+        without[:, column], having[:, column] = 0, 1
+        moved = (1 - share) * (means - regressor.predict(without)) ** 2
+        moved += share * (means - regressor.predict(having)) ** 2
+        fallen.append(counts @ (moved - error) / len(values))
+    return np.array(fallen) / values.var()
 
 
 def _of_new_models(features: np.ndarray, pairs: pd.DataFrame, seed: int, folds: int = 5) -> float:

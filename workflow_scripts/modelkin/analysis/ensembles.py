@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Mapping, Sequence
@@ -14,6 +15,7 @@ from modelkin.analysis.tables import defined_square
 from modelkin.errors import ModelkinError
 
 EXHAUSTIVE = 20_000
+PERMUTATIONS = 199  # of the models, for what choosing brings
 GROWN = 10  # smaller sets that larger ones are made of where there are too many
 EVALUATED = ("error", "mean_member_error", "error_reduction_rate", "all_wrong")
 
@@ -270,8 +272,10 @@ def best_ensembles(
     -------
     DataFrame
         Columns members, models (joined by commas) and error; single (the best model alone) and single_error;
-        gain (mean over splits) with the range of 95 % of them, gain_low and gain_high; chosen_again, the
-        share of the splits that choose the same set; n (images).
+        gain (mean over splits) with the range of 95 % of them, gain_low and gain_high; gain_null, what sets
+        of permuted models gain over the same single ones in the mean, and gain_p, the share of permutations
+        that gain as much, the one itself among them; chosen_again, the share of the splits that choose the
+        same set; n (images).
 
     Raises
     ------
@@ -283,6 +287,8 @@ def best_ensembles(
     halves = [rng.permutation(len(labels)) < len(labels) // 2 for _ in range(splits)]
     stack = list(logits.values())
     alone = np.stack([values.argmax(1) != labels for values in stack])
+    others = 1.0 - np.stack(halves, axis=1)
+    orders = [rng.permutation(len(names)) for rng in rng.spawn(1) for _ in range(PERMUTATIONS)]
     sets: list[tuple[int, ...]] = [(i,) for i in range(len(names))]
     wrong = alone
     rows = []
@@ -294,10 +300,20 @@ def best_ensembles(
             continue
         first, single = _lowest(wrong.mean(1)), _lowest(alone.mean(1))
         picked = [_lowest(wrong[:, half].mean(1)) for half in halves]
-        gains = [
-            alone[_lowest(alone[:, half].mean(1)), ~half].mean() - wrong[pick, ~half].mean()
-            for pick, half in zip(picked, halves, strict=True)
-        ]
+        singles = np.array([alone[_lowest(alone[:, half].mean(1)), ~half].mean() for half in halves])
+
+        @functools.cache
+        def errors_elsewhere(members: tuple[int, ...]) -> np.ndarray:
+            """Of a set on the other half of each split."""
+            total = np.sum([stack[i] for i in members], axis=0, dtype=np.float64)
+            return (total.argmax(1) != labels) @ others / others.sum(0)
+
+        def gains_of(order: np.ndarray, picked=picked, sets=sets, singles=singles, of=errors_elsewhere):
+            chosen = [of(tuple(sorted(int(order[i]) for i in sets[pick]))) for pick in picked]
+            return singles - np.array([errors[split] for split, errors in enumerate(chosen)])
+
+        gains = gains_of(np.arange(len(names)))
+        arbitrary = np.array([np.mean(gains_of(order)) for order in orders])
         low, high = np.quantile(gains, [0.025, 0.975])
         rows.append(
             {
@@ -309,6 +325,8 @@ def best_ensembles(
                 "gain": float(np.mean(gains)),
                 "gain_low": float(low),
                 "gain_high": float(high),
+                "gain_null": float(arbitrary.mean()),
+                "gain_p": float((1 + (arbitrary >= np.mean(gains) - 1e-12).sum()) / (1 + len(arbitrary))),
                 "chosen_again": float(np.mean(np.array(picked) == first)),
                 "n": len(labels),
             }

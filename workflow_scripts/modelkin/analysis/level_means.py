@@ -92,7 +92,7 @@ def level_means(
             count = len(set(part.index.get_level_values(0)) | set(part.index.get_level_values(1)))
             low, high, basis = float(part.min()), float(part.max()), RANGE
             if count >= FEWEST:
-                low, high = _quantiles(_resampled(part, resamples, seed))
+                low, high = percentile_interval(_resampled(part, resamples, seed))
                 basis = RESAMPLED
             about = (measure, kind, level, float(part.mean()), low, high, basis, count, len(part), chance)
             rows.append(dict(zip(MEANS, about, strict=True)))
@@ -130,7 +130,7 @@ def level_differences(
                 if found is not None:
                     other = kind.replace("inverted", "natural", 1)
                     rows.append(
-                        (measure, "kind", kind, level, other, change.mean(), *_quantiles(found))
+                        (measure, "kind", kind, level, other, change.mean(), *percentile_interval(found))
                         + (_models(change), len(change))
                     )
         standard = _within(values, named, "standard")
@@ -141,7 +141,7 @@ def level_differences(
             found = _resampled(robust, resamples, seed) - _resampled(standard, resamples, seed + 1)
             difference = robust.mean() - standard.mean()
             rows.append(
-                (measure, "level", kind, level, "standard", difference, *_quantiles(found))
+                (measure, "level", kind, level, "standard", difference, *percentile_interval(found))
                 + (min(_models(standard), _models(robust)), min(len(standard), len(robust)))
             )
     return pd.DataFrame(rows, columns=list(DIFFERENCES))
@@ -176,6 +176,17 @@ def _resampled(values: pd.Series, resamples: int, seed: int) -> np.ndarray:
     return np.divide(weights @ values.to_numpy(), total, out=np.full(resamples, np.nan), where=total > 0)
 
 
-def _quantiles(found: np.ndarray) -> tuple[float, float]:
+def percentile_interval(found: np.ndarray) -> tuple[float, float]:
+    """Take the 95 % interval of a bootstrap.
+
+    Parameters
+    ----------
+    found : ndarray of shape (r,)
+        One value for each resample; NaN where it has none.
+
+    Returns
+    -------
+    low, high : float
+    """
     low, high = np.nanquantile(found, [0.025, 0.975])
     return float(low), float(high)

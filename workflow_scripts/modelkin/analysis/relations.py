@@ -6,6 +6,7 @@ It reads no images and runs no models.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -17,6 +18,7 @@ from modelkin.analysis.tables import both_directions, failed_sources, of_distinc
 # The first of these in which two models differ is their relation; from the furthest to the nearest.
 DIFFERENCES = ("structure", "regime", "hyper_parameters")
 NAMES = {"structure": "architecture", "regime": "training regime", "hyper_parameters": "hyper-parameters"}
+PERMUTATIONS = 999  # of the models, for the null of means over relations
 NEAREST = "initialisation"
 RELATIONS = (NEAREST, *(NAMES[key] for key in reversed(DIFFERENCES)))
 
@@ -35,12 +37,16 @@ def pair_relations(pairs: pd.DataFrame, models: pd.DataFrame) -> pd.Series:
     return found
 
 
-def relation_similarities(similarity: pd.DataFrame, models: pd.DataFrame) -> pd.DataFrame:
+def relation_similarities(
+    similarity: pd.DataFrame, models: pd.DataFrame, *, permutations: int = PERMUTATIONS, seed: int = 0
+) -> pd.DataFrame:
     """Similarity within architectures and across them (hwang2024, Table 2).
 
     A row for every measure, kind, relation and structure ('all' for pairs of all structures, the only one
     across architectures): mean and sd (NaN for one) over pairs of different models, pairs, and mean_inverted
-    and pairs_inverted without models whose inversion failed. Copies of other models are left out.
+    and pairs_inverted without models whose inversion failed. Copies of other models are left out. null_mean,
+    null_low, null_high: what permuted models have in place of mean, and where 95 % of that is; p: the
+    two-sided share of permutations whose mean is as far from theirs, the one itself among them.
     """
     values = both_directions(of_distinct(similarity, models))
     values = values[values["model_a"] < values["model_b"]].reset_index(drop=True)
@@ -51,13 +57,54 @@ def relation_similarities(similarity: pd.DataFrame, models: pd.DataFrame) -> pd.
     rows = pd.concat([values.assign(structure="all"), values[~across]])
     keys = ["measure", "kind", "relation", "structure"]
     rows = rows.assign(inverted=rows["value"].mask(failed_sources(rows)))
-    return rows.groupby(keys, as_index=False, sort=False).agg(
+    found = rows.groupby(keys, as_index=False, sort=False).agg(
         mean=("value", "mean"),
         sd=("value", "std"),
         pairs=("value", "size"),
         mean_inverted=("inverted", "mean"),
         pairs_inverted=("inverted", "count"),
     )
+    nulls = [
+        _null(values.query("measure == @row.measure and kind == @row.kind"), part, permutations, seed)
+        for row, (_, part) in zip(
+            found.itertuples(), rows.groupby(keys, as_index=False, sort=False), strict=True
+        )
+    ]
+    return found.join(pd.DataFrame(nulls, columns=list(NULL), index=found.index))
+
+
+NULL = ("null_mean", "null_low", "null_high", "p")
+
+
+def _null(every: pd.DataFrame, part: pd.DataFrame, permutations: int, seed: int) -> tuple[float, ...]:
+    """The values of :data:`NULL` for the mean of some of a measure's pairs, by permuted models.
+
+    NaN where there is nothing to permute: all values are in the mean, or all are alike.
+    """
+    value = every["value"].to_numpy(float)
+    known = value[np.isfinite(value)]
+    if len(part) == len(every) or not len(known) or np.ptp(known) == 0:
+        return (math.nan,) * len(NULL)
+    names, places = np.unique(every[["model_a", "model_b"]].to_numpy(str), return_inverse=True)
+    a, b = places.reshape(-1, 2).T
+    grid = np.full((len(names), len(names)), math.nan)
+    grid[a, b] = grid[b, a] = value
+    orders = np.tile(np.arange(len(names)), (permutations + 1, 1))
+    orders[1:] = np.random.default_rng(seed).permuted(orders[1:], axis=1)
+    of_part = (np.searchsorted(names, part[side].to_numpy(str)) for side in ("model_a", "model_b"))
+    first, second = (orders[:, places] for places in of_part)
+    drawn = grid[first, second]
+    known = np.isfinite(drawn)
+    means = np.divide(
+        np.where(known, drawn, 0).sum(1),
+        known.sum(1),
+        out=np.full(len(drawn), math.nan),
+        where=known.any(1),
+    )
+    middle = float(np.nanmean(means))
+    apart = np.abs(means - middle).round(12)
+    low, high = np.nanquantile(means, [0.025, 0.975])
+    return middle, float(low), float(high), float((apart >= apart[0]).sum() / np.isfinite(apart).sum())
 
 
 def relation_ensembles(

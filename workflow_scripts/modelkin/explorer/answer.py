@@ -20,9 +20,10 @@ INVERTED = "Natural against inverted images"
 ROBUST = "What robustness changes"
 DEPTH = "Where in depth"
 ALIKE = "What goes with it"
+WHATEVER = "What holds whatever the measure"
 GROUPS = "Groups"
 ADVICE = "What to do with them"
-SECTIONS = (CAREFUL, PAIRS, INVERTED, ROBUST, DEPTH, ALIKE, GROUPS, ADVICE)
+SECTIONS = (CAREFUL, PAIRS, INVERTED, ROBUST, DEPTH, ALIKE, WHATEVER, GROUPS, ADVICE)
 STRONG = 0.9  # share of images below which an attack leaves much undone
 SIGNIFICANT = 0.05
 FEW_PAIRS = 6  # of whose layers the answer speaks
@@ -488,16 +489,35 @@ def _groups(tables: Tables) -> Iterator[Sentence]:
 
 
 def _conclusions(tables: Tables) -> Iterator[Sentence]:
-    rows = tables.get("conclusions_by_measure")
-    if rows is None or not len(rows):
+    rows = tables.get("conclusions")
+    if rows is None:
         return
-    evidence = [Link("conclusions by measure", place("tables", table="conclusions_by_measure"))]
-    yield Sentence(
-        ALIKE,
-        [f"Which conclusions hold under every measure and which under some: a table of {len(rows)} rows."],
-        evidence,
-        "nothing",
-    )
+    evidence = [Link("conclusions by measure", place("tables", table="conclusions"))]
+    known = rows[rows["decided"] > 0].drop_duplicates(["conclusion", "kind", "about"])
+    for conclusion, of_one in known.groupby("conclusion", sort=False):
+        said = []
+        for under, part in of_one.groupby("under", sort=False):
+            cases = (f"{row.about}, {_on(row.kind)} ({_counts(row)})" for row in part.itertuples())
+            said.append(f"{_UNDER.get(under, under)}: {'; '.join(cases)}")
+        yield Sentence(
+            WHATEVER,
+            [f"{conclusion.capitalize()}. {'. '.join(part[0].upper() + part[1:] for part in said)}."],
+            evidence,
+            "finding" if of_one["under"].eq("every measure").any() else "nothing",
+        )
+
+
+_UNDER = {
+    "every measure": "holds under every measure",
+    "some measures": "holds under some measures",
+    "no measure": "not shown by any measure",
+}
+
+
+def _counts(row: Any) -> str:
+    """Of how many measures it holds, and of how many the opposite."""
+    opposite = f", the opposite by {row.opposite}" if row.opposite else ""
+    return f"{row.holding} of {row.decided}{opposite}"
 
 
 # advice

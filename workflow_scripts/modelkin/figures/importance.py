@@ -21,6 +21,7 @@ def draw(data, settings, measure: str):
         axis.barh(
             places, part["importance"], xerr=part["importance_sd"], color="tab:blue", alpha=0.8, ecolor="0.3"
         )
+        axis.plot(part["importance_null"], places, "|", color="k", ms=7)
         axis.set_yticks(places, part["component"].str.replace("_", " "))
         axis.set(
             xlabel="importance (fall of R2)",
@@ -34,7 +35,8 @@ def draw(data, settings, measure: str):
         figure,
         f"gradient boosting on {pairs} pairs of {models} models; bars: fall of R2 when "
         "a component's differences\nare permuted, with standard deviation. Where R2 for new models is not "
-        "above 0, importance says\nnothing of other models; components that go together share theirs",
+        "above 0, importance says\nnothing of other models; components that go together share theirs; "
+        "black: what permuted models have",
     )
     return figure
 

@@ -13,17 +13,27 @@ def draw(data, settings):
             "models": models.where(rows["recommended"], "none is shown to gain"),
             "against": rows["against"],
             "gain": [_range(row) for row in rows.itertuples()],
+            "null": [_null(row) for row in rows.itertuples()],
             "again": ["-" if value != value else f"{value:.0%}" for value in rows["chosen_again"]],
             "basis": rows["n"].astype(str) + ", " + rows["basis"],
         }
     )
-    headings = ["as", "take", "against", "expected gain\n(percent of images)", "chosen\nagain", "judged by"]
+    headings = [
+        "as",
+        "take",
+        "against",
+        "expected gain\n(percent of images)",
+        "of any",
+        "chosen\nagain",
+        "judged by",
+    ]
     figure, _ = grid_of_text(text, headings, left={"use", "models", "against", "basis"})
     figure.suptitle("Recommendations")
     footnote(
         figure,
         "gain: what choosing on one part brings on the other, in brackets its range over the parts;\n"
-        "the model alone is chosen on that part too. Nothing is recommended whose gain may be none",
+        "the model alone is chosen on that part too. Nothing is recommended whose gain may be none; of any:\n"
+        "the gain of permuted models in place of the chosen, p: the share of them that gain as much",
     )
     return figure
 
@@ -32,6 +42,10 @@ def _range(row) -> str:
     if row.gain != row.gain:
         return "unknown"
     return f"{100 * row.gain:.2f} ({100 * row.gain_low:.2f} to {100 * row.gain_high:.2f})"
+
+
+def _null(row) -> str:
+    return "unknown" if row.gain_p != row.gain_p else f"{100 * row.gain_null:.2f} (p {row.gain_p:.2g})"
 
 
 FIGURE = Figure(

@@ -1,5 +1,7 @@
 """Similarity within architectures and across them (hwang2024, Table 2)."""
 
+import numpy as np
+
 from modelkin import probe_kinds
 from modelkin.analysis import relations
 from modelkin.figures import base
@@ -31,6 +33,10 @@ def draw(data, settings):
             )
             place = 0.16 * (shift - (len(kinds) - 1) / 2)
             base.strip(axis, values, looks[kind], label=kind, shift=place, hollow=hollow)
+            nulls = data["relations"].query("measure == @measure and kind == @kind and structure == 'all'")
+            nulls = nulls.set_index("relation").reindex(found)
+            places = np.arange(len(found)) + place
+            axis.vlines(places, nulls["null_low"], nulls["null_high"], color="0.8", lw=5, zorder=0)
         title, direction = base.describe(measure)
         axis.set(title=title, ylabel=direction, xlim=(-0.5, len(found) - 0.5))
         axis.set_xticks(range(len(found)), [relation.replace(" ", "\n") for relation in found])
@@ -43,7 +49,8 @@ def draw(data, settings):
     counts = pairs[~pairs["inversion_failed"]].groupby(["relation", "measure", "kind"]).size()
     base.footnote(
         figure,
-        "faint: pairs; marks: their mean and standard deviation; pairs "
+        "faint: pairs; marks: their mean and standard deviation; grey: 95 % of the means of permuted "
+        "models; pairs "
         + ", ".join(f"{relation}: {base.counted(counts.get(relation, []))}" for relation in found)
         + base.without_failed(known)
         + base.without_copies(data["models"]),
@@ -52,5 +59,9 @@ def draw(data, settings):
 
 
 FIGURE = Figure(
-    title="Training and architecture", section="levels", tables=("models", "similarity"), draw=draw, fewest=2
+    title="Training and architecture",
+    section="levels",
+    tables=("models", "similarity", "relations"),
+    draw=draw,
+    fewest=2,
 )

@@ -81,6 +81,7 @@ def dictionary_measures(labels: Iterable[str]) -> pd.DataFrame:
             {
                 "measure": label,
                 "title": measure.title,
+                "definition": measure.definition,
                 "direction": measure.direction,
                 "symmetric": measure.symmetric,
                 "unit": measure.unit,

@@ -110,6 +110,7 @@ def describe_label(label: str) -> Described:
     direction, _, name = label.removeprefix(IMPORTED).partition(".")
     return Described(
         title=f"{name}, imported",
+        definition="what the imported table says",
         source="a file of the config",
         takes="a table",
         probes=(probe_kinds.IMPORTED,),

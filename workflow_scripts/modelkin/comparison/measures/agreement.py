@@ -23,6 +23,7 @@ def compare(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> Estimate:
 
 MEASURE = Measure(
     title="agreement",
+    definition="share of the images to which both models give the same class, the first of tied ones",
     takes="logits",
     prepare=prepare,
     compare=compare,

@@ -62,6 +62,8 @@ class Described:
     unit : str
     chance : bool
         Whether permuting one model's samples tells what chance would give.
+    definition : str
+        What the number is, in a sentence.
     """
 
     title: str
@@ -73,6 +75,7 @@ class Described:
     symmetric: bool = True  # whether compare(a, b) and compare(b, a) are the same
     unit: str = "1"
     chance: bool = True  # whether permuting one model's samples tells what chance would give
+    definition: str = ""
 
     def measurable(self, kind: str) -> bool:
         """Tell whether it can be taken on a kind of probe.

@@ -42,6 +42,10 @@ def compare(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> Estimate:
 
 MEASURE = Measure(
     title="distance between decision boundaries",
+    definition=(
+        "mean absolute difference of how far the two models' decision boundaries are from an image "
+        "along the direction of the config, over images that both get right"
+    ),
     takes="distances",
     prepare=prepare,
     compare=compare,

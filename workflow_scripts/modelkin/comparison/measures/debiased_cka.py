@@ -99,6 +99,10 @@ def _against(x: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
 
 MEASURE = Measure(
     title="debiased linear CKA",
+    definition=(
+        "HSIC(A, B) / sqrt(HSIC(A, A) HSIC(B, B)) of the linear kernels of centred representations, "
+        "HSIC by its unbiased estimator: 0 in the mean for unrelated ones, at times below"
+    ),
     takes="representation",
     prepare=prepare,
     compare=compare,

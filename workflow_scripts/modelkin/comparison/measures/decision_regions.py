@@ -23,6 +23,10 @@ def compare(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> Estimate:
 
 MEASURE = Measure(
     title="agreement of decision regions",
+    definition=(
+        "share of the points of planes through three images each to which both models give the same "
+        "class, mean over planes"
+    ),
     takes="regions",
     prepare=prepare,
     compare=compare,

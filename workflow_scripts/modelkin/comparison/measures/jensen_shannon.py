@@ -30,6 +30,10 @@ def compare(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> Estimate:
 
 MEASURE = Measure(
     title="Jensen-Shannon similarity",
+    definition=(
+        "1 - JSD of the softmax of the logits with logarithms to base 2, mean over images: 0 is "
+        "disjoint, 1 is equal"
+    ),
     takes="logits",
     prepare=prepare,
     compare=compare,

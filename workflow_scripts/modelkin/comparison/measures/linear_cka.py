@@ -58,6 +58,10 @@ def compare(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> Estimate:
 
 MEASURE = Measure(
     title="linear CKA",
+    definition=(
+        "||A'B||^2 / (||A'A|| ||B'B||) of centred representations A and B (n x features), Frobenius "
+        "norms: 1 is equal but for rotation and scale"
+    ),
     takes="representation",
     prepare=prepare,
     compare=compare,

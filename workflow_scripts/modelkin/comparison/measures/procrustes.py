@@ -68,6 +68,10 @@ def _similarity(nuclear):
 
 MEASURE = Measure(
     title="Procrustes similarity",
+    definition=(
+        "1 - d / 2, d being the Frobenius distance of the representations, centred and scaled to norm"
+        " 1, after the best rotation: 1 is equal but for rotation and scale"
+    ),
     takes="representation",
     prepare=prepare,
     compare=compare,

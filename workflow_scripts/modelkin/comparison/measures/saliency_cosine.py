@@ -47,6 +47,10 @@ def compare(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> Estimate:
 
 MEASURE = Measure(
     title="saliency cosine",
+    definition=(
+        "cosine of the two models' gradients of the true class's cross-entropy by the image, signs "
+        "included, mean over images; an image whose gradient is zero counts as 0"
+    ),
     takes="saliency",
     prepare=prepare,
     compare=compare,

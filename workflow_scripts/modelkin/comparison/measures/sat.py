@@ -53,6 +53,10 @@ def score(share: torch.Tensor) -> torch.Tensor:
 
 MEASURE = Measure(
     title="similarity by attack transferability",
+    definition=(
+        "ln(100 m), m being the mean over images that both models get right of the share of the two "
+        "models that the other's adversarial image fools"
+    ),
     takes="outcomes",
     prepare=prepare,
     compare=compare,

@@ -24,6 +24,10 @@ def compare(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> Estimate:
 
 MEASURE = Measure(
     title="symmetrised KL divergence",
+    definition=(
+        "(KL(P || Q) + KL(Q || P)) / 2 of the softmax of the logits, natural logarithms, mean over "
+        "images: 0 is equal"
+    ),
     takes="logits",
     prepare=prepare,
     compare=compare,

@@ -44,7 +44,8 @@ INVERTED_WELL = {
 INVERSION = {
     "median_loss": (
         "1",
-        "median relative loss; 0 is a perfect inversion",
+        "median relative loss: distance of the image's representation from its target's, as a share of the "
+        "target's norm; 0 is a perfect inversion",
     ),
     "loss_90": ("1", "90th percentile of the relative loss"),
     "median_steps": ("steps", "median number of steps of the descent"),
@@ -196,6 +197,54 @@ COLUMNS: dict[str, dict[str, tuple[str, str]]] = {
             "mean without pairs of a model whose inversion failed; missing if all are",
         ),
         "pairs_inverted": ("1", "number of these pairs"),
+        "null_mean": (
+            "measure",
+            "mean that permuted models have in place of it; missing where all pairs are of the row",
+        ),
+        "null_low": ("measure", "from where on 95 % of the means of permuted models are"),
+        "null_high": ("measure", "up to where they are"),
+        "p": ("1", "two-sided share of permutations of the models whose mean is as far from null_mean"),
+    },
+    "conclusions": {
+        "conclusion": (
+            "",
+            "robust models are more alike: mean over pairs of a level less that over standard models; robust "
+            "features are seen: images inverted for robust models, seen by standard ones, less the reverse; "
+            "inverted images show less: natural less inverted, in the mean over a level's pairs; "
+            "architectures are more alike: pairs of one less pairs of two, among pairs of the same two "
+            "levels; closest pair: the pair that most measures have first, less each measure's best other "
+            "pair",
+        ),
+        "kind": KIND,
+        "about": ("", "level or pair that it is about"),
+        "measure": MEASURE,
+        "effect": ("measure", "the difference, turned for distances: above 0 where the conclusion holds"),
+        "low": (
+            "measure",
+            "lower end of its 95 % interval, models being resampled, missing for fewer than five; of a "
+            "closest pair over images",
+        ),
+        "high": ("measure", "upper end of it"),
+        "p": (
+            "1",
+            "two-sided share of permutations of the models with an effect as far from 0; missing where "
+            "nothing is permuted, or so few models have no p of .05",
+        ),
+        "models": ("1", "models that it rests on"),
+        "pairs": ("1", "pairs that it rests on"),
+        "holds": (
+            "",
+            "yes or opposite if p is at most .05 (without a p, if the interval excludes 0), else undecided; "
+            "too few models if neither is known",
+        ),
+        "under": (
+            "",
+            "what the measures say together: holds under every, some or no measure, or they contradict each "
+            "other; of many measures some hold by chance",
+        ),
+        "holding": ("1", "measures under which it holds"),
+        "opposite": ("1", "measures under which the opposite holds"),
+        "decided": ("1", "measures that have enough models to say"),
     },
     "clusters": {
         **BY_PROBE,
@@ -237,6 +286,11 @@ COLUMNS: dict[str, dict[str, tuple[str, str]]] = {
         "component": ("", "component of an architecture"),
         "importance": ("R2", "by how much the fit falls when the differences in it are permuted"),
         "importance_sd": ("R2", "its standard deviation over permutations"),
+        "importance_null": (
+            "R2",
+            "mean importance when models are permuted; missing where r2_new_models is not above 0",
+        ),
+        "importance_p": ("1", "share of permutations of the models with an importance as high"),
         "varies": ("", "whether any two models differ in it"),
     },
     "component_scores": {
@@ -301,6 +355,11 @@ COLUMNS: dict[str, dict[str, tuple[str, str]]] = {
         ),
         "gain_low": ("share of images", "lower end of the gains of 95 % of the splits"),
         "gain_high": ("share of images", "upper end of them"),
+        "gain_null": (
+            "share of images",
+            "the same for sets of permuted models in place of those chosen, mean: what any set would gain",
+        ),
+        "gain_p": ("1", "share of permutations of the models that gain as much"),
         "chosen_again": ("share of splits", "splits that choose the same ensemble"),
         "n": ("1", "images"),
     },
@@ -336,6 +395,11 @@ COLUMNS: dict[str, dict[str, tuple[str, str]]] = {
         ),
         "gain_low": ("share of images", "lower end of its range over the parts"),
         "gain_high": ("share of images", "upper end of it"),
+        "gain_null": (
+            "share of images",
+            "what the choice gains of permuted models, or teachers, in the mean",
+        ),
+        "gain_p": ("1", "share of permutations that gain as much"),
         "chosen_again": ("share of parts", "parts on which the same models are chosen"),
         "n": ("1", "images, or repeats of the student"),
         "basis": ("", "what the parts are of"),
@@ -369,6 +433,7 @@ COLUMNS: dict[str, dict[str, tuple[str, str]]] = {
     "measures": {
         "measure": ("", "label of the measure, as in the other tables"),
         "title": ("", "its name in words"),
+        "definition": ("", "what the number is"),
         "direction": ("", "similarity (large is alike) or distance (small is alike)"),
         "symmetric": (
             "",

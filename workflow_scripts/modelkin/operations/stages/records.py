@@ -250,7 +250,7 @@ register(
 register(
     Stage(
         name="tables",
-        version=4,
+        version=5,
         description="Joins what is known of models, inversions and pairs, and summarises it.",
         jobs=counts.ONE,
         tables=[
@@ -269,7 +269,7 @@ register(
     Stage(
         name="other_models",
         recorded="tables",
-        version=4,
+        version=5,
         description="Lists the models of other tasks with their cards.",
         jobs=counts.ONE,
         condition=OTHER_TASKS,
@@ -362,8 +362,18 @@ register(
 )
 register(
     Stage(
+        name="conclusions",
+        version=1,
+        description="Says which conclusions hold under every measure, and which under some.",
+        jobs=counts.ONE,
+        tables=described("conclusions"),
+        extra_minutes=DRAWING,
+    )
+)
+register(
+    Stage(
         name="components",
-        version=3,
+        version=4,
         description="Says which components of the architectures go with similarity.",
         jobs=counts.ONE,
         condition=COMPONENTS,
@@ -374,7 +384,7 @@ register(
 register(
     Stage(
         name="ensembles",
-        version=6,
+        version=7,
         description="Measures what ensembles gain by members that are not alike.",
         jobs=counts.ONE,
         condition=COMPARED,
@@ -412,7 +422,7 @@ register(
 register(
     Stage(
         name="recommendations",
-        version=2,
+        version=3,
         description="Names the ensembles and the teacher to choose among the study's models.",
         jobs=counts.ONE,
         condition=COMPARED,
@@ -449,7 +459,7 @@ register(
 register(
     Stage(
         name="dictionary",
-        version=4,
+        version=5,
         description="Describes every column of every table, and every measure.",
         jobs=counts.ONE,
         tables=described("dictionary", "measures"),
@@ -459,7 +469,7 @@ register(
     Stage(
         name="figures",
         rule="figure_*",
-        version=4,
+        version=5,
         description="Draws a figure.",
         jobs=counts.EACH_FIGURE,
         usual_seconds=4.0,
@@ -469,7 +479,7 @@ register(
 register(
     Stage(
         name="explorer",
-        version=1,
+        version=2,
         description="Says what was found in words, and puts every number on one page to explore.",
         jobs=counts.ONE,
         usual_seconds=15.0,
