@@ -123,7 +123,8 @@ def _null(
     """
     table = components.set_index("model")
     if not able:
-        return np.full((2, table.shape[1]), math.nan)
+        unknown = np.full(table.shape[1], math.nan)
+        return unknown, unknown
     codes = np.stack([pd.factorize(table[name])[0] for name in table], axis=1)
     a, b = (table.index.get_indexer(pairs[side]) for side in ("model_a", "model_b"))
     values = pairs["value"].to_numpy(float)

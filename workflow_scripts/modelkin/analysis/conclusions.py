@@ -305,10 +305,13 @@ def _seen(grid: Grid, named: pd.Series, chance: _Chance) -> Iterator[tuple[str, 
     """Images of robust models seen by standard ones, less images of standard models seen by robust ones."""
     for level, places, robust in _against_standard(grid, named):
         directed = grid.directed[np.ix_(places, places)]
-        every = tuple(part.ravel() for part in np.meshgrid(np.flatnonzero(robust), np.flatnonzero(~robust)))
+        sources, observers = np.meshgrid(np.flatnonzero(robust), np.flatnonzero(~robust))
         difference = directed - directed.T
         found = chance.finding(
-            difference, [Contrast(every)], permuted=np.zeros(len(places)), resampled=robust
+            difference,
+            [Contrast((sources.ravel(), observers.ravel()))],
+            permuted=np.zeros(len(places)),
+            resampled=robust,
         )
         if found is not None:
             yield f"{level} against standard", found

@@ -289,6 +289,18 @@ def best_ensembles(
     alone = np.stack([values.argmax(1) != labels for values in stack])
     others = 1.0 - np.stack(halves, axis=1)
     orders = [rng.permutation(len(names)) for rng in rng.spawn(1) for _ in range(PERMUTATIONS)]
+
+    @functools.cache
+    def errors_elsewhere(members: tuple[int, ...]) -> np.ndarray:
+        """Of a set on the other half of each split."""
+        total = np.sum([stack[i] for i in members], axis=0, dtype=np.float64)
+        return (total.argmax(1) != labels) @ others / others.sum(0)
+
+    def gains_of(chosen: Sequence[Sequence[int]], singles: np.ndarray) -> np.ndarray:
+        """What the set that each split chooses gains on its other half."""
+        found = [errors_elsewhere(tuple(sorted(map(int, members)))) for members in chosen]
+        return singles - np.array([errors[split] for split, errors in enumerate(found)])
+
     sets: list[tuple[int, ...]] = [(i,) for i in range(len(names))]
     wrong = alone
     rows = []
@@ -302,18 +314,11 @@ def best_ensembles(
         picked = [_lowest(wrong[:, half].mean(1)) for half in halves]
         singles = np.array([alone[_lowest(alone[:, half].mean(1)), ~half].mean() for half in halves])
 
-        @functools.cache
-        def errors_elsewhere(members: tuple[int, ...]) -> np.ndarray:
-            """Of a set on the other half of each split."""
-            total = np.sum([stack[i] for i in members], axis=0, dtype=np.float64)
-            return (total.argmax(1) != labels) @ others / others.sum(0)
-
-        def gains_of(order: np.ndarray, picked=picked, sets=sets, singles=singles, of=errors_elsewhere):
-            chosen = [of(tuple(sorted(int(order[i]) for i in sets[pick]))) for pick in picked]
-            return singles - np.array([errors[split] for split, errors in enumerate(chosen)])
-
-        gains = gains_of(np.arange(len(names)))
-        arbitrary = np.array([np.mean(gains_of(order)) for order in orders])
+        chosen = [sets[pick] for pick in picked]
+        gains = gains_of(chosen, singles)
+        arbitrary = np.array(
+            [gains_of([order[list(members)] for members in chosen], singles).mean() for order in orders]
+        )
         low, high = np.quantile(gains, [0.025, 0.975])
         rows.append(
             {
