@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -296,7 +296,7 @@ def best_ensembles(
         total = np.sum([stack[i] for i in members], axis=0, dtype=np.float64)
         return (total.argmax(1) != labels) @ others / others.sum(0)
 
-    def gains_of(chosen: Sequence[Sequence[int]], singles: np.ndarray) -> np.ndarray:
+    def gains_of(chosen: Sequence[Iterable[int]], singles: np.ndarray) -> np.ndarray:
         """What the set that each split chooses gains on its other half."""
         found = [errors_elsewhere(tuple(sorted(map(int, members)))) for members in chosen]
         return singles - np.array([errors[split] for split, errors in enumerate(found)])

@@ -21,5 +21,8 @@ DEFAULTS: dict[str, dict] = {
     },
 }
 
+# For images whose inversion failed, where a config asks for it; `ways` in the order in which they are tried.
+RESCUE: dict = {"above": 0.2, "ways": ["leaky", "grey"]}
+
 # Of an inversion's steps, the share that is taken in the mean before images are finished; docs/modes.md.
 STEPS_TAKEN = {"published": 1.0, "fast": 0.4}

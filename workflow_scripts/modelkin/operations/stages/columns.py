@@ -144,7 +144,13 @@ COLUMNS: dict[str, dict[str, tuple[str, str]]] = {
         "model": ("", "model; columns that are not named here are of the config's own table"),
         **{name: ("", meaning) for name, meaning in COMPONENTS.items()},
     },
-    "inversions": {"kind": KIND, "model": ("", "model that was inverted"), **INVERSION, **SUCCESS},
+    "inversions": {
+        "kind": KIND,
+        "model": ("", "model that was inverted"),
+        **INVERSION,
+        **SUCCESS,
+        "rescued": ("share of images", "images that a rescue found; 0 if the config asks for none"),
+    },
     "training": {
         "model": ("", "model that was trained"),
         "epoch": ("1", "epoch"),

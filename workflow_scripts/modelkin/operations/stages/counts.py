@@ -164,8 +164,10 @@ def no_passes(study: Study, subject: Subject) -> dict[str, Passes]:
 
 def inversion_passes(study: Study, subject: Subject, share: float = 1.0) -> dict[str, Passes]:
     """Of a share of the steps of all inversions; the targets' representations, and where each image ends."""
-    images, steps = study.section("probes")["inverted"], study.section("inversion")["steps"]
-    return {subject.model: Passes(forwards=images, gradients=images * (steps * share + 1))}
+    images, inversion = study.section("probes")["inverted"], study.section("inversion")
+    attempts = 1 + len(inversion.get("rescue", {}).get("ways", ()))  # of all images, at most
+    steps = inversion["steps"] * share + 1
+    return {subject.model: Passes(forwards=images, gradients=images * steps * attempts)}
 
 
 def expected_inversion_passes(study: Study, subject: Subject) -> dict[str, Passes]:
