@@ -29,4 +29,5 @@ MEASURE = Measure(
     compare=compare,
     version=1,
     source="revisiting, equation (3)",
+    invariances=("scale", "row_shift"),
 )
