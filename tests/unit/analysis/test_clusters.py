@@ -422,3 +422,40 @@ def test_stability_depends_on_the_seed_alone():
     assert first.ari_samples_mean == again.ari_samples_mean
     assert np.array_equal(first.together, again.together, equal_nan=True)
     assert not np.array_equal(first.together, other.together, equal_nan=True)
+
+
+def test_a_matrix_of_69_models_has_one_answer_whatever_the_seed(monkeypatch):
+    """Noisy, of the sizes of the clusters of hwang2024, Table 1: one index against the truth."""
+    sizes = (7, 8, 7, 6, 6, 12, 6, 6, 7, 4)
+    truth = np.repeat(np.arange(len(sizes)), sizes)
+    rng = np.random.default_rng(0)
+    noise = 0.35 * rng.normal(size=(69, 69))
+    matrix = np.where(truth[:, None] == truth, 3.3, 2.4) + (noise + noise.T) / 2
+    np.fill_diagonal(matrix, 4.6)
+    models = pd.DataFrame(
+        {"name": [f"m{i}" for i in range(69)], "architecture": "", "eps": 0.0, "norm": "l2"}
+    )
+    a, b = np.triu_indices(69)
+    rows = pd.DataFrame(
+        {
+            "model_a": models["name"].to_numpy()[a],
+            "model_b": models["name"].to_numpy()[b],
+            "value": matrix[a, b],
+        }
+    ).assign(kind="imported", measure="sat", stderr=np.nan)
+    monkeypatch.setattr(clusters, "SHUFFLES", 1)
+    found = [
+        clusters.cluster_tables(
+            rows,
+            models,
+            {"sat": "similarity"},
+            number=10,
+            laplacian="normalised",
+            repeats=1,
+            share=0.8,
+            seed=seed,
+        )["clusters"]["cluster"].tolist()
+        for seed in range(3)
+    ]
+    assert found[0] == found[1] == found[2]
+    assert adjusted_rand_score(truth, found[0]) > 0.7

@@ -62,6 +62,11 @@ def _own(part: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
 
 MEASURE = Measure(
     title="GULP",
+    definition=(
+        "root mean square difference of ridge regressions' predictions from either representation, "
+        "summed over an orthonormal set of targets; representations centred and scaled to mean "
+        "squared norm 1, regularised by 10^-exponent"
+    ),
     takes="representation",
     prepare=prepare,
     compare=compare,

@@ -38,6 +38,10 @@ def compare(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> Estimate:
 
 MEASURE = Measure(
     title="mutual k-NN",
+    definition=(
+        "|intersection| / k of an image's k nearest neighbours in either model, mean over images; "
+        "neighbours by the cosine of the rows as they are, not centred"
+    ),
     takes="representation",
     prepare=prepare,
     compare=compare,

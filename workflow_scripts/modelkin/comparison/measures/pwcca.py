@@ -42,6 +42,10 @@ def _weights(variates: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
 
 MEASURE = Measure(
     title="PWCCA",
+    definition=(
+        "mean of the canonical correlations, weighted by how much of the features a direction "
+        "accounts for, in the mean of both models' weights"
+    ),
     takes="representation",
     prepare=prepare,
     compare=compare,

@@ -80,6 +80,10 @@ def _hsic(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> tuple[torch
 
 MEASURE = Measure(
     title="RBF CKA",
+    definition=(
+        "<K, L> / (||K|| ||L||) of doubly centred Gaussian kernels, whose standard deviation is "
+        "bandwidth percent of the median distance of two images"
+    ),
     takes="representation",
     prepare=prepare,
     compare=compare,

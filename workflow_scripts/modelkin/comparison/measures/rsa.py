@@ -75,6 +75,9 @@ def compare(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> Estimate:
 
 MEASURE = Measure(
     title="RSA",
+    definition=(
+        "Spearman's correlation, over pairs of images, of 1 - the correlation of two rows of a representation"
+    ),
     takes="representation",
     prepare=prepare,
     compare=compare,

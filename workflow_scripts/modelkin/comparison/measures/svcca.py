@@ -37,6 +37,10 @@ def compare(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> Estimate:
 
 MEASURE = Measure(
     title="SVCCA",
+    definition=(
+        "mean canonical correlation of the principal components that hold variance percent, over as "
+        "many directions as the narrower model keeps"
+    ),
     takes="representation",
     prepare=prepare,
     compare=compare,
