@@ -50,6 +50,7 @@ def _null(row) -> str:
 
 FIGURE = Figure(
     title="Recommendations",
+    question="Which models should I ensemble, and which should teach?",
     section="distillation",
     tables=("models", "recommendations"),
     draw=draw,

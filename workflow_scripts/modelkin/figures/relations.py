@@ -60,6 +60,7 @@ def draw(data, settings):
 
 FIGURE = Figure(
     title="Training and architecture",
+    question="Does another start, another training or another architecture make the difference?",
     section="levels",
     tables=("models", "similarity", "relations"),
     draw=draw,
