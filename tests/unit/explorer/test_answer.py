@@ -86,6 +86,25 @@ def test_an_ensemble_is_advised_only_if_it_gains(gain_low, words):
     assert f"3.00 [{'2.00' if gain_low > 0 else chr(8722) + '1.00'}, 5.00]" in sentence.text
 
 
+def test_conclusions_say_under_how_many_measures_they_hold():
+    models = models_of(3)
+    row = {"conclusion": "robust models are more alike", "about": "l2 1 against standard", "measure": "m"}
+    row |= {"holding": 2, "opposite": 0, "decided": 2, "under": "every measure", "kind": "inverted"}
+    some = {"kind": "natural", "under": "measures contradict each other", "holding": 1, "opposite": 1}
+    few = {"conclusion": "closest pair", "decided": 0, "under": "too few models"}
+    rows = pd.DataFrame([row, row | {"measure": "n"}, row | some, row | few])
+    tables = tables_of(models, similarity_of(models, lambda *_: 0.5), conclusions=rows)
+    assert said(tables, answer.WHATEVER) == {
+        "finding": [
+            "Robust models are more alike. Holds under every measure: l2 1 against standard, on inverted "
+            "images (2 of 2). Measures contradict each other: l2 1 against standard, on natural images "
+            "(1 of 2, the opposite by 1)."
+        ],
+        "nothing": [],
+        "warning": [],
+    }
+
+
 def test_names_from_outside_are_text():
     models = models_of(2)
     models["name"] = ["<script>alert(1)</script>", 'a"b&c']
