@@ -303,10 +303,14 @@ def invert(
             if not len(failed):
                 break
             start = seeds[failed] if way == "leaky" else torch.full_like(seeds[failed], 0.5)
+
+            def of_failed(
+                x: torch.Tensor, index: torch.Tensor, failed: torch.Tensor = failed
+            ) -> torch.Tensor:
+                return losses(x, failed[index])
+
             with LeakyGradients(LEAK):
-                again = descent.run(
-                    lambda x, index, failed=failed: losses(x, failed[index]), start, batch_size=batch_size
-                )
+                again = descent.run(of_failed, start, batch_size=batch_size)
             found.steps[failed.cpu()] += again.steps
             closer = again.losses < found.losses[failed]
             there = failed[closer]
