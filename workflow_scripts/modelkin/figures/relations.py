@@ -34,7 +34,8 @@ def draw(data, settings):
             place = 0.16 * (shift - (len(kinds) - 1) / 2)
             base.strip(axis, values, looks[kind], label=kind, shift=place, hollow=hollow)
             nulls = data["relations"].query("measure == @measure and kind == @kind and structure == 'all'")
-            nulls = nulls.set_index("relation").reindex(found)
+            # Of all pairs, so that it stands beside no mean of some.
+            nulls = nulls.query("pairs == pairs_inverted").set_index("relation").reindex(found)
             places = np.arange(len(found)) + place
             axis.vlines(places, nulls["null_low"], nulls["null_high"], color="0.8", lw=5, zorder=0)
         title, direction = base.describe(measure)
@@ -50,7 +51,7 @@ def draw(data, settings):
     base.footnote(
         figure,
         "faint: pairs; marks: their mean and standard deviation; grey: 95 % of the means of permuted "
-        "models; pairs "
+        "models\npairs "
         + ", ".join(f"{relation}: {base.counted(counts.get(relation, []))}" for relation in found)
         + base.without_failed(known)
         + base.without_copies(data["models"]),
