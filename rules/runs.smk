@@ -1,7 +1,9 @@
 # What a run says when it ends: why it failed, what it did, what to do if it was refused.
 BEGAN = time.time()
 STUDY_LOCK = study_lock.StudyLock(f"{RESULTS}/logs/run.lock")
-WORTH_A_SERVER = 3  # jobs; loading the libraries takes as long as it does in one of them
+WORTH_A_SERVER = (
+    3  # jobs; loading the libraries takes as long as it does in one of them
+)
 SUMMARY = f"{RESULTS}/logs/run-summary.txt"
 
 

@@ -1,7 +1,6 @@
 """Have a script run by a fork server, or by an interpreter of its own where that server cannot.
 
-Started for every job by its path, so it imports nothing that is slow: ``fork_client.py SOCKET PYTHON SCRIPT``.
-It stands for the script: it takes its signals, ends when its own parent does, and ends as the script does.
+Started for every job by its path, so it imports nothing slow: ``fork_client.py SOCKET PYTHON SCRIPT``. It stands for the script: it takes its signals, ends when its own parent does, and ends as the script does.
 """
 
 import json
@@ -64,7 +63,8 @@ def main() -> None:
     except ConnectionError:
         sys.exit("the process that runs the scripts of all jobs was killed; run again.")
     if status < 0:
-        signal.signal(-status, signal.SIG_DFL)
+        if -status != signal.SIGKILL:
+            signal.signal(-status, signal.SIG_DFL)
         os.kill(os.getpid(), -status)
     sys.exit(status)
 

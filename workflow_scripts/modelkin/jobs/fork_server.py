@@ -14,6 +14,7 @@ import importlib
 import json
 import os
 import runpy
+import select
 import selectors
 import shlex
 import shutil
@@ -30,7 +31,12 @@ from modelkin.jobs import fork_client
 
 # What takes long to load, by what needs it; and those modules of ours that bring the rest.
 COMMON = ("pyarrow.parquet", "xarray", "zarr", "scipy.stats", "modelkin.jobs", "modelkin.analysis.tables")
-WITH_TORCH = ("torch", "modelkin.networks.building", "modelkin.comparison.similarity", "modelkin.training.fit")
+WITH_TORCH = (
+    "torch",
+    "modelkin.networks.building",
+    "modelkin.comparison.similarity",
+    "modelkin.training.fit",
+)
 DRAWING = ("seaborn", "modelkin.figures.base")
 
 SWITCH = "MODELKIN_FORKS"  # 0 starts every job in an interpreter of its own
@@ -60,13 +66,18 @@ def start(libraries: Iterable[str]) -> str:
     """
     folder = tempfile.mkdtemp(prefix="modelkin-")  # only its owner may enter it
     address = str(Path(folder, "socket"))
+    listening = socket.socket(socket.AF_UNIX)
+    listening.bind(address)
+    listening.listen(1024)
     server = subprocess.Popen(
-        [sys.executable, "-P", "-m", __spec__.name, address, str(os.getpid()), *libraries],
+        [sys.executable, "-P", "-m", __spec__.name, str(listening.fileno()), str(os.getpid()), *libraries],
+        pass_fds=[listening.fileno()],
         env=os.environ
         | dict.fromkeys(THREADS, "1")
         | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), *_given("PYTHONPATH")])},
         stdin=subprocess.DEVNULL,
     )
+    listening.close()
 
     def stop() -> None:
         server.kill()
@@ -81,15 +92,13 @@ def _given(variable: str) -> list[str]:
     return [os.environ[variable]] if os.environ.get(variable) else []
 
 
-def serve(address: str, parent: int, libraries: Iterable[str]) -> int:
+def serve(listening: socket.socket, parent: int, libraries: Iterable[str]) -> int:
     """Answer until the parent is gone; in a fork, run its script and return how that ended.
 
     Scripts that ask while libraries are being loaded wait for it.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # it ends with its parent, which Ctrl-C ends
-    listening = socket.socket(socket.AF_UNIX)
-    listening.bind(address)
-    listening.listen(1024)
+    address = listening.getsockname()
     for library in libraries:
         importlib.import_module(library)
     gc.freeze()  # forks share what is never collected
@@ -161,20 +170,22 @@ def _run(connection: socket.socket, asked: dict, umask: int, streams: list[int])
     os.environ.update(asked["environment"])
     tempfile.tempdir = None  # it is of the environment
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    threading.Thread(target=_end_with, args=(connection,), daemon=True).start()
+    threading.Thread(target=_end_with, args=(connection, os.getppid()), daemon=True).start()
     sys.argv = [asked["script"]]
     sys.path.insert(0, os.path.dirname(asked["script"]))
     runpy.run_path(asked["script"], run_name="__main__")
     return 0
 
 
-def _end_with(connection: socket.socket) -> None:
-    """End this process when who asked for it is gone."""
-    with contextlib.suppress(OSError):
-        connection.recv(1)
+def _end_with(connection: socket.socket, server: int) -> None:
+    """End this process when who asked for it is gone, or the server, who alone can tell him how it ended."""
+    while os.getppid() == server:
+        gone, _, _ = select.select([connection], [], [], fork_client.WATCH)
+        if gone:
+            break
     os._exit(1)
 
 
 if __name__ == "__main__":
-    _, its_address, its_parent, *its_libraries = sys.argv
-    sys.exit(serve(its_address, int(its_parent), its_libraries))
+    _, its_socket, its_parent, *its_libraries = sys.argv
+    sys.exit(serve(socket.socket(fileno=int(its_socket)), int(its_parent), its_libraries))

@@ -64,7 +64,7 @@ class StudyLock:
         return True
 
     def left_by_dead(self) -> bool:
-        """Whether a run on this machine had it and was killed, and its jobs with it; elsewhere nobody can tell."""
+        """Whether a run on this machine had it and was killed, jobs and all; elsewhere nobody can tell."""
         machine, _, process = self._said().partition(", process ")
         number = process.split(",")[0]
         here = machine == socket.gethostname() and process.endswith(HERE)
@@ -114,6 +114,6 @@ def refusal(turn: StudyLock, configfiles: Sequence[str]) -> str:
         "cancel its jobs, which run on (docs/slurm.md, When something fails), " if turn.left_jobs() else ""
     )
     return (
-        f"the last run {turn.holder()} was killed and left its lock; {cancelled}type `snakemake --unlock{config}`, "
-        "then start again: what is finished is kept."
+        f"the last run {turn.holder()} was killed and left its lock; {cancelled}type "
+        f"`snakemake --unlock{config}`, then start again: what is finished is kept."
     )
