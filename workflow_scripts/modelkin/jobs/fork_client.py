@@ -1,6 +1,7 @@
 """Have a script run by a fork server, or by an interpreter of its own where that server cannot.
 
-Started for every job by its path, so it imports nothing slow: ``fork_client.py SOCKET PYTHON SCRIPT``. It stands for the script: it takes its signals, ends when its own parent does, and ends as the script does.
+Started for every job by its path, so it imports nothing slow: ``fork_client.py SOCKET PYTHON SCRIPT``. It
+stands for the script: it takes its signals, ends when its own parent does, and ends as the script does.
 """
 
 import json
