@@ -49,7 +49,7 @@ def started(before: str, path: Path, **how) -> subprocess.Popen:
 
 def ended(before: str, path: Path, **how) -> tuple[int, str, str]:
     process = started(before, path, **how)
-    said, errors = process.communicate(timeout=60)
+    said, errors = process.communicate(timeout=300)
     return process.returncode, said, errors
 
 
