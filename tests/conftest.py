@@ -62,7 +62,8 @@ TRAINING = {
     "representation": 16,
 }
 # The rules that follow from a changed table, and those that follow from changed similarities.
-OF_TABLES = {"tables", "clusters", "components", "ensembles", "distillation", "recommendations", "explorer"}
+OF_TABLES = {"tables", "clusters", "conclusions", "components", "ensembles", "distillation"}
+OF_TABLES |= {"recommendations", "explorer"}
 AFTER_TABLES = OF_TABLES | {"sat_shortcut", "draws"}
 NEW_MODEL = {"name": "mixer-0", "source": "train", "architecture": "mixer"}
 

@@ -12,6 +12,7 @@ from modelkin import probe_kinds
 from modelkin.analysis import (
     clusters,
     component_importance,
+    conclusions,
     ensemble_tables,
     recommendations,
     relations,
@@ -199,6 +200,9 @@ def study_tables(study: Drawn) -> dict[str, pd.DataFrame]:
     rest = {"relations": relations.relation_similarities(joined, models)}
     rest |= clusters.cluster_tables(
         joined, models, directions, number="eigengap", laplacian="normalised", repeats=3, share=0.8, seed=0
+    )
+    rest["conclusions"] = conclusions.conclusions_table(
+        joined, models, directions, permutations=19, resamples=20
     )
     rest |= component_importance.component_tables(made["components"], joined, rest["clusters"], seed=0)
     if len(models) > 1:

@@ -69,6 +69,9 @@ def check_reasons(made):
         ), "columns of no rows keep their dtypes"
     relations = made["relations"]
     assert relations["mean"].notna().all() or made["similarity"]["value"].isna().any()
+    said = made["conclusions"]
+    assert np.isfinite(said["effect"]).all()
+    assert (said[["p", "low"]].isna().all(axis=1) == (said["holds"] == "too few models")).all()
     known = made["ensemble_correlations"]
     assert (known["pearson"].notna() == known["pearson_p"].notna()).all()
     assert known.loc[known["n"] < 3, "pearson"].isna().all()
