@@ -74,12 +74,12 @@ def overlaps(texts):
 
 
 def test_names_of_points_do_not_lie_on_each_other():
-    figure, texts = crowd(20, spread=True)
+    figure, texts = crowd(30, spread=True)
     assert overlaps(texts) == 0
-    assert overlaps(crowd(20, spread=False)[1]) > 3
+    assert overlaps(crowd(30, spread=False)[1]) > 2
     (legend,) = figure.legends
     assert [text.get_text() for text in legend.get_texts()] == ["1", "2", "3"]
-    again = [text.get_position() for text in crowd(20, spread=True)[1]]
+    again = [text.get_position() for text in crowd(30, spread=True)[1]]
     assert again == [text.get_position() for text in texts], "the same figure is the same file"
 
 
@@ -94,7 +94,7 @@ def test_names_of_points_do_not_lie_on_each_other():
 )
 def test_colours_of_a_heatmap_use_the_range_of_its_pairs(values, expected):
     rows = pd.DataFrame([{"model_a": a, "model_b": b, "value": value} for (a, b), value in values.items()])
-    assert heatmaps._scale(rows) == expected
+    assert heatmaps.scale_of(rows) == expected
 
 
 def test_what_is_the_same_of_all_models_is_no_column_of_their_cards():

@@ -343,7 +343,7 @@ def clustered_points(
     """Models at places (model, x, y, cluster): colour is the cluster, marker the architecture.
 
     sizes: area of each model's marker, by name. Returns their names as they are drawn, for
-    :func:`spread_names`; there are none for more models than ``names_up_to``, where they would hide the points.
+    :func:`spread_names`; none for more models than ``names_up_to``, where they would hide the points.
     """
     architectures = models.set_index("name")["architecture"]
     looks, written = architecture_looks(models, palette), names_of(models)
@@ -368,9 +368,8 @@ def spread_names(figure, names: Mapping[Any, Sequence[Any]]) -> None:
         if texts:
             line = {"arrowstyle": "-", "color": "0.6", "lw": 0.5}
             # By steps and not by seconds, so that the same figure is the same file.
-            adjusttext.adjust_text(
-                texts, objects=axis.collections, ax=axis, iter_lim=300, expand=(1.1, 1.3), arrowprops=line
-            )
+            x, y = np.transpose([text.get_position() for text in texts])
+            adjusttext.adjust_text(texts, x, y, ax=axis, iter_lim=300, expand=(1.2, 1.5), arrowprops=line)
 
 
 def cluster_legend(figure, colours: Sequence[Any]) -> None:

@@ -26,7 +26,7 @@ def draw(data, settings, measure: str):
     rows = data["similarity"].query("measure == @measure")
     found = base.kinds_in(rows)
     title, direction = base.describe(measure)
-    low, high, extend = _scale(rows)
+    low, high, extend = scale_of(rows)
     side = 0.24 * rows["model_a"].nunique() + 1.2
     figure, axes = plt.subplots(1, len(found), figsize=(side * len(found) + 1, side + 0.6), squeeze=False)
     for axis, kind in zip(axes[0], found, strict=True):
@@ -49,7 +49,7 @@ def draw(data, settings, measure: str):
     return figure
 
 
-def _scale(rows) -> tuple[float, float, str]:
+def scale_of(rows) -> tuple[float, float, str]:
     """The lowest and the highest value of different models, and at which end a model with itself goes on.
 
     So colours tell pairs apart. Of all kinds of probe together, which are to be held against each other.
