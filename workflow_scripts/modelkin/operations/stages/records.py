@@ -469,7 +469,7 @@ register(
     Stage(
         name="figures",
         rule="figure_*",
-        version=5,
+        version=6,
         description="Draws a figure.",
         jobs=counts.EACH_FIGURE,
         usual_seconds=4.0,
