@@ -208,6 +208,7 @@ register(
         condition=LAYERS_WITHIN,
         uses_gpu=True,
         passes=counts.within_passes,
+        seconds=sizes.procrustes_seconds,
         held=sizes.within_held,
         stored=sizes.within_stored,
     )
@@ -221,6 +222,7 @@ register(
         condition=LAYERS_BETWEEN,
         uses_gpu=True,
         passes=counts.between_passes,
+        seconds=sizes.procrustes_seconds,
         held=sizes.between_held,
         stored=sizes.between_stored,
     )
