@@ -299,7 +299,7 @@ def layer_map(
     -------
     Dataset
         ``value``, ``stderr``, ``chance`` (layer_a, layer_b): similarity, its jackknife standard error over
-        batches (over images if exact), and its value for permuted images. NaN where a layer is constant or not
+        batches (over images if exact), its value for permuted images. NaN where a layer is constant or not
         finite, which ``undefined_a`` and ``undefined_b`` say; never clamped. Coordinates of layers: index,
         operation, depth (0 to 1), stage, cut_point and block_end, with ``_a`` or ``_b`` after them. Attribute
         n: images.
