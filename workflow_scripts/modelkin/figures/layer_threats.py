@@ -62,6 +62,7 @@ def grid(summary, models) -> dict[str, list]:
 
 FIGURE = Figure(
     title="Layers of models that withstand different attacks",
+    question="Which attacks ask for the same representation?",
     section="layers",
     tables=("models", "layers", "layer_maps", "layer_summary"),
     draw=draw,
