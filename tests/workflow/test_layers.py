@@ -27,7 +27,7 @@ OWN = {"layers_within": 2, "layers_between": 1, "layers_snapshots": 1, "layer_ta
 OF_SNAPSHOTS = {"snapshots": 1, "evaluate_snapshots": 1, "training_epochs": 1}
 FIGURES = [f"layer_{name}" for name in ("maps", "adversarial", "transfer", "epochs", "epoch_pairs")]
 # Raise a stage's version, and these with it, when its results change.
-PINNED = {"layers_within": 1, "layers_between": 1, "layers_snapshots": 1, "layer_tables": 1}
+PINNED = {"layers_within": 1, "layers_between": 1, "layers_snapshots": 2, "layer_tables": 1}
 NUMBERS = {"off_diagonal": 0.7181, "same_layer": 0.7516}
 
 

@@ -260,3 +260,14 @@ def test_procrustes_has_no_value_where_a_layer_is_constant_or_not_finite():
     found = modelkin.layer_map(model, small(1), images, batch=10, measure="procrustes")
     assert found["undefined_a"].to_numpy().tolist() == [estimates.NOT_FINITE] * 4
     assert np.isnan(found["value"]).all()
+
+
+def test_the_last_snapshot_is_not_changed_by_loading_the_others():
+    models, images = {epoch: small(epoch) for epoch in (0, 1, 2)}, shown()
+    wanted = modelkin.layer_map(small(1), small(2), images, batch=None)["value"]
+    weights = {epoch: model.network.state_dict() for epoch, model in models.items()}
+    made = recorded.snapshot_maps(LayeredModel(models[2], "all"), weights, images, 2, "all")
+    comparison = maps.Comparison(made, exact=True)
+    found = estimates.estimate(comparison.batch(recorded.deal(40, {"name": "exact"}, 0)[0]), exact=True)
+    number = [each.about["epoch_a"] + each.about["epoch_b"] for each in made].index("12")
+    assert np.allclose(found["value"][number], wanted, atol=1e-6)

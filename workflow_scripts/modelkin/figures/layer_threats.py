@@ -37,8 +37,8 @@ def draw(data, settings):
     figure.suptitle("Models that withstand different attacks, natural images")
     base.footnote(
         figure,
-        f"{maps['n'].min()} images; above each map the mean of the same layers with its 95 % interval; chance, "
-        f"images permuted: {round(maps['chance'].mean(), 2) + 0.0:.2f}",
+        f"{maps['n'].min()} images; above each map the mean of the same layers with its 95 % interval; "
+        f"chance, images permuted: {round(maps['chance'].mean(), 2) + 0.0:.2f}",
     )
     return figure
 
@@ -56,7 +56,9 @@ def grid(summary, models) -> dict[str, list]:
     ]
     of = {name: [row for row in pairs if name in (row.model_a, row.model_b)] for name in models["name"]}
     several = {name: rows for name, rows in of.items() if len(rows) > 1}
-    chosen = sorted(several or {pairs[0].model_a: pairs[:1]} if pairs else {}, key=lambda name: -len(of[name]))
+    chosen = sorted(
+        several or {pairs[0].model_a: pairs[:1]} if pairs else {}, key=lambda name: -len(of[name])
+    )
     return {name: of[name][:COLUMNS] for name in chosen[:ROWS]}
 
 

@@ -10,8 +10,9 @@ from modelkin import seeds
 from modelkin.errors import ModelkinError
 
 LEAST_SAMPLES = 4  # of which the unbiased HSIC is defined
-# Measured on all pairs of cut points of a ResNet-20, 400 to 1,000 images: the standard deviation of a value over deals,
-# times the root of images, batch and passes; and how far its mean is off at the most, times the root of the batch.
+# Measured on all pairs of cut points of a ResNet-20, 400 to 1,000 images: the standard deviation of a value
+# over deals, times the root of images, batch and passes; and how far its mean is off at the most, times the
+# root of the batch.
 SPREAD, OFF = 1.15, 0.02
 SIZES = (32, 64, 128, 256, 512, 1024)  # of batches, and numbers of passes, among which the cheapest is sought
 PASSES = range(1, 11)

@@ -127,7 +127,7 @@ def snapshot_maps(
     list of Map
     """
     epochs = list(snapshots)
-    views = {epoch: View(model, images, weights) for epoch, weights in snapshots.items()}
+    views = {epoch: View(model, images, _kept_apart(weights, model)) for epoch, weights in snapshots.items()}
     if against == "all":
         pairs = [(a, b) for a in epochs for b in epochs if a <= b]
     else:
@@ -137,6 +137,14 @@ def snapshot_maps(
         Map(views[a], views[b], about={"epoch_a": str(a), "epoch_b": str(b), "measure": MEASURES["all"]})
         for a, b in pairs
     ]
+
+
+def _kept_apart(weights: Weights, model: LayeredModel) -> Weights:
+    """The weights; a copy if they are the network's own tensors, which change when others are loaded."""
+    own = {value.data_ptr() for value in model.model.network.state_dict().values()}
+    if weights is None or not any(value.data_ptr() in own for value in weights.values()):
+        return weights
+    return {name: value.clone() for name, value in weights.items()}
 
 
 def best_epoch(evaluations: pd.DataFrame, robust: bool) -> int:

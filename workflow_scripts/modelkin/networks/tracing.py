@@ -186,9 +186,7 @@ def outputs(network: nn.Module, example: torch.Tensor) -> int:
         nonlocal total
         total += output.numel() if isinstance(output, torch.Tensor) else 0
 
-    hooks = [
-        module.register_forward_hook(count) for module in network.modules() if not [*module.children()]
-    ]
+    hooks = [module.register_forward_hook(count) for module in network.modules() if not [*module.children()]]
     try:
         network(example[:1])
     finally:

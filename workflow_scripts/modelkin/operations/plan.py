@@ -176,8 +176,9 @@ def layer_batches(study: Study, costs: Mapping[str, Cost]) -> str:
     best = cheapest_deal(images, wanted, products)
     now, then = (dealing_cost(*deal, products) for deal in ((batch, passes), best))
     return (
-        f"Layer maps: batches of {batch} in {passes} passes leave a value off by {_off(images, batch, passes)}; "
-        f"for {wanted:g} batches of {best[0]} in {best[1]} are the cheapest, at {then / now:.2g} times their cost."
+        f"Layer maps: batches of {batch} in {passes} passes leave a value off by "
+        f"{dealing_error(images, batch, passes):.2g}; for {wanted:g} batches of {best[0]} in {best[1]} are the "
+        f"cheapest, at {then / now:.2g} times their cost."
     )
 
 
@@ -188,10 +189,6 @@ def _products(cost: Cost) -> float:
 
 def _layer_batch(study: Study) -> int:
     return study.layers["estimator"].get("batch", study.section("probes")["natural"])
-
-
-def _off(images: int, batch: int, passes: int) -> str:
-    return f"{dealing_error(images, batch, passes):.2g}"
 
 
 def _time(hours: float) -> str:

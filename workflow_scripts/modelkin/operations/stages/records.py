@@ -232,7 +232,7 @@ register(
 register(
     Stage(
         name="layers_snapshots",
-        version=1,
+        version=2,
         description="Compares a model's layers along its training.",
         jobs=counts.EACH_ALONG_TRAINING,
         condition=LAYERS_ALONG_TRAINING,
