@@ -177,8 +177,8 @@ def layer_batches(study: Study, costs: Mapping[str, Cost]) -> str:
     now, then = (dealing_cost(*deal, products) for deal in ((batch, passes), best))
     return (
         f"Layer maps: batches of {batch} in {passes} passes leave a value off by "
-        f"{dealing_error(images, batch, passes):.2g}; for {wanted:g} batches of {best[0]} in {best[1]} are the "
-        f"cheapest, at {then / now:.2g} times their cost."
+        f"{dealing_error(images, batch, passes):.2g}; for {wanted:g} batches of {best[0]} in {best[1]} are "
+        f"the cheapest, at {then / now:.2g} times their cost."
     )
 
 
