@@ -132,4 +132,4 @@ def cheapest_deal(images: int, error: float, products: float) -> tuple[int, int]
     """
     deals = [(batch, passes) for batch in SIZES for passes in PASSES if batch < images]
     enough = [deal for deal in deals if dealing_error(images, *deal) <= error]
-    return min(enough, key=lambda deal: dealing_cost(*deal, products), default=(images, 1))
+    return min(enough, key=lambda deal: dealing_cost(deal[0], deal[1], products), default=(images, 1))
