@@ -51,7 +51,10 @@ def check_study(study, config: dict[str, Any], asked: Collection[str]) -> None:
     _other_tasks(study, config)
     for name, entry in study.models.items():
         # What is untrusted is not even looked at.
-        _source(name, entry, taken_in=entry.get(untrusted.KEY, False) or study.taken_in(name))
+        taken_in = entry.get(untrusted.KEY, False) or study.taken_in(name)
+        _source(name, entry, taken_in=taken_in)
+        if not taken_in:
+            _normalisation(study, name, entry)
     for name in study.of_source("train"):
         entry = study.models[name]
         if entry["architecture"] not in architectures.names():
@@ -194,6 +197,27 @@ def _source(name: str, entry: dict[str, Any], taken_in: bool) -> None:
         # What is not there yet may be put there before the study is run.
         if Path(path).exists():
             disk.check_file(path, checkpoint(name))
+
+
+def _normalisation(study, name: str, entry: dict[str, Any]) -> None:
+    """ModelkinError unless the normalisation that an entry names has a number for each channel."""
+    given = {key: len(entry[key]) for key in ("mean", "std") if key in entry}
+    label = study.dataset_of(name)
+    if not given or label is None:
+        return
+    channels = study.channels(label)
+    for key, numbers in given.items():
+        if numbers != channels:
+            raise ModelkinError(
+                f"model '{name}': {key} has {counted(numbers, 'number')}, but the images of {label} have "
+                f"{counted(channels, 'channel')}; give {key} {counted(channels, 'number')}"
+                + (f", or the dataset `channels: {numbers}`." if numbers in (1, 3) else ".")
+            )
+
+
+def counted(number: int, what: str) -> str:
+    """So many things, in words."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _training(study, config: dict[str, Any]) -> None:
