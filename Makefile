@@ -51,9 +51,10 @@ lint: install
 	$(BIN)/snakefmt --check Snakefile rules
 	$(BIN)/snakemake --lint
 
-# The picture in docs/architecture.md.
+# The picture in docs/architecture.md, the table in docs/measures.md.
 docs: install
 	$(BIN)/python docs/draw_architecture.py
+	$(BIN)/python docs/write_measures.py
 
 # torchattacks pins an old requests, which the attacks do not need.
 bench: install

@@ -140,8 +140,10 @@ def _escaped(value: Any) -> Any:
 def describe(label: str) -> tuple[str, str]:
     """The title of a measure's label, and 'similarity' or 'distance'."""
     measure = measures.describe_label(label)
-    settings = measures.ConfiguredMeasure.of(label).settings if isinstance(measure, measures.Measure) else {}
-    numbers = ", ".join(f"{key} = {value}" for key, value in settings.items())
+    if not isinstance(measure, measures.Measure):
+        return measure.title, measure.direction
+    settings, words = measures.ConfiguredMeasure.of(label).settings, measure.setting_words
+    numbers = ", ".join(words.get(key, f"{key} = {{}}").format(value) for key, value in settings.items())
     return f"{measure.title} ({numbers})" if numbers else measure.title, measure.direction
 
 
