@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import lazy_loader
 
-# Read when torch is first imported: threads that wait must sleep, not spin, where others share the cores, or small
-# networks are many times slower.
+# Read when torch is first imported: threads that wait must sleep, not spin, where others share the cores, or
+# small networks are many times slower.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 if TYPE_CHECKING:  # for tools, which do not see what is imported later; a test compares the two
