@@ -434,6 +434,7 @@ def check_figure_described(figure, *, sections, tables, settings, measures) -> N
     """It says where it belongs and what it needs, all of which there is."""
     assert figure.title
     assert figure.title == figure.title.strip()
+    assert figure.question.endswith("?")
     assert figure.section in sections
     assert figure.tables
     assert set(figure.tables) <= {*tables, "images", "attacked"}

@@ -113,7 +113,7 @@ BAD = {
         "at least two models",
     ),
     "unknown measure": (wrong(measures=["linear_ka"]), "did you mean 'linear_cka'"),
-    "a measure like none": (wrong(measures=["svcaa"]), "unknown measure 'svcaa'; choose one of: agreement, "),
+    "a measure like none": (wrong(measures=["umap"]), "unknown measure 'umap'; choose one of: agreement, "),
     "part of a measure's name": (wrong(measures=["cka"]), "did you mean 'debiased_cka' or 'linear_cka'"),
     "means of another number of channels": (
         elsewhere("torchvision", architecture="resnet18", mean=[0.5, 0.4, 0.3]),

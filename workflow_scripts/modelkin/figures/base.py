@@ -45,6 +45,7 @@ STYLE = {
 class Figure:
     """A figure of the study.
 
+    question: what a reader would ask that it answers.
     tables: names of tables, or of 'images' (dataset, pairs and inverted probes) or 'attacked' (the natural
     probe, a model's name and its adversarial probes by kind; ``settings`` then has the ``attacks`` by kind).
     settings: the keys of the config's figures section that it uses, so that others do not redraw it.
@@ -56,6 +57,7 @@ class Figure:
     """
 
     title: str
+    question: str
     section: str
     tables: tuple[str, ...]
     draw: Callable[..., Any]
