@@ -139,6 +139,7 @@ rule plan:
 
 
 rule all:
+    """Everything that the config asks for, up to figures and explorer."""
     default_target: True
     input:
         DATA,
@@ -153,6 +154,13 @@ rule all:
         ANALYSES,
         FIGURES,
         EXPLORER,
+
+
+# `snakemake --list` says of a rule what the record of its stage does, and of a figure what it shows.
+for each in workflow.rules:
+    each.docstring = each.docstring or stages.of_rule(each.name).description
+    if each.name.startswith("figure_"):
+        each.docstring = POSSIBLE_FIGURES[each.name.removeprefix("figure_")].title
 
 
 # Jobs parse this file too; only the process that plans them looks at ages.

@@ -17,6 +17,7 @@ from packaging.requirements import Requirement
 
 from modelkin.errors import ModelkinError
 from modelkin.operations import workflow_file as workflow_file_module
+from modelkin.study import schema
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 BESIDE = ("rules", "report", "profiles", "slurm", "envs")  # what the Snakefile needs beside scripts
@@ -228,5 +229,14 @@ def test_the_version_is_the_same_everywhere(wheel):
         (metadata,) = (name for name in file.namelist() if name.endswith("/METADATA"))
         built = email.message_from_bytes(file.read(metadata))["Version"]
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"]
-    assert built == PROJECT["version"] == modelkin.__version__ == citation
+    archived = json.loads((ROOT / ".zenodo.json").read_text())
+    assert built == PROJECT["version"] == modelkin.__version__ == citation == archived["version"]
+    assert archived["keywords"] == PROJECT["keywords"]
     assert f"## {built.partition('.dev')[0]}" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_editors_find_the_schema_of_every_config():
+    for config in [ROOT / "config.yaml", *ROOT.glob("studies/**/*.yaml"), *ROOT.glob("tests/studies/*.yaml")]:
+        first, _, named = config.read_text().partition("\n")[0].partition("$schema=")
+        assert first == "# yaml-language-server: ", config
+        assert (config.parent / named).resolve() == schema.SCHEMA.resolve(), config

@@ -43,10 +43,13 @@ def unknown_name(
 
 
 def _nearest(name: str, valid: list[str]) -> list[str]:
-    """The name that is spelt most alike; else those that share a whole word, of two letters or more."""
+    """The names that it is a part of; else the one that is spelt most alike; else those that share a word."""
+    own = _words(name)
+    whole = [each for each in valid if own and own <= _words(each)]
     spelt = difflib.get_close_matches(name, valid, n=1, cutoff=0.6)
-    return spelt or [each for each in valid if _words(name) & _words(each)][:3]
+    return (whole or spelt or [each for each in valid if own & _words(each)])[:3]
 
 
 def _words(name: str) -> set[str]:
+    """The words of a name, of two letters or more."""
     return {word for word in re.split(r"[\W_]+", name.casefold()) if len(word) > 1}
