@@ -19,6 +19,7 @@ sys.path.insert(0, os.path.join(workflow.basedir, "workflow_scripts"))
 from modelkin import figures, jobs, probe_kinds
 from modelkin.comparison import measures
 from modelkin.errors import ModelkinError
+from modelkin.jobs import fork_server
 from modelkin.operations import (
     before_running,
     changed_inputs,
@@ -63,7 +64,7 @@ if workflow.is_main_process:
 
 onstart:
     # Only what the coming jobs make: a checkpoint may go when its model has been taken in. Touching makes nothing.
-    coming = [] if workflow.touch else workflow.dag.needrun_jobs()
+    coming = [] if workflow.touch else [*workflow.dag.needrun_jobs()]
     made = {path for job in coming for path in job.output}
     if said := summarise_missing(
         said for path, said in FOUND.missing.items() if path in made
@@ -78,9 +79,10 @@ onstart:
         sys.exit(f"config: {FOUND.moved}")
     if made:  # not for a plan or a look at what is there
         try:
-            STUDY_LOCK.take()
+            STUDY_LOCK.take(jobs_here=workflow.local_exec)
         except ModelkinError as error:
             sys.exit(str(error))
+        start_fork_server(coming)
 
 
 onsuccess:
