@@ -106,7 +106,7 @@ def test_an_installed_wheel_plans_a_study_in_a_folder_of_its_own(wheel, tmp_path
 
     def modelkin(*arguments):
         done = subprocess.run(
-            [tmp_path / "site" / "bin" / "modelkin", *arguments],
+            [sys.executable, tmp_path / "site" / "bin" / "modelkin", *arguments],
             cwd=folder,
             env=environment,
             text=True,

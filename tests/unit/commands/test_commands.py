@@ -235,10 +235,14 @@ def test_checking_says_all_that_is_missing(folder, capsys):
             ["--cores=2", "--resources", "gpu=1", "--until", "evaluate", "--configfile", "config.yaml"],
         ),
         (["run", "--profile", "slurm"], ["--profile", "slurm", "--configfile", "config.yaml"]),
-        (["verify", "my.yaml"], ["verify", "--cores", "7", "--configfile", "my.yaml"]),
+        (["verify", "my.yaml"], ["verify", "--cores", "1", "--configfile", "my.yaml"]),
+        (
+            ["bundle", "--quiet"],
+            ["bundle", "--cores", "7", "--resources", "gpu=2", "--quiet", "--configfile", "config.yaml"],
+        ),
         (
             ["plan", "--config", "plan_teraflops=30"],
-            ["plan", "--cores", "7", "--config", "plan_teraflops=30", "--configfile", "config.yaml"],
+            ["plan", "--cores", "1", "--config", "plan_teraflops=30", "--configfile", "config.yaml"],
         ),
     ],
 )

@@ -15,15 +15,24 @@ from modelkin.study.config import Study
 
 
 def is_finished(study: Study) -> bool:
-    """Whether the study has its page, which is made of everything else."""
-    return (paths.study_folder(study.name) / "explorer.json").is_file()
+    """Whether the study has its page, and no table is newer, so that it says what they do."""
+    folder = paths.study_folder(study.name)
+    page, tables = (
+        folder / "explorer.json",
+        [folder / paths.table(name) for name in stages.study_tables(study)],
+    )
+    if not all(path.is_file() for path in (page, *tables)):
+        return False
+    return all(path.stat().st_mtime_ns <= page.stat().st_mtime_ns for path in tables)
 
 
 def explorer_page(study: Study) -> Path:
-    """The page of a finished study; ModelkinError if it is not there."""
+    """The page of a finished study; ModelkinError if it is not there or of earlier tables."""
     page = paths.study_folder(study.name) / "explorer.html"
     if not is_finished(study):
-        raise ModelkinError(f"{page} is not there; run the study first: modelkin run.")
+        raise ModelkinError(
+            f"{page} is not there or older than its tables; run the study first: modelkin run."
+        )
     return page
 
 

@@ -39,6 +39,7 @@ OF_SNAKEMAKE = {
     "verify": "read every byte of a study again: is it whole, and what the config asks for?",
     "bundle": "the whole study as one file, and how to deposit it",
 }
+OF_ONE_JOB = ("plan", "verify")
 PASSED_ON = (
     "usage: modelkin {command} [CONFIG] [ARGUMENT ...]\n\n{about}.\n\nCONFIG is config.yaml by default. What "
     "follows goes to Snakemake as it is typed:\n`modelkin {command} my.yaml {example}` is\n"
@@ -143,7 +144,7 @@ def _add_init(commands) -> None:
 def _of_snakemake(command: str, rest: list[str]) -> int:
     if {"-h", "--help"} & {*rest}:
         target = "" if command == "run" else f"{command} "
-        cores = "--cores 8" if command == "run" else "--cores 1"
+        cores = "--cores 1" if command in OF_ONE_JOB else "--cores 8"
         about = OF_SNAKEMAKE[command].capitalize()
         print(
             PASSED_ON.format(
@@ -153,19 +154,16 @@ def _of_snakemake(command: str, rest: list[str]) -> int:
         return 0
     named = rest[:1] if rest and not rest[0].startswith("-") else []
     config, passed = workflow.config_file(*(named or [None])), rest[len(named) :]
-    if command == "run":
-        status = workflow.run_snakemake(config, [*workflow.default_resources(passed), *passed])
-        if not status and not {"-n", "--dry-run", "--dryrun"} & {*passed}:
-            study = _study(config)
-            if answering.is_finished(study):
-                _say_answer(study, brief=True)
+    resources = workflow.default_resources(passed, all_cores=command not in OF_ONE_JOB)
+    target = [] if command == "run" else [command]
+    status = workflow.run_snakemake(config, [*target, *resources, *passed])
+    if status or {"-n", "--dry-run", "--dryrun"} & {*passed}:
         return status
-    status = workflow.run_snakemake(
-        config, [command, *workflow.default_resources(["--resources", *passed]), *passed]
-    )
-    if command == "bundle" and not status:
+    if command == "run" and answering.is_finished(study := _study(config)):
+        _say_answer(study, brief=True)
+    elif command == "bundle":
         print(sharing.deposit_text(_study(config)))
-    return status
+    return 0
 
 
 def _other(given: argparse.Namespace) -> int:

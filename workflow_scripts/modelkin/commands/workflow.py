@@ -54,12 +54,15 @@ def run_snakemake(config: str | Path, arguments: Sequence[str]) -> int:
             continue
 
 
-def default_resources(arguments: Sequence[str]) -> list[str]:
-    """Cores and GPUs of this machine, unless the arguments or their profile say what to use."""
+def default_resources(arguments: Sequence[str], all_cores: bool = True) -> list[str]:
+    """Cores and GPUs of this machine, unless the arguments or their profile say what to use.
+
+    all_cores: or one core, and no GPU.
+    """
     own = {each.split("=")[0] for each in arguments}
     found = []
     if not own & {"--cores", "-c", "--jobs", "-j", "--profile"}:
-        found += ["--cores", str(os.cpu_count() or 1)]
-    if not own & {"--resources", "--profile"} and (number := len(gpus.installed_gpus())):
+        found += ["--cores", str(os.cpu_count() or 1) if all_cores else "1"]
+    if all_cores and not own & {"--resources", "--profile"} and (number := len(gpus.installed_gpus())):
         found += ["--resources", f"gpu={number}"]
     return found

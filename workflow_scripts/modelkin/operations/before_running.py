@@ -5,12 +5,12 @@ It reads the config, manifests, and of files outside only those that the config 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from modelkin.operations import changed_inputs
+from modelkin.operations import changed_inputs, stages
 from modelkin.operations.changed_inputs import Changed
 from modelkin.store import disk, paths
 from modelkin.store.manifests import read_intact
@@ -37,17 +37,20 @@ class Findings:
     moved : str
         What is to be told of models that were deleted or reordered; empty if none were.
     missing : mapping of str to str
-        By the paths of the manifests that are made of it, what is not there yet, in sentences.
+        By the paths of the manifests that are made of it, what is not there, in sentences.
+    stale : set of str
+        Those of these manifests that are there and will be made anew.
     """
 
     results: str
     changed: list[Changed]
     moved: str
     missing: Mapping[str, str]
+    stale: Collection[str] = frozenset()
 
     def lacking(self) -> list[str]:
-        """What is missing of which nothing was made yet, in sentences."""
-        return [said for path, said in self.missing.items() if not Path(path).exists()]
+        """What is missing and will be asked for, in sentences; what was taken in may be gone."""
+        return [said for path, said in self.missing.items() if path in self.stale or not Path(path).exists()]
 
     def misfits(self) -> list[str]:
         """What would stand beside results of something else, in sentences."""
@@ -73,10 +76,17 @@ def look(study: Study) -> Findings:
         results,
         changed,
         changed_inputs.order_sentence(moved, study, results) if moved else "",
-        missing_below(study, results),
+        {f"{results}/{path}": said for path, said in study.missing().items()},
+        {f"{results}/{path}" for path in _taken_in_otherwise(study, made)},
     )
 
 
-def missing_below(study: Study, results: str) -> dict[str, str]:
-    """What a study lacks, as its ``missing`` says, by paths below the working directory."""
-    return {f"{results}/{path}": said for path, said in study.missing().items()}
+def _taken_in_otherwise(study: Study, made: changed_inputs.Made) -> Iterator[str]:
+    """The manifests of models that were taken in as another entry or version of the stage asks for."""
+    for name in study.taken:
+        path = paths.model(name)
+        found = made(path)
+        if found is not None and (
+            found["version"] != stages.get("import").version or not study.taken_in(name)
+        ):
+            yield path
