@@ -27,7 +27,7 @@ def taken_in(study, version):
     manifests.write(
         paths.study_folder("tiny") / paths.model("own"),
         lambda store: store.mkdir(),
-        stage="import",
+        stage="import_model",
         version=version,
         settings={"entry": study.entry("own"), "resize": study.resizing},
         facts={},
@@ -39,14 +39,14 @@ def test_a_checkpoint_may_go_when_its_model_was_taken_in_as_the_config_says(fold
     study = before_running.configured_study(config())
     gone = "the checkpoint of model 'own', own.pt, does not exist; put it there."
     assert before_running.look(study).sentences() == [f"before it can run: {gone}"]
-    taken_in(study, stages.get("import").version)
+    taken_in(study, stages.get("import_model").version)
     assert before_running.look(before_running.configured_study(config())).sentences() == []
     other = before_running.look(before_running.configured_study(config("new.pt")))
     assert other.lacking() == [gone.replace("own.pt", "new.pt")], "it is to be taken in anew"
 
 
 def test_a_checkpoint_is_asked_for_again_by_a_later_version_of_the_stage(folder):
-    taken_in(before_running.configured_study(config()), stages.get("import").version - 1)
+    taken_in(before_running.configured_study(config()), stages.get("import_model").version - 1)
     (said,) = before_running.look(before_running.configured_study(config())).sentences()
     assert "own.pt, does not exist" in said
 

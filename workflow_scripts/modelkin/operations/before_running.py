@@ -87,6 +87,6 @@ def _taken_in_otherwise(study: Study, made: changed_inputs.Made) -> Iterator[str
         path = paths.model(name)
         found = made(path)
         if found is not None and (
-            found["version"] != stages.get("import").version or not study.taken_in(name)
+            found["version"] != stages.get("import_model").version or not study.taken_in(name)
         ):
             yield path
