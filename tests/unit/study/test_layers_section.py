@@ -61,6 +61,13 @@ def test_snapshots_of_all_are_of_those_that_are_kept():
         (asked([{"between": [["vgg-0"]]}]), r"layers.maps\[0\].between\[0\] needs at least 2 entries"),
         (asked(images=["natural", "adversarial:linf"]), "unknown kind in layers.images 'adversarial:linf'"),
         (asked(images=["adversarial"]), "natural ones are the baseline of all others"),
+        (asked(procrustes=[["vgg-0", "vgg-0.5"]]), r"add {between: \[\[vgg-0, vgg-0.5\]\]} to layers.maps"),
+        (asked([{"models": ["mlp-0"]}], procrustes=[["vgg-0", "vgg-0"]]), r"add {models: \[vgg-0\]}"),
+        (asked(procrustes=[["vgg-0", "vgg"]]), "unknown model in layers.procrustes 'vgg'"),
+        (
+            config({"procrustes": [["vgg-0", "vgg-0"]], "estimator": {"name": "exact"}}),
+            "layers.procrustes: Procrustes similarity is of batches",
+        ),
         (asked(image=["natural"]), "unknown key in layers 'image'; did you mean 'images'"),
         (asked(estimator={"name": "minibach"}), "did you mean 'minibatch'"),
         (asked(estimator={"name": "exact", "batch": 5}), "'batch' is not for name exact"),

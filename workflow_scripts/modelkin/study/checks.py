@@ -232,6 +232,7 @@ def _training(study, config: dict[str, Any]) -> None:
         except ModelkinError as error:
             raise ModelkinError(f"training of model '{name}': {error}") from None
         _snapshots(keys, name)
+        _freezing(keys, name)
 
 
 def _check_suits(named: dict[str, Any], holding: dict[str, Any], where: str) -> None:
@@ -239,6 +240,21 @@ def _check_suits(named: dict[str, Any], holding: dict[str, Any], where: str) -> 
     for key, choice in unused_settings(holding).items():
         if key in named:
             raise ModelkinError(f"{where}: '{key}' is not for {choice}.")
+
+
+def _freezing(keys: dict[str, Any], name: str) -> None:
+    """ModelkinError unless each freezing is of more blocks than the one before, later and before the end."""
+    asked = keys.get("freeze", [])
+    for before, each in zip([None, *asked], asked, strict=False):
+        if each["after"] >= keys["epochs"]:
+            raise ModelkinError(
+                f"freeze of model '{name}': after epoch {each['after']} nothing is trained, for there are "
+                f"{keys['epochs']} epochs; take an earlier one."
+            )
+        if before and not (each["after"] > before["after"] and each["blocks"] > before["blocks"]):
+            raise ModelkinError(
+                f"freeze of model '{name}': more blocks must follow later; sort by after and blocks."
+            )
 
 
 def _snapshots(keys: dict[str, Any], name: str) -> None:
@@ -456,7 +472,24 @@ def _layers(study, config: dict[str, Any]) -> None:
         check_batch(estimator.get("batch", natural), natural)
     except ModelkinError as error:
         raise ModelkinError(f"layers.estimator: {error}") from None
+    _layer_procrustes(study, section)
     _layer_snapshots(study, section)
+
+
+def _layer_procrustes(study, section: dict[str, Any]) -> None:
+    """ModelkinError unless pairs that are compared by Procrustes have maps, of batches."""
+    for pair in section.get("procrustes", ()):
+        where, (a, b) = "layers.procrustes", pair
+        _layer_models(study, where, pair)
+        asked = a in study.layers_within if a == b else {a, b} in map(set, study.layers_between)
+        if not asked:
+            kind = f"models: [{a}]" if a == b else f"between: [[{a}, {b}]]"
+            raise ModelkinError(f"{where}: '{a}' and '{b}' have no map; add {{{kind}}} to layers.maps.")
+        if section["estimator"]["name"] == "exact":
+            raise ModelkinError(
+                f"{where}: Procrustes similarity is of batches; take `estimator: {{name: minibatch}}`, if "
+                "you like with one batch of all images."
+            )
 
 
 def _listed(where: str, value: str | list) -> list:

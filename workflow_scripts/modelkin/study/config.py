@@ -382,6 +382,10 @@ class Study:
             if "all" in asked or frozenset(pair) in named
         ]
 
+    def layers_by_procrustes(self, model: str, partner: str) -> bool:
+        """Whether the layers of two models, or of one with itself, are compared by Procrustes too."""
+        return {model, partner} in [set(pair) for pair in (self.layers or {}).get("procrustes", ())]
+
     @property
     def layers_along_training(self) -> list[str]:
         """The models whose layers are compared along their training, in order of arrival."""
