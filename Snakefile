@@ -159,6 +159,7 @@ rule all:
         IMPORTED,
         LAYER_COMPARISONS,
         STITCHES,
+        HEADS,
         ANALYSES,
         FIGURES,
         EXPLORER,
