@@ -153,6 +153,7 @@ rule all:
         IMPORTED,
         LAYER_COMPARISONS,
         STITCHES,
+        HEADS,
         ANALYSES,
         FIGURES,
         EXPLORER,

@@ -318,10 +318,33 @@ class Study:
     @property
     def stitched_pairs(self) -> dict[str, tuple[str, str]]:
         """(front, end) of each pair that is stitched, by its label; empty without stitching."""
-        if self.stitching is None:
+        if self.stitching is None or "pairs" not in self.stitching:
             return {}
-        found = stitching.pairs(self.stitching["pairs"], self.active_compared)
-        return {stitching.pair_label(*pair): pair for pair in found}
+        tasks = self.stitching.get("tasks", [""])
+        names = self.active_compared + (self.active_of_other_tasks if any(tasks) else [])
+        found = stitching.pairs(self.stitching["pairs"], names)
+        return {stitching.pair_label(*pair, task): pair for task in tasks for pair in found}
+
+    def stitching_task(self, label: str) -> str | None:
+        """The label of the dataset whose images train and judge the stitches of a pair."""
+        return stitching.task_of(label) or self.dataset
+
+    @property
+    def agreement(self) -> dict[str, Any] | None:
+        """What ``stitching.agreement`` says, or None for a study that gives no heads to others."""
+        return (self.stitching or {}).get("agreement")
+
+    def stitched_heads(self, name: str) -> list[str]:
+        """The models before this one whose heads are given its representations, and whose it is given."""
+        assert self.agreement is not None
+        if self.agreement["pairs"] == "all":
+            return self.earlier(name)
+        return [other for other in self.earlier(name) if self.level(other) == self.level(name)]
+
+    def level(self, name: str) -> tuple[str, float]:
+        """Threat and radius that a model was trained to withstand; of all standard models ('', 0)."""
+        entry = self.models[name]
+        return (entry["norm"], entry["eps"]) if entry["eps"] else ("", 0)
 
     @property
     def boundaries(self) -> dict[str, dict[str, Any]]:
