@@ -30,6 +30,7 @@ with jobs.running_job(snakemake.log[0], "plan") as log:
     said = [f"Study '{study.name}' {on}, one job at a time, nothing computed yet:", text]
     if teraflops:
         said.append("Similarity, figures and the start of each job were timed on this machine's CPU.")
+    said += plan.plan_warnings(study)
     missing = study.missing().values()
     if missing:
         said += [f"Before it can run, {len(missing)} things must be put there:", *missing]

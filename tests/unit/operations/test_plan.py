@@ -238,6 +238,19 @@ def test_several_devices_are_bounded_by_the_longest_job(tiny):
     assert "at once" not in plan.plan_text(even)
 
 
+def test_more_stitches_than_the_publication_are_told():
+    section = {"pairs": "all", "start": ["random", "least_squares"], "repeats": 15}
+    asking = {"adversarial": {"alpha": 1}}
+    few, many = (
+        Study({**copy.deepcopy(TINY), "stitching": section | {"objective": asked}})
+        for asked in ("plain", ["plain", asking])
+    )
+    assert plan.plan_warnings(few) == []  # 12 pairs, 30 trainings, 8 blocks: 2,880
+    (said,) = plan.plan_warnings(many)
+    assert "12 pairs of 60 trainings each are about 5,760 stitches" in said
+    assert plan.plan_warnings(Study(copy.deepcopy(TINY))) == []
+
+
 def test_the_cheapest_batch_for_a_wanted_error_is_named(tiny):
     layers = {"maps": [{"models": ["vgg-0"]}], "estimator": {"batch": 20, "passes": 3}}
     study = Study({**TINY, "layers": layers, "plan_error": 0.03})

@@ -75,7 +75,10 @@ def test_snapshots_of_all_are_of_those_that_are_kept():
             asked(estimator={"batch": 3}),
             "layers.estimator: the unbiased HSIC needs batches of at least 4 images",
         ),
-        (asked(estimator={}), "there are 60 images, fewer than a batch of 256; ask for a smaller batch"),
+        (
+            asked(estimator={"batch": 64}),
+            "there are 60 images, fewer than a batch of 64; ask for a smaller batch",
+        ),
         (asked(snapshots={"models": "all"}), "layers.snapshots: no model's snapshots are kept"),
         (asked(snapshots={"models": ["vgg-0"]}), "no snapshots of 'vgg-0' are kept"),
         (asked(snapshots={"against": "first"}), "unknown layers.snapshots.against 'first'"),

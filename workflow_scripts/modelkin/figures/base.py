@@ -564,3 +564,15 @@ def statistic_of(summary: pd.DataFrame, statistic: str) -> str:
     if np.isfinite(row["ci_low"]):
         said += f" [{row['ci_low']:.2f}, {row['ci_high']:.2f}]"
     return f"{said}, untrained {row['untrained']:.2f}" if np.isfinite(row["untrained"]) else said
+
+
+def stitched_pairs(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """The rows of each stitched pair by its title, which says the images where they are of several tasks."""
+    several = len(table["task"].drop_duplicates()) > 1
+    groups = table.groupby(["front", "end", "task"], sort=False)
+    return {f"{front} to {end}{f', on {task}' if several else ''}": own for (front, end, task), own in groups}
+
+
+def start_in_words(start: str) -> str:
+    """From where a stitch was trained, as legends say it."""
+    return f"{start.replace('_', '-')} start"

@@ -21,10 +21,12 @@ from modelkin.errors import Undefined
 from modelkin.layers.batches import cheapest_deal, dealing_cost, dealing_error
 from modelkin.operations import stages
 from modelkin.operations.network_costs import Cost, elapsed_seconds
-from modelkin.operations.stages import Comparisons, Passes, Stage, Subject, sizes
+from modelkin.operations.stages import Comparisons, Passes, Stage, Subject, counts, sizes
+from modelkin.stitching import settings as stitching
 from modelkin.study.config import Study
 
 IMPORTS = "import modelkin.training.fit, modelkin.comparison.similarity, modelkin.optimise.inversion"
+MANY_STITCHES = 3000
 SYMMETRIC = 0.625  # of a Gram matrix's products that are multiplied out, in strips of its upper half
 SAMPLES = 1000  # on which measures that are means over samples are timed; more take longer in proportion
 
@@ -131,6 +133,19 @@ def _paired(label: str, samples: int, width: int, times: int, device: str) -> fl
             measure.compare(*prepared)
 
     return once + times * elapsed_seconds(compare, device)
+
+
+def plan_warnings(study: Study) -> list[str]:
+    """What a study asks for and hardly anybody wants, in sentences."""
+    trainings = len(stitching.trainings(study.stitching)) if study.stitched_pairs else 0
+    number = len(study.stitched_pairs) * trainings * counts.BLOCKS
+    if number <= MANY_STITCHES:
+        return []
+    return [
+        f"Stitching: {len(study.stitched_pairs)} pairs of {trainings} trainings each are about {number:,} "
+        f"stitches ({counts.BLOCKS} blocks to a network), more than the {MANY_STITCHES:,} of balogh2023, "
+        "which took a GPU a year; name fewer pairs, objectives, starts or repeats."
+    ]
 
 
 def plan_text(table: pd.DataFrame, more: pd.DataFrame | None = None, devices: int = 1) -> str:

@@ -347,11 +347,48 @@ register(
 register(
     Stage(
         name="stitching",
-        version=1,
-        description="Joins what is known of all stitches.",
+        version=2,
+        description="Joins what is known of all stitches, and says which blocks can be replaced.",
         jobs=counts.ONE,
         condition=STITCHING,
-        tables=described("stitching", "stitching_matching"),
+        tables=described("stitching", "stitching_matching", "stitching_replaceable"),
+        extra_minutes=DRAWING,
+    )
+)
+AGREEMENT = Condition("`stitching` has `agreement`", lambda study: study.agreement is not None)
+register(
+    Stage(
+        name="training_activations",
+        version=1,
+        description="Computes a model's representations of training images.",
+        jobs=counts.EACH_MODEL,
+        condition=AGREEMENT,
+        uses_gpu=True,
+        passes=counts.training_activation_passes,
+        held=sizes.training_split_held,
+        stored=sizes.training_activations_stored,
+    )
+)
+register(
+    Stage(
+        name="stitched_heads",
+        version=1,
+        description="Gives heads what other models compute, for every pair that a model completes.",
+        jobs=counts.EACH_MODEL,
+        condition=AGREEMENT,
+        uses_gpu=True,
+        seconds=sizes.head_seconds,
+        held=sizes.heads_held,
+    )
+)
+register(
+    Stage(
+        name="stitching_agreement",
+        version=1,
+        description="Joins what is known of heads on other models' representations.",
+        jobs=counts.ONE,
+        condition=AGREEMENT,
+        tables=described("stitching_agreement"),
         extra_minutes=DRAWING,
     )
 )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from modelkin.comparison import measures
 from modelkin.data import datasets
-from modelkin.operations.stages.counts import samples
+from modelkin.operations.stages.counts import agreement_images, samples
 from modelkin.operations.stages.record import ComparisonsOf, NumberOf, Subject
 from modelkin.study.config import Study
 
@@ -22,6 +22,7 @@ UNKNOWN_SIDE = 224  # pixels a side where the config does not say
 UNKNOWN_WIDTH = 2048  # of a representation where the config does not say
 DECODED = 200  # images a second
 READ = 2e8  # bytes a second from a slow disk
+MULTIPLIED = 1e10  # operations a second of products in float64 on a slow CPU
 FLOAT = 4  # bytes of a number
 PIXEL_BYTES = {"uint16": 2, "uint8": 1}
 
@@ -179,7 +180,18 @@ def page_held(study: Study, subject: Subject) -> float:
     return logits_held(study, subject) if study.active_compared else 0.0
 
 
+def heads_held(study: Study, subject: Subject) -> float:
+    """Representations of training images of two models, parts in float64, and products of features."""
+    width = representation_width(study)
+    return 3 * FLOAT * agreement_images(study) * width + 8 * 8 * width**2
+
+
 # on disk
+
+
+def training_activations_stored(study: Study, subject: Subject, costs: Costs) -> float:
+    """A model's representations and logits of training images."""
+    return FLOAT * agreement_images(study) * (costs[subject.model].width + _classes(study))
 
 
 def maps_stored(views: Callable[[Study, Subject], float], layers: int) -> Callable:
@@ -304,3 +316,11 @@ def transfer_seconds(study: Study, subject: Subject) -> float:
     """In which the logits of every model on every model's images are read, twice."""
     size = 2 * FLOAT * study.section("probes")["natural"] * _classes(study)
     return len(study.attacks) * len(study.compared) ** 2 * size / READ
+
+
+def head_seconds(study: Study, subject: Subject) -> float:
+    """In which the representations of all models that a head is stitched to are read and mapped."""
+    width, images = representation_width(study), agreement_images(study)
+    partners = len(study.stitched_heads(subject.model))
+    mapped = 2 * (4 * images * width**2 + 20 * width**3) / MULTIPLIED
+    return (partners + 1) * (FLOAT * images * width / READ + mapped)
