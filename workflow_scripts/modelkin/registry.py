@@ -5,8 +5,10 @@ Listing the names imports nothing, so a config is validated without importing to
 
 from __future__ import annotations
 
+import ast
 import importlib
 import pkgutil
+from pathlib import Path
 from types import ModuleType
 
 from modelkin.errors import unknown_name
@@ -17,6 +19,16 @@ INTERNAL = {"base"}
 def names(package: ModuleType) -> list[str]:
     """The sorted names of the choices in a package."""
     return sorted(m.name for m in pkgutil.iter_modules(package.__path__) if m.name not in INTERNAL)
+
+
+def descriptions(package: ModuleType) -> dict[str, str]:
+    """The first line of each choice's docstring by its name, read without importing it."""
+    found = {}
+    for folder in package.__path__:
+        for path in Path(folder).glob("*.py"):
+            if path.stem in names(package):
+                found[path.stem] = (ast.get_docstring(ast.parse(path.read_bytes())) or "").split("\n\n")[0]
+    return {name: " ".join(text.split()) for name, text in sorted(found.items())}
 
 
 def load_choice(package: ModuleType, name: str, what: str) -> ModuleType:
