@@ -22,7 +22,7 @@ def summary(study: Study) -> str:
     trained = study.of_source("train")
     models += [f"{len(trained)} to be trained"] if trained else []
     lines = [f"Study '{study.name}': {', '.join(models)}."]
-    if study.compared:
+    if study.compared and study.dataset is not None:
         probes = study.section("probes")
         made = [f"{probes['natural']} natural images", f"{probes['inverted']} inverted ones"]
         made += [f"attacks: {len(study.attacks)}"] if study.attacks else []

@@ -152,11 +152,11 @@ def _of_snakemake(command: str, rest: list[str]) -> int:
             )
         )
         return 0
-    named = rest[:1] if rest and not rest[0].startswith("-") else []
-    config, passed = workflow.config_file(*(named or [None])), rest[len(named) :]
+    named = rest[0] if rest and not rest[0].startswith("-") else None
+    config, passed = workflow.config_file(named), rest[named is not None :]
     resources = workflow.default_resources(passed, all_cores=command not in OF_ONE_JOB)
-    target = [] if command == "run" else [command]
-    status = workflow.run_snakemake(config, [*target, *resources, *passed])
+    asked = [] if command == "run" else [command]
+    status = workflow.run_snakemake(config, [*asked, *resources, *passed])
     if status or {"-n", "--dry-run", "--dryrun"} & {*passed}:
         return status
     if command == "run" and answering.is_finished(study := _study(config)):

@@ -55,8 +55,8 @@ class _Reader(ast.NodeVisitor):
         for each in node.body:
             inside.visit(each)
         self.changed |= inside.changed
-        for each in (*node.decorator_list, *_defaults(node)):
-            self.visit(each)
+        for expression in (*node.decorator_list, *_defaults(node)):
+            self.visit(expression)
         self.unclear |= inside.unclear or any(isinstance(each, ast.Global) for each in ast.walk(node))
 
     visit_FunctionDef = visit_AsyncFunctionDef = visit_ClassDef = _enter
@@ -113,9 +113,10 @@ def _defaults(node: ast.AST) -> list[ast.expr]:
 def _keys(value: ast.expr) -> set[str] | None:
     """The keys of a dictionary that is written out, as texts."""
     if isinstance(value, ast.Dict):
-        if all(isinstance(key, ast.Constant) and isinstance(key.value, str) for key in value.keys):
-            return {key.value for key in value.keys}  # type: ignore[union-attr, misc]
-        return None
+        texts = [
+            key.value for key in value.keys if isinstance(key, ast.Constant) and isinstance(key.value, str)
+        ]
+        return {*texts} if len(texts) == len(value.keys) else None
     is_dict = isinstance(value, ast.Call) and isinstance(value.func, ast.Name) and value.func.id == "dict"
     if is_dict and not value.args and all(each.arg for each in value.keywords):  # type: ignore[attr-defined]
         return {each.arg for each in value.keywords}  # type: ignore[attr-defined]
