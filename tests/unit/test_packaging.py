@@ -120,7 +120,7 @@ def test_an_installed_wheel_plans_a_study_in_a_folder_of_its_own(wheel, tmp_path
     planned = modelkin("run", "-n", "--quiet", "rules")
     assert re.search(r"^train +4$", planned, re.MULTILINE), planned
     # And what a job runs is the installed script, which imports the installed package.
-    modelkin("run", "results/mine/dataset.json", "--quiet", "all")
+    modelkin("run", "config.yaml", "results/mine/dataset.json", "--quiet", "all")
     assert (folder / "results" / "mine" / "dataset.json").is_file()
 
 

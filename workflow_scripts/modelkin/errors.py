@@ -43,11 +43,12 @@ def unknown_name(
 
 
 def _nearest(name: str, valid: list[str]) -> list[str]:
-    """The names that it is a part of; else the one that is spelt most alike; else those that share a word."""
+    """The names that it is a part of, and the one that is spelt most alike; else those that share a word."""
     own = _words(name)
     whole = [each for each in valid if own and own <= _words(each)]
     spelt = difflib.get_close_matches(name, valid, n=1, cutoff=0.6)
-    return (whole or spelt or [each for each in valid if own & _words(each)])[:3]
+    near = [*dict.fromkeys([*whole, *spelt])]
+    return (near or [each for each in valid if own & _words(each)])[:3]
 
 
 def _words(name: str) -> set[str]:

@@ -202,7 +202,8 @@ def test_a_head_that_the_entry_names_is_looked_at():
         {"name": "a", **architecture, "head": "head.1"},
         {"name": "b", **architecture, "head": "head.0"},
     ]
-    costs = network_costs.network_costs(Study(TINY | {"models": [*entries, *TINY["models"]]}), teraflops=1.0)
+    config = TINY | {"dataset": TINY["dataset"] | {"channels": 3}, "models": [*entries, *TINY["models"]]}
+    costs = network_costs.network_costs(Study(config), teraflops=1.0)
     assert [costs[name].width for name in "ab"] == [192, 96]
 
 
