@@ -21,6 +21,7 @@ from modelkin.comparison import measures
 from modelkin.errors import ModelkinError
 from modelkin.operations import (
     changed_inputs,
+    mixed_devices,
     resources,
     run_summary,
     stages,
@@ -57,7 +58,7 @@ if workflow.is_main_process:
     )
     MOVED = changed_inputs.moved_models(study, made_here)
     for each in CHANGED:
-        print(f"config: {changed_inputs.file_sentence(each, RESULTS)}", file=sys.stderr)
+        print(f"config: {changed_inputs.file_sentence(each, RESULTS, made_here)}", file=sys.stderr)
     if MOVED:
         said = changed_inputs.order_sentence(MOVED, study, RESULTS)
         print(f"config: {said}", file=sys.stderr)
@@ -80,9 +81,11 @@ onstart:
         sys.exit(f"config: {said}")
     left = [each for each in CHANGED if f"{RESULTS}/{each.manifest}" not in made]
     if made and left:
-        sys.exit(f"config: {changed_inputs.file_sentence(left[0], RESULTS)}")
+        sys.exit(f"config: {changed_inputs.file_sentence(left[0], RESULTS, made_here)}")
     if made and MOVED:
         sys.exit(f"config: {changed_inputs.order_sentence(MOVED, study, RESULTS)}")
+    if said := what_would_be_mixed():
+        sys.exit(f"config: {said}")
     if made:  # not for a plan or a look at what is there
         try:
             STUDY_LOCK.take()
@@ -164,7 +167,11 @@ rule all:
 
 # Jobs parse this file too; only the process that plans them looks at ages.
 if workflow.is_main_process:
+    # Snakemake makes the folders of logs and benchmarks itself, and those with wildcards as jobs start.
+    beside = [path for each in workflow.rules for path in [*each.log, each.benchmark]]
+    beside = [path for path in map(str, filter(None, beside)) if "{" not in os.path.dirname(path)]
     try:
+        disk.check_places([*rules.all.input, *beside], RESULTS)
         restore_order(rules.all.input, Path(RESULTS, "benchmarks").rglob("*.tsv"))
     except ModelkinError as error:
         sys.exit(str(error))

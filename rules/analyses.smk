@@ -173,6 +173,7 @@ if stages.get("draws").is_made(study):
             dataset=study.dataset,
             kinds=study.resampled_kinds,
             measures=measure_params,
+            **study.products,
             seed=study.seed,
             version=version("draws"),
         script:

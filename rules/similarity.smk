@@ -29,6 +29,7 @@ rule similarity:
         dataset=study.dataset,
         kinds=study.kinds,
         measures=measure_params,
+        **study.products,
         permutations=study.section("chance")["permutations"],
         seed=study.seed,
         version=version("similarity"),

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from modelkin import jobs
-from modelkin.operations import changed_inputs, verify
+from modelkin.operations import changed_inputs, mixed_devices, verify
 
 with jobs.running_job(snakemake.log[0], "verify") as log:
     params = snakemake.params
@@ -24,6 +24,8 @@ with jobs.running_job(snakemake.log[0], "verify") as log:
             f"\n{len(unknown)} artifacts, first {unknown[0]}, do not tell of which files outside they "
             "were made, as artifacts of earlier versions do not; whether these changed is not known."
         )
+    if mixed := mixed_devices.beside_each_other(made):
+        text += f"\n{mixed_devices.beside_sentence(mixed)}"
     Path(params.folder, verify.TOLD).write_text("".join(f"{json.dumps(each)}\n" for each in wrong))
     log.info("%s", text)
     print(text, flush=True)

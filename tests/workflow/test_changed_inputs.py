@@ -191,3 +191,43 @@ def test_what_was_paid_for_is_not_refused(study):
 def test_a_model_at_the_end_moves_nothing(study):
     study.config["models"].append(NEW_MODEL)
     assert "stood after" not in study.run("--dry-run").stdout
+
+
+def test_another_precision_is_not_mixed_in_silence(study):
+    """Half of the models' activations in bf16 beside the others' in float32, in one table."""
+    study.config["precision"] = "bf16"
+    study.config["models"].append(NEW_MODEL)
+    said = "were computed on cpu in float32, and the coming ones would be on cpu in bf16, to stand in the same"
+    assert said in study.run("--dry-run").stdout
+    before = study.stamps()
+    done = study.run("--cores", "1")
+    assert done.returncode != 0
+    assert said in done.stdout
+    assert study.stamps() == before
+    study.config["mixed_devices"] = True
+    assert said not in study.run("--dry-run").stdout
+
+
+def test_tables_and_figures_are_made_wherever_the_rest_was(study):
+    """What no network is run for is as good from a laptop as from a cluster."""
+    for path in (study.results / "activations/natural").glob("*.json"):
+        as_if_computed_on(path, "cuda")
+    study.config["clusters"]["repeats"] = 11
+    told = study.run("--dry-run").stdout
+    assert "rule clusters" in told
+    assert "were computed on" not in told
+    study.config["models"].append(NEW_MODEL)
+    assert "were computed on cuda in float32, and the coming ones" in study.run("--dry-run").stdout
+    verified = study.run("--cores", "1", "verify").stdout
+    assert "of several devices or precisions stand beside each other: activations on" in verified
+
+
+def as_if_computed_on(path, device):
+    from modelkin.store import manifests
+
+    made = manifests.read(path)
+    made["device"] = device
+    made[manifests.OWN] = manifests.own_digest(made)
+    status = path.stat()
+    path.write_text(manifests.text_of(made))
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))

@@ -109,6 +109,14 @@ class Study:
         return list(self.models)
 
     @property
+    def products(self) -> dict[str, str]:
+        """In which precision measures multiply where networks run in another; nothing where they do not.
+
+        Earlier versions took that of the networks on GPUs, so what they made of such studies is made anew.
+        """
+        return {} if self.section("precision") == "float32" else {"products": "float32"}
+
+    @property
     def with_weights(self) -> list[str]:
         """The models that are more than a name in an imported table."""
         return [name for name, entry in self.models.items() if entry["source"] != "none"]
