@@ -38,7 +38,11 @@ COMING = {"activations": ["activations/natural/new.json"], "train": ["models/new
         ("cuda bf16", {"device": "cuda", "precision": "bf16"}, None),
         ("cuda", {"device": "cpu"}, "on cuda in float32, and the coming ones would be on cpu in float32"),
         ("cuda bf16", {"device": "cuda"}, "on cuda in bf16, and the coming ones would be on cuda in float32"),
-        ("cpu", {"device": "cpu", "precision": "bf16"}, "in float32, and the coming ones would be on cpu in bf16"),
+        (
+            "cpu",
+            {"device": "cpu", "precision": "bf16"},
+            "in float32, and the coming ones would be on cpu in bf16",
+        ),
         ("cpu", {"device": "cpu", "precision": "tf32"}, None),  # which is for GPUs
     ],
 )

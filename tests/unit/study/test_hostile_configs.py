@@ -81,6 +81,18 @@ def test_names_that_are_those_of_other_files(names, said):
         Study(config(models=models, distillation={"student": names[0]}))
 
 
+@pytest.mark.parametrize("name", ["<script>alert(1)</script>", "a\n", "../a", "a b", ".a", "a" * 81])
+@pytest.mark.parametrize("what", ["a model", "the study", "a dataset"])
+def test_a_name_is_of_plain_letters(what, name):
+    asked = {
+        "a model": {"models": [{**TINY["models"][0], "name": name}, *TINY["models"][1:]]},
+        "the study": {"study": name},
+        "a dataset": {"dataset": {**TINY["dataset"], "label": name}},
+    }
+    with pytest.raises(ModelkinError, match="is not usable as a name|is too long"):
+        Study(config(**asked[what]))
+
+
 @pytest.mark.parametrize("study", ["README.md", "readme.MD", "calibration.json", "a.zip"])
 def test_a_study_that_is_called_like_another_file(study):
     with pytest.raises(ModelkinError, match="is the name of another file in results"):

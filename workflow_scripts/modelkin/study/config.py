@@ -584,7 +584,11 @@ def load_config(path: str | Path) -> dict[str, Any]:
         found = yaml.safe_load(Path(path).read_text())
     except OSError as error:
         raise ModelkinError(f"the config {path} cannot be read: {error.strerror}.") from None
-    except yaml.YAMLError as error:
+    except (
+        yaml.YAMLError,
+        ValueError,
+        RecursionError,
+    ) as error:  # texts that are not UTF-8, dates that are none
         raise ModelkinError(f"the config {path} is not valid YAML: {' '.join(str(error).split())}.") from None
     if not isinstance(found, dict):
         raise ModelkinError(f"the config {path} must hold keys and values.")
