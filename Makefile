@@ -3,7 +3,7 @@
 # make test-unit   those that start no Snakemake and are not slow, in less than three minutes
 # make bench  speed against peers and limits, in some minutes on an otherwise idle machine
 # make lint   formatting, lint, types, docstrings and the floors of the package, as the tests of a change begin
-# make docs   the picture of the package, drawn from its imports
+# make docs   the site docs/_build/html, with the explorer of the default study if that is finished
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
@@ -51,9 +51,12 @@ lint: install
 	$(BIN)/snakefmt --check Snakefile rules
 	$(BIN)/snakemake --lint
 
-# The picture in docs/architecture.md.
+# The site; before it the picture in docs/architecture.md and the table in docs/measures.md.
 docs: install
 	$(BIN)/python docs/draw_architecture.py
+	$(BIN)/python docs/write_measures.py
+	$(BIN)/python -m sphinx -b html -q -W --keep-going docs docs/_build/html
+	@echo "Open docs/_build/html/index.html."
 
 # torchattacks pins an old requests, which the attacks do not need.
 bench: install

@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from modelkin import probe_kinds
-from modelkin.comparison.measures.base import Measure, of_one_type
+from modelkin.comparison.measures.base import INVARIANCES, Measure, of_one_type
 from modelkin.data.datasets.base import joined
 from modelkin.errors import ModelkinError
 from modelkin.networks import building, classifier
@@ -90,6 +90,8 @@ def check_measure_described(measure: Measure) -> None:
     assert isinstance(measure.version, int)
     assert measure.version >= 1
     assert all(isinstance(value, int) for value in measure.settings.values())
+    assert set(measure.setting_words) <= set(measure.settings)
+    assert all(words.count("{}") == 1 for words in measure.setting_words.values())
     check_documented(measure.prepare)
     check_documented(measure.compare)
 
@@ -172,16 +174,47 @@ def check_measure_of_constants(measure: Measure) -> None:
     assert measure.bounds[0] - 1e-9 <= found <= measure.bounds[1] + 1e-9
 
 
+def _moved(x: np.ndarray, what: str, seed: int, scale: float, shift: float) -> np.ndarray:
+    """One model's values after a change that a measure may be invariant to."""
+    rng = np.random.default_rng(seed)
+    rows = x.reshape(len(x), -1)
+    width = rows.shape[1]
+    return {
+        "permutation": lambda: rows[:, np.roll(np.arange(width), 1 + seed % (width - 1))],
+        "rotation": lambda: rows @ np.linalg.qr(rng.normal(size=(width, width)))[0],
+        "scale": lambda: scale * rows,
+        "shift": lambda: rows + shift * rng.normal(size=width),
+        "row_shift": lambda: rows + shift * rng.normal(size=(len(rows), 1)),
+    }[what]().reshape(x.shape)
+
+
+WITH_FEATURES = ("representation", "logits", "saliency")
+
+
 def check_measure_invariances(
     measure: Measure, seed: int = 0, scale: float = 3.0, shift: float = 2.0
 ) -> None:
-    """Rotation, scale and shift of a representation change nothing."""
-    if measure.takes != "representation":
-        return
+    """Each declared invariance holds, whichever of the two models is changed."""
+    assert set(measure.invariances) <= set(INVARIANCES)
+    assert measure.takes in WITH_FEATURES or not measure.invariances, "what it takes has no features"
     x, y = taken(measure, seed)
-    rotation = np.linalg.qr(np.random.default_rng(seed).normal(size=(x.shape[1],) * 2))[0]
-    moved = scale * x @ rotation + shift * scale
-    assert estimated(measure, moved, y).value == pytest.approx(estimated(measure, x, y).value, abs=1e-7)
+    for what in measure.invariances:
+        found = estimated(measure, x, y).value
+        for moved in ((_moved(x, what, seed, scale, shift), y), (x, _moved(y, what, seed, scale, shift))):
+            assert estimated(measure, *moved).value == pytest.approx(found, abs=1e-7), what
+
+
+def check_measure_declares_all_invariances(measure: Measure) -> None:
+    """What is not declared changes the value of some example."""
+    if measure.takes not in WITH_FEATURES:
+        return
+    for what in set(INVARIANCES) - set(measure.invariances):
+        changes = []
+        for seed in range(3):
+            x, y = taken(measure, seed)
+            moved = estimated(measure, _moved(x, what, seed, 3.0, 2.0), y).value
+            changes.append(abs(moved - estimated(measure, x, y).value))
+        assert max(changes) > 1e-6, f"{what} changes nothing, and is not declared"
 
 
 MEASURE_CHECKS = [
@@ -193,6 +226,7 @@ MEASURE_CHECKS = [
     check_measure_refuses,
     check_measure_of_constants,
     check_measure_invariances,
+    check_measure_declares_all_invariances,
 ]
 
 
@@ -400,6 +434,7 @@ def check_figure_described(figure, *, sections, tables, settings, measures) -> N
     """It says where it belongs and what it needs, all of which there is."""
     assert figure.title
     assert figure.title == figure.title.strip()
+    assert figure.question.endswith("?")
     assert figure.section in sections
     assert figure.tables
     assert set(figure.tables) <= {*tables, "images", "attacked"}

@@ -68,10 +68,21 @@ def test_no_file_imports_itself_by_way_of_others():
     assert len(order) > 100
 
 
+def script(name):
+    """A script of docs/, as a module."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "docs" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_table_of_measures_is_that_of_the_code():
+    writing = script("write_measures")
+    assert writing.written_page() == writing.PAGE.read_text("utf-8"), "out of date: run make docs"
+
+
 def test_the_picture_is_that_of_the_code():
-    spec = importlib.util.spec_from_file_location("draw_architecture", ROOT / "docs" / "draw_architecture.py")
-    drawing = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(drawing)
+    drawing = script("draw_architecture")
     assert drawing.drawn_page() == drawing.PAGE.read_text(), "out of date: run make docs"
     assert {"store", "comparison", "figures"} <= set(drawing.rooms())
 

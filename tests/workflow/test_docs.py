@@ -3,6 +3,8 @@
 import re
 import sys
 
+import jupytext
+import matplotlib.pyplot as plt
 import pytest
 from conftest import ROOT
 
@@ -21,6 +23,18 @@ def test_examples_run(finished, page, monkeypatch, capsys):
     for block in blocks:
         exec(compile(block.replace("results/digits", "results/tiny"), page, "exec"), names)
     assert capsys.readouterr().out
+
+
+def test_the_notebook_on_a_finished_study_runs(finished, monkeypatch):
+    monkeypatch.chdir(finished.folder)
+    plt.switch_backend("agg")
+    text = (ROOT / "docs" / "notebooks" / "finished_study.py").read_text()
+    assert any(cell.cell_type == "markdown" for cell in jupytext.reads(text, "py:percent").cells)
+    names = {}
+    exec(compile(text.replace("results/digits", "results/tiny"), "finished_study.py", "exec"), names)
+    assert len(names["inverted"]) == 4 * 3
+    assert names["inverted"]["value"].is_monotonic_decreasing
+    assert names["matrix"].shape == (4, 4)
 
 
 def test_the_example_of_a_measure_is_one(tmp_path, monkeypatch):

@@ -35,8 +35,8 @@ def test_symmetry_bounds_and_order_of_samples(name, seed):
 
 @few
 @given(seeds, st.floats(1e-6, 1e6), st.floats(-300, 300))
-@pytest.mark.parametrize("name", [n for n in measures.names() if measures.get(n).takes == "representation"])
-def test_rotation_scale_and_shift_change_nothing(name, seed, scale, shift):
+@pytest.mark.parametrize("name", [name for name in measures.names() if measures.get(name).invariances])
+def test_declared_invariances_hold(name, seed, scale, shift):
     contracts.check_measure_invariances(measures.get(name), seed, scale, shift)
 
 
@@ -70,7 +70,15 @@ def in_place(a: dict, b: dict) -> Estimate:
     return found
 
 
-GOOD = Measure(title="signs", takes="logits", prepare=prepare, compare=compare, version=1, source="here")
+GOOD = Measure(
+    title="signs",
+    takes="logits",
+    prepare=prepare,
+    compare=compare,
+    version=1,
+    source="here",
+    invariances=("scale",),
+)
 SCALED = dataclasses.replace(
     GOOD, compare=lambda a, b: Estimate(2 * compare(a, b).value, compare(a, b).stderr)
 )
@@ -103,7 +111,15 @@ WRONG = {
     ),
     "moved by a shift": (
         contracts.check_measure_invariances,
-        dataclasses.replace(GOOD, takes="representation"),
+        dataclasses.replace(GOOD, invariances=("scale", "shift")),
+    ),
+    "not declared": (
+        contracts.check_measure_declares_all_invariances,
+        dataclasses.replace(GOOD, invariances=()),
+    ),
+    "no such invariance": (
+        contracts.check_measure_invariances,
+        dataclasses.replace(GOOD, invariances=("mirror",)),
     ),
     "rounds": (
         contracts.check_measure_precision,

@@ -19,7 +19,7 @@ from sklearn.neighbors import NearestNeighbors
 from modelkin import compare
 from modelkin.comparison import measures
 from modelkin.comparison.measures.base import centred
-from modelkin.errors import ModelkinError
+from modelkin.errors import ModelkinError, Undefined
 
 NAMES = measures.names()
 REPRESENTATION = [name for name in NAMES if measures.get(name).takes == "representation"]
@@ -128,7 +128,7 @@ def test_knn_jaccard_of_a_sample_at_the_mean():
 def test_knn_jaccard_does_not_depend_on_the_chunks(monkeypatch):
     x, y = arrays()
     whole = compare("knn_jaccard", x, y)
-    monkeypatch.setattr("modelkin.comparison.measures.knn_jaccard.ROWS", 7)
+    monkeypatch.setattr("modelkin.comparison.neighbours.ROWS", 7)
     assert compare("knn_jaccard", x, y) == whole
 
 
@@ -213,6 +213,10 @@ def test_float32_is_good_to_1e_5(name, offset, shape):
     x, y = arrays(*shape)
     # The rounding of the input itself is not the measure's error.
     x, y = ((part + offset).astype(np.float32) for part in (x, y))
+    if shape[0] < shape[1] and name in ("svcca", "pwcca"):
+        with pytest.raises(Undefined, match="need more than"):
+            value(name, x, y)
+        return
     assert value(name, x, y) == pytest.approx(value(name, x.astype(float), y.astype(float)), abs=1e-5)
 
 

@@ -42,9 +42,16 @@ def test_every_figure_says_what_it_needs(name):
 
 # the checks themselves
 
-GOOD = {"title": "Nothing", "section": "models", "tables": ("models",), "draw": draw}
+GOOD = {
+    "title": "Nothing",
+    "question": "Is there anything?",
+    "section": "models",
+    "tables": ("models",),
+    "draw": draw,
+}
 WRONG = {
     "no title": {"title": ""},
+    "no question": {"question": "What is there."},
     "no such section": {"section": "appendix"},
     "no such table": {"tables": ("model",)},
     "no such setting": {"settings": ("colour",)},

@@ -41,6 +41,13 @@ def test_passes_and_hours_are_counted_by_hand(tiny):
     assert table.loc["invert", "gigabytes"] == pytest.approx(4 * 40 * 64 * 4 / 1e9)
 
 
+def test_measures_that_random_values_do_not_have_are_timed():
+    study = Study({**TINY, "measures": ["pwcca", "svcca", "rsa", "rbf_cka", "mutual_knn", "gulp"]})
+    wide = dataclasses.replace(COST, width=100)  # more than the probes' images
+    found = plan.study_plan(study, dict.fromkeys(study.names, wide), start=7.0).set_index("stage")
+    assert found.loc["similarity", "hours"] > 4 * 7 / 3600
+
+
 def test_each_attack_is_counted(tiny):
     _, table = tiny
     listed = [{"label": "linf", "steps": 5}, {"label": "l2", "norm": "l2", "steps": 20, "stored": "uint8"}]

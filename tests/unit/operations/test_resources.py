@@ -6,6 +6,7 @@ import pytest
 import yaml
 from conftest import ROOT, TINY
 
+from modelkin.comparison.measures import ConfiguredMeasure
 from modelkin.operations import resources, stages
 from modelkin.study.config import Study
 
@@ -82,6 +83,14 @@ def test_memory_holds_what_the_stage_holds():
             stage
         )
     assert resources.memory(large, "figures") == resources.memory(small, "figures") == 2000
+
+
+def test_memory_holds_a_number_for_every_pair_of_samples():
+    wide, square = like_imagenet(), like_imagenet()
+    wide.measures = [ConfiguredMeasure("linear_cka"), ConfiguredMeasure("procrustes")]
+    square.measures = [ConfiguredMeasure("linear_cka"), ConfiguredMeasure("rsa")]
+    least, more = (resources.memory(each, "similarity", "elsewhere") for each in (wide, square))
+    assert more - least == pytest.approx(6 * 8 * 10_000**2 / 1e6, abs=2)
 
 
 def test_decoded_datasets_are_held_in_bytes(monkeypatch):

@@ -30,4 +30,11 @@ def draw(data, settings):
     return figure
 
 
-FIGURE = Figure(title="Accuracy", section="models", tables=("models",), draw=draw, of_weights=True)
+FIGURE = Figure(
+    title="Accuracy",
+    question="Do the models work, and did their inversion?",
+    section="models",
+    tables=("models",),
+    draw=draw,
+    of_weights=True,
+)

@@ -64,6 +64,7 @@ def draw(data, settings):
 
 FIGURE = Figure(
     title="Source by observer",
+    question="Does it matter whose inverted images a pair is shown?",
     section="levels",
     tables=("similarity", "asymmetry"),
     draw=draw,

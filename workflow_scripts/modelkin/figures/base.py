@@ -45,6 +45,7 @@ STYLE = {
 class Figure:
     """A figure of the study.
 
+    question: what a reader would ask that it answers.
     tables: names of tables, or of 'images' (dataset, pairs and inverted probes) or 'attacked' (the natural
     probe, a model's name and its adversarial probes by kind; ``settings`` then has the ``attacks`` by kind).
     settings: the keys of the config's figures section that it uses, so that others do not redraw it.
@@ -56,6 +57,7 @@ class Figure:
     """
 
     title: str
+    question: str
     section: str
     tables: tuple[str, ...]
     draw: Callable[..., Any]
@@ -140,8 +142,10 @@ def _escaped(value: Any) -> Any:
 def describe(label: str) -> tuple[str, str]:
     """The title of a measure's label, and 'similarity' or 'distance'."""
     measure = measures.describe_label(label)
-    settings = measures.ConfiguredMeasure.of(label).settings if isinstance(measure, measures.Measure) else {}
-    numbers = ", ".join(f"{key} = {value}" for key, value in settings.items())
+    if not isinstance(measure, measures.Measure):
+        return measure.title, measure.direction
+    settings, words = measures.ConfiguredMeasure.of(label).settings, measure.setting_words
+    numbers = ", ".join(words.get(key, f"{key} = {{}}").format(value) for key, value in settings.items())
     return f"{measure.title} ({numbers})" if numbers else measure.title, measure.direction
 
 

@@ -62,5 +62,11 @@ def _written(value) -> str:
 UNITS = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 FIGURE = Figure(
-    title="Model cards", section="models", tables=("models",), draw=draw, settings=(), of_weights=True
+    title="Model cards",
+    question="What is each model, and what do we know of it?",
+    section="models",
+    tables=("models",),
+    draw=draw,
+    settings=(),
+    of_weights=True,
 )

@@ -83,6 +83,7 @@ def _chosen(axis, rows, labels, look) -> None:
 
 FIGURE = Figure(
     title="Larger ensembles",
+    question="Are ensembles of the least similar models better than random ones?",
     section="ensembles",
     tables=("ensemble_clusters", "ensemble_choices"),
     draw=draw,

@@ -18,4 +18,11 @@ def draw(data, settings):
     return figure
 
 
-FIGURE = Figure(title="Components", section="models", tables=("models", "components"), draw=draw, settings=())
+FIGURE = Figure(
+    title="Components",
+    question="What are the architectures made of?",
+    section="models",
+    tables=("models", "components"),
+    draw=draw,
+    settings=(),
+)

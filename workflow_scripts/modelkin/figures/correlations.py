@@ -48,6 +48,7 @@ def draw(data, settings):
 
 FIGURE = Figure(
     title="Measures and ensembles of two",
+    question="By which measure does similarity tell what an ensemble gains?",
     section="ensembles",
     tables=("models", "ensemble_correlations"),
     draw=draw,

@@ -30,6 +30,7 @@ def draw(data, settings):
 
 FIGURE = Figure(
     title="Distillation",
+    question="Does a teacher that is more like its student teach it better?",
     section="distillation",
     tables=("similarity", "distillation", "distillation_correlations"),
     draw=draw,

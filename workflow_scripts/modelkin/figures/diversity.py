@@ -61,6 +61,7 @@ def _lines(axes, rows, by: str, colours) -> None:
 
 FIGURE = Figure(
     title="Diversity and ensembles",
+    question="Do ensembles of models from more clusters gain more?",
     section="ensembles",
     tables=("models", "ensemble_clusters", "ensemble_relations"),
     draw=draw,

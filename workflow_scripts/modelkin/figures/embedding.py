@@ -64,6 +64,7 @@ def _said(stable) -> str:
 
 FIGURE = Figure(
     title="Embedding",
+    question="Which models belong together, and how stable are these groups?",
     section="clusters",
     tables=("models", "clusters", "cluster_stability", "spectra"),
     draw=draw,

@@ -29,6 +29,7 @@ def draw(data, settings):
 
 FIGURE = Figure(
     title="Ensembles of two",
+    question="Do pairs of models that are less alike gain more together?",
     section="ensembles",
     tables=("similarity", "ensemble_pairs", "ensemble_correlations"),
     draw=draw,

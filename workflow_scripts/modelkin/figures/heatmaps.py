@@ -59,6 +59,7 @@ def whole(rows):
 
 FIGURE = Figure(
     title="Heatmap",
+    question="How alike is every pair of models?",
     section="pairs",
     tables=("models", "similarity", "clusters"),
     draw=draw,

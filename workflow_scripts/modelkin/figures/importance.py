@@ -45,6 +45,7 @@ def _score(value: float) -> str:
 
 FIGURE = Figure(
     title="Importance of components",
+    question="Which components of architectures go with similarity?",
     section="components",
     tables=("models", "component_importance", "component_scores"),
     draw=draw,

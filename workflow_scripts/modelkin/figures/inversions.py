@@ -28,5 +28,10 @@ def draw(data, settings):
 
 
 FIGURE = Figure(
-    title="Inversions", section="inversion", tables=("models", "images"), draw=draw, settings=("gallery",)
+    title="Inversions",
+    question="What does a model use of an image?",
+    section="inversion",
+    tables=("models", "images"),
+    draw=draw,
+    settings=("gallery",),
 )

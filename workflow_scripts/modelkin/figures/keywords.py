@@ -43,6 +43,7 @@ def _lines(words) -> str:
 
 FIGURE = Figure(
     title="Keywords of the clusters",
+    question="What do the models of a cluster have in common?",
     section="clusters",
     tables=("models", "clusters", "component_keywords"),
     draw=draw,

@@ -39,6 +39,7 @@ def _words(name: str, level: tables.Level, part) -> str:
 
 FIGURE = Figure(
     title="Attacks by depth",
+    question="How far into a network is an attack not seen?",
     section="layers",
     tables=("models", "layer_adversarial"),
     draw=draw,

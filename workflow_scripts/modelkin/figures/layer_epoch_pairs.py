@@ -47,6 +47,7 @@ def _square(axis, rows):
 
 FIGURE = Figure(
     title="Epoch against epoch",
+    question="When in training do layers change?",
     section="layers",
     tables=("models", "layer_epoch_pairs"),
     draw=draw,

@@ -56,6 +56,7 @@ def _lines(part):
 
 FIGURE = Figure(
     title="Convergence by layer",
+    question="Which layers converge first, and does overfitting begin there?",
     section="layers",
     tables=("models", "layer_epochs", "training_epochs"),
     draw=draw,

@@ -41,6 +41,7 @@ def chosen(maps, models) -> list[tuple[str, str]]:
 
 FIGURE = Figure(
     title="Layer maps",
+    question="Where in networks does similarity arise?",
     section="layers",
     tables=("models", "layers", "layer_maps", "layer_summary"),
     draw=draw,

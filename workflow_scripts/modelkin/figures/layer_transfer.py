@@ -114,6 +114,7 @@ def _triple(figure, axes, row, maps, layers) -> None:
 
 FIGURE = Figure(
     title="Transfer and layers",
+    question="Do attacks transfer between models whose layers are alike?",
     section="layers",
     tables=("models", "layers", "layer_maps", "layer_transfer", "layer_transfer_ranks"),
     draw=draw,

@@ -74,6 +74,7 @@ def draw(data, settings):
 
 FIGURE = Figure(
     title="Similarity by level",
+    question="Are more robust models more alike, on natural and on inverted images?",
     section="levels",
     tables=("models", "similarity"),
     draw=draw,

@@ -36,6 +36,7 @@ def _range(row) -> str:
 
 FIGURE = Figure(
     title="Recommendations",
+    question="Which models should I ensemble, and which should teach?",
     section="distillation",
     tables=("models", "recommendations"),
     draw=draw,

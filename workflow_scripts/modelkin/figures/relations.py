@@ -52,5 +52,10 @@ def draw(data, settings):
 
 
 FIGURE = Figure(
-    title="Training and architecture", section="levels", tables=("models", "similarity"), draw=draw, fewest=2
+    title="Training and architecture",
+    question="Does another start, another training or another architecture make the difference?",
+    section="levels",
+    tables=("models", "similarity"),
+    draw=draw,
+    fewest=2,
 )

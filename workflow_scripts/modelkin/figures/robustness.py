@@ -51,6 +51,7 @@ def draw(data, settings):
 
 FIGURE = Figure(
     title="Similarity against robustness",
+    question="How does similarity change with robustness, in the mean of all pairs?",
     section="levels",
     tables=("models", "similarity", "summary"),
     draw=draw,

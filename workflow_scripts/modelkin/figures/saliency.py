@@ -40,6 +40,7 @@ def draw(data, settings):
 
 FIGURE = Figure(
     title="Where models look",
+    question="Do models look at the same pixels?",
     section="levels",
     tables=("models", "similarity"),
     draw=draw,

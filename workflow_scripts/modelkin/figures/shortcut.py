@@ -49,6 +49,7 @@ def _by_attack(rows):
 
 FIGURE = Figure(
     title="Shortcut for a new model",
+    question="Is it enough to attack with the new model alone?",
     section="pairs",
     tables=("models", "sat_shortcut", "sat_shortcut_models"),
     draw=draw,

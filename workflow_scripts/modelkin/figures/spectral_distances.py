@@ -62,6 +62,7 @@ def _by_relation(axis, distances: np.ndarray, names: list[str], models: pd.DataF
 
 FIGURE = Figure(
     title="Distances of spectral features",
+    question="How far apart are models that differ in their start, training or architecture?",
     section="clusters",
     tables=("models", "clusters", "spectral_features"),
     draw=draw,

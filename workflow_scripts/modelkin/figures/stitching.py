@@ -74,4 +74,10 @@ def _panel(axis, own, value, colours, donors) -> None:
         axis.axhline(float(chance.iloc[0]), color="0.5", ls="--", lw=0.8, label="chance")
 
 
-FIGURE = Figure(title="Stitched accuracy", section="stitching", tables=("stitching",), draw=draw)
+FIGURE = Figure(
+    title="Stitched accuracy",
+    question="Can one model go on where another stops?",
+    section="stitching",
+    tables=("stitching",),
+    draw=draw,
+)

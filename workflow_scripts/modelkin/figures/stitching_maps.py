@@ -34,6 +34,7 @@ def draw(data, settings):
 
 FIGURE = Figure(
     title="Direct matching",
+    question="Which blocks of two models match?",
     section="stitching",
     tables=("stitching_matching",),
     draw=draw,

@@ -28,4 +28,10 @@ def draw(data, settings):
     return figure
 
 
-FIGURE = Figure(title="Stitched accuracy and matching", section="stitching", tables=("stitching",), draw=draw)
+FIGURE = Figure(
+    title="Stitched accuracy and matching",
+    question="Does good matching mean good stitching?",
+    section="stitching",
+    tables=("stitching",),
+    draw=draw,
+)

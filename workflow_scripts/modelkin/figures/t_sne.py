@@ -32,5 +32,11 @@ def draw(data, settings, measure: str):
 
 
 FIGURE = Figure(
-    title="t-SNE", section="clusters", tables=("models", "clusters"), draw=draw, fewest=4, per_measure=True
+    title="t-SNE",
+    question="Which models lie near each other, seen in two dimensions?",
+    section="clusters",
+    tables=("models", "clusters"),
+    draw=draw,
+    fewest=4,
+    per_measure=True,
 )

@@ -45,6 +45,7 @@ def _said(row, name: str) -> str:
 
 FIGURE = Figure(
     title="Teachers by family",
+    question="Is a teacher of the student's own family better?",
     section="distillation",
     tables=("models", "distillation", "distillation_correlations"),
     draw=draw,

@@ -57,6 +57,7 @@ def _title(kind: str, attack) -> str:
 
 FIGURE = Figure(
     title="Images under attack",
+    question="What do images look like under each attack?",
     section="models",
     tables=("models", "attacked"),
     draw=draw,

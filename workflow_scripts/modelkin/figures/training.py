@@ -26,4 +26,10 @@ def draw(data, settings):
     return figure
 
 
-FIGURE = Figure(title="Training", section="models", tables=("models", "training"), draw=draw)
+FIGURE = Figure(
+    title="Training",
+    question="Has training ended, and how large is the gap between training and test images?",
+    section="models",
+    tables=("models", "training"),
+    draw=draw,
+)

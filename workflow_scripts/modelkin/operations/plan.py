@@ -6,6 +6,7 @@ that is not here; it runs no stage and reads no result, and needs neither the da
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import subprocess
@@ -16,6 +17,7 @@ import pandas as pd
 import torch
 
 from modelkin.comparison import measures
+from modelkin.errors import Undefined
 from modelkin.operations import stages
 from modelkin.operations.network_costs import Cost, elapsed_seconds
 from modelkin.operations.stages import Comparisons, Passes, Stage, Subject, sizes
@@ -116,7 +118,12 @@ def _paired(label: str, samples: int, width: int, times: int, device: str) -> fl
     once = (
         elapsed_seconds(lambda: prepared.extend(measure.prepare(v, **chosen.settings) for v in x), device) / 2
     )
-    return once + times * elapsed_seconds(lambda: measure.compare(*prepared), device)
+
+    def compare() -> None:
+        with contextlib.suppress(Undefined):  # of random values; what it takes to find that out is as long
+            measure.compare(*prepared)
+
+    return once + times * elapsed_seconds(compare, device)
 
 
 def plan_text(table: pd.DataFrame, more: pd.DataFrame | None = None, devices: int = 1) -> str:

@@ -28,4 +28,5 @@ MEASURE = Measure(
     compare=compare,
     version=1,
     source="revisiting, equation (3)",
+    invariances=("scale", "row_shift"),
 )

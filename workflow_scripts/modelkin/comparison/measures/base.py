@@ -22,6 +22,14 @@ ROUNDING = 1e-6  # a difference below this share of its terms is float32 noise
 BOUNDARIES = ("regions", "distances")  # what measures need of boundaries; the rest is of activations
 OWN = ("saliency", *BOUNDARIES)
 LABELLED = re.compile(r"([a-z_]+)([0-9]+)$")
+# What may be done to what one of the models computed, without a measure's noticing.
+INVARIANCES = {
+    "permutation": "features in another order",
+    "rotation": "any rotation or reflection of the features",
+    "scale": "all values times one positive number",
+    "shift": "the same vector added to all samples",
+    "row_shift": "a number added to all values of a sample, another for each",
+}
 
 
 class Estimate(NamedTuple):
@@ -112,6 +120,12 @@ class Measure(Described):
         The settings of ``prepare`` with their defaults.
     permute : callable, optional
         ``permute(prepared, order)``, for measures whose prepared part names samples.
+    invariances : tuple of str
+        Those of :data:`INVARIANCES` that hold, and no other does. Empty where what it takes are no features.
+    square : bool
+        Whether it prepares numbers for every pair of samples, so that memory grows with their square.
+    setting_words : dict of str
+        How figures say a setting, with ``{}`` for its value; the others are said by their names.
     """
 
     prepare: Callable[..., dict[str, torch.Tensor]]
@@ -119,6 +133,9 @@ class Measure(Described):
     version: int
     settings: dict[str, int] = field(default_factory=dict)
     permute: Callable[[dict[str, torch.Tensor], torch.Tensor], dict[str, torch.Tensor]] | None = None
+    invariances: tuple[str, ...] = ()
+    square: bool = False
+    setting_words: dict[str, str] = field(default_factory=dict)
 
     def permuted(self, prepared: dict[str, torch.Tensor], order: torch.Tensor) -> dict[str, torch.Tensor]:
         """Reorder the samples of a prepared part.

@@ -105,4 +105,5 @@ MEASURE = Measure(
     version=2,  # 2: representations wider than samples are rotated into their span
     source="Song et al. (2012), equation (5); Nguyen et al. (2021), equation (3)",
     bounds=(-1.0, 1.0),
+    invariances=("permutation", "rotation", "scale", "shift"),
 )

@@ -35,4 +35,5 @@ MEASURE = Measure(
     compare=compare,
     version=1,
     source="Lin (1991), equation (3.4); revisiting, JSDSim by its name (for its formula see symmetrised_kl)",
+    invariances=("row_shift",),
 )

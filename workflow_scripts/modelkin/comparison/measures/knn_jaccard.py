@@ -4,65 +4,33 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from modelkin import lazy
+from modelkin.comparison import neighbours
 from modelkin.comparison.measures.base import Estimate, Measure, centred, mean_of, same_samples
-from modelkin.errors import ModelkinError
 
 if TYPE_CHECKING:
     import torch
-else:
-    torch = lazy.module("torch")
-
-ROWS = 1024
 
 
 def prepare(x: torch.Tensor, k: int = 10) -> dict[str, torch.Tensor]:
     """x (n, p) -> the indices (n, k) of each sample's neighbours by cosine of centred rows.
 
-    A sample is never its own neighbour, however many duplicates it has; ties are broken as
-    torch.topk does, the same way each time for the same samples in the same order; a row that is the
-    mean, up to rounding, has cosine 0 with all others. Raises ModelkinError unless k is at least 1
-    and there are more than k samples.
+    For ties, duplicates and rows at the mean see :func:`modelkin.comparison.neighbours.nearest`. Raises
+    ModelkinError unless k is at least 1 and there are more than k samples.
     """
-    x = centred(x)
-    n = len(x)
-    if k < 1:
-        raise ModelkinError(f"k-NN Jaccard needs k of at least 1, not {k}.")
-    if k >= n:
-        raise ModelkinError(f"k-NN Jaccard with k={k} needs more than {k} samples, not {n}.")
-    length = torch.linalg.vector_norm(x, dim=1, keepdim=True)
-    rounding = 10 * torch.finfo(x.dtype).eps * length.max()
-    x = torch.where(length > rounding, x / length, 0)
-    found = []
-    for start in range(0, n, ROWS):
-        cosine = x[start : start + ROWS] @ x.T
-        rows = torch.arange(len(cosine), device=x.device)
-        cosine[rows, rows + start] = -torch.inf
-        found.append(cosine.topk(k, dim=1).indices)
-    return {"neighbours": torch.cat(found)}
+    return {"neighbours": neighbours.nearest(centred(x), k, "k-NN Jaccard")}
 
 
 def permute(prepared: dict[str, torch.Tensor], order: torch.Tensor) -> dict[str, torch.Tensor]:
-    """The lists after new sample i has become old sample order[i]: rows move, and so do names."""
-    place = torch.empty_like(order)
-    place[order] = torch.arange(len(order), device=order.device)
-    return {"neighbours": place[prepared["neighbours"][order]]}
+    """The lists after new sample i has become old sample order[i]."""
+    return {"neighbours": neighbours.permute(prepared["neighbours"], order)}
 
 
 def compare(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> Estimate:
     """Mean over samples of |intersection| / |union| of the two neighbour lists."""
     first, second = a["neighbours"], b["neighbours"]
     same_samples(first, second)
-    if first.shape != second.shape:
-        raise ModelkinError(
-            f"the two models have {first.shape[1]} and {second.shape[1]} neighbours for each sample."
-        )
-    shared = torch.cat([_shared(*part) for part in zip(first.split(ROWS), second.split(ROWS), strict=True)])
-    return mean_of(shared / (2 * first.shape[1] - shared))
-
-
-def _shared(a, b):
-    return (a[:, :, None] == b[:, None, :]).sum((1, 2)).double()
+    both = neighbours.shared(first, second)
+    return mean_of(both / (2 * first.shape[1] - both))
 
 
 MEASURE = Measure(
@@ -74,4 +42,5 @@ MEASURE = Measure(
     source="revisiting, equation (6)",
     settings={"k": 10},
     permute=permute,
+    invariances=("permutation", "rotation", "scale", "shift"),
 )

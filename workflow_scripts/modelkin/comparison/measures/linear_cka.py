@@ -63,4 +63,5 @@ MEASURE = Measure(
     compare=compare,
     version=2,  # 2: representations wider than samples are rotated into their span
     source="jones2022, equation (1); revisiting, equation (4)",
+    invariances=("permutation", "rotation", "scale", "shift"),
 )

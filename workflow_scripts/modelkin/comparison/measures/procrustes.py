@@ -73,4 +73,5 @@ MEASURE = Measure(
     compare=compare,
     version=2,  # 2: rounding no longer counts as singular values where samples are few
     source="revisiting, equation (5): ProcrustesSim",
+    invariances=("permutation", "rotation", "scale", "shift"),
 )

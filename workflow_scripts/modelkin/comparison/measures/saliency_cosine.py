@@ -54,4 +54,5 @@ MEASURE = Measure(
     source="jones2022, Section 4.4",
     bounds=(-1.0, 1.0),
     probes=("natural",),
+    invariances=("scale",),
 )

@@ -32,4 +32,5 @@ MEASURE = Measure(
     bounds=(0.0, float("inf")),
     direction="distance",
     unit="nats",
+    invariances=("row_shift",),
 )

@@ -94,7 +94,9 @@ def comparison_held(study: Study, subject: Subject) -> float:
     rows = max(probes["natural"], probes["inverted"])
     values = rows * representation_width(study) * FLOAT * (1 + len(study.measures))
     maps = 2 * min(probes["natural"], probes["saliency"]) * _largest_image(study, subject.dataset)
-    return 3 * (values + maps)
+    # A number for every pair of samples, in float64, of three models and of what is made on the way.
+    squares = sum(measures.get(each.name).square for each in study.measures) * 2 * FLOAT * rows**2
+    return 3 * (values + maps) + 6 * squares
 
 
 def logits_held(study: Study, subject: Subject) -> float:

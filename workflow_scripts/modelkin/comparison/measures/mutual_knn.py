@@ -1,0 +1,49 @@
+"""The share of nearest neighbours that two models have in common, as the platonic representation takes it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from modelkin.comparison import neighbours
+from modelkin.comparison.measures.base import Estimate, Measure, centred, checked, mean_of, same_samples
+
+if TYPE_CHECKING:
+    import torch
+
+
+def prepare(x: torch.Tensor, k: int = 10) -> dict[str, torch.Tensor]:
+    """x (n, p) -> the indices (n, k) of each sample's neighbours by cosine of the rows as they are.
+
+    Rows are not centred, which knn_jaccard does. Products are in float64, for rows far from the origin have
+    cosines that differ in late digits. For ties, duplicates and rows of zeros see
+    :func:`modelkin.comparison.neighbours.nearest`. Raises ModelkinError unless k is at least 1 and there
+    are more than k samples, which are not all the same.
+    """
+    centred(x)  # what is the same for all samples has no neighbours
+    wide = checked(x, "representations").double()
+    return {"neighbours": neighbours.nearest(wide / wide.abs().amax(), k, "mutual k-NN")}
+
+
+def permute(prepared: dict[str, torch.Tensor], order: torch.Tensor) -> dict[str, torch.Tensor]:
+    """The lists after new sample i has become old sample order[i]."""
+    return {"neighbours": neighbours.permute(prepared["neighbours"], order)}
+
+
+def compare(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> Estimate:
+    """Mean over samples of |intersection| / k of the two neighbour lists."""
+    first, second = a["neighbours"], b["neighbours"]
+    same_samples(first, second)
+    return mean_of(neighbours.shared(first, second) / first.shape[1])
+
+
+MEASURE = Measure(
+    title="mutual k-NN",
+    takes="representation",
+    prepare=prepare,
+    compare=compare,
+    version=1,
+    source="Huh et al. (2024), Appendix A",
+    settings={"k": 10},
+    permute=permute,
+    invariances=("permutation", "rotation", "scale"),
+)
