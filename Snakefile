@@ -58,7 +58,10 @@ if workflow.is_main_process:
     )
     MOVED = changed_inputs.moved_models(study, made_here)
     for each in CHANGED:
-        print(f"config: {changed_inputs.file_sentence(each, RESULTS, made_here)}", file=sys.stderr)
+        print(
+            f"config: {changed_inputs.file_sentence(each, RESULTS, made_here)}",
+            file=sys.stderr,
+        )
     if MOVED:
         said = changed_inputs.order_sentence(MOVED, study, RESULTS)
         print(f"config: {said}", file=sys.stderr)
@@ -81,7 +84,9 @@ onstart:
         sys.exit(f"config: {said}")
     left = [each for each in CHANGED if f"{RESULTS}/{each.manifest}" not in made]
     if made and left:
-        sys.exit(f"config: {changed_inputs.file_sentence(left[0], RESULTS, made_here)}")
+        sys.exit(
+            f"config: {changed_inputs.file_sentence(left[0], RESULTS, made_here)}"
+        )
     if made and MOVED:
         sys.exit(f"config: {changed_inputs.order_sentence(MOVED, study, RESULTS)}")
     if said := what_would_be_mixed():
@@ -169,7 +174,11 @@ rule all:
 if workflow.is_main_process:
     # Snakemake makes the folders of logs and benchmarks itself, and those with wildcards as jobs start.
     beside = [path for each in workflow.rules for path in [*each.log, each.benchmark]]
-    beside = [path for path in map(str, filter(None, beside)) if "{" not in os.path.dirname(path)]
+    beside = [
+        path
+        for path in map(str, filter(None, beside))
+        if "{" not in os.path.dirname(path)
+    ]
     try:
         disk.check_places([*rules.all.input, *beside], RESULTS)
         restore_order(rules.all.input, Path(RESULTS, "benchmarks").rglob("*.tsv"))

@@ -167,13 +167,13 @@ if stages.get("draws").is_made(study):
         resources:
             **needs("draws"),
         params:
+            **study.products,
             repeats=study.resampling_draws,
             models=study.active_compared,
             order=study.compared,
             dataset=study.dataset,
             kinds=study.resampled_kinds,
             measures=measure_params,
-            **study.products,
             seed=study.seed,
             version=version("draws"),
         script:

@@ -25,11 +25,11 @@ rule similarity:
     resources:
         **needs("similarity"),
     params:
+        **study.products,
         models=lambda wildcards: study.through(wildcards.model),
         dataset=study.dataset,
         kinds=study.kinds,
         measures=measure_params,
-        **study.products,
         permutations=study.section("chance")["permutations"],
         seed=study.seed,
         version=version("similarity"),

@@ -81,13 +81,11 @@ def test_a_plain_linear_map_would_be_one():
 @pytest.mark.parametrize("name", architectures.names())
 @pytest.mark.parametrize("size", [1, 2, 3, 4, 5])
 def test_small_images_give_a_network_or_a_sentence(name, size):
-    try:
-        architectures.check_size(name, size)
-    except ModelkinError as error:
-        assert f"{name} takes images" in str(error)
-        assert f"these have {size}" in str(error)
-        with pytest.raises(ModelkinError):
-            architectures.build(name, channels=1, size=size, width=4, representation=8)
+    def make():
+        return architectures.build(name, channels=1, size=size, width=4, representation=8)
+
+    if size in {"mixer": (4,), "vit": (4,), "vgg": (4, 5)}.get(name, (1, 2, 3, 4, 5)):
+        assert make()(torch.rand(3, 1, size, size)).shape == (3, 8)
     else:
-        made = architectures.build(name, channels=1, size=size, width=4, representation=8)
-        assert made(torch.rand(3, 1, size, size)).shape == (3, 8)
+        with pytest.raises(ModelkinError, match=f"{name} takes images .* these have {size}"):
+            make()

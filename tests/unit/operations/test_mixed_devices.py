@@ -16,11 +16,10 @@ def asked(**keys):
 
 def made(**devices):
     """Manifests of natural activations, and of whatever else is named with its stage."""
-    found = {
+    return {
         name: {"stage": "activations", "device": device} if isinstance(device, str) else device
         for name, device in devices.items()
     }
-    return found
 
 
 def mixed(coming, finished, study, remote=False):

@@ -39,9 +39,9 @@ def has_moved(name: str, revision: str) -> bool:
 
 def moved_sentence(name: str, revision: str, manifest: str) -> str:
     """What to tell the user of a name that has moved since a model was made of it."""
+    pinned = f"{name.partition('@')[0]}@{revision}"
     return (
         f"{name} is at revision {cached_revision(name)} on this machine, and {manifest} was made of "
-        f"{revision}; download that again, or delete that manifest and run again to make it and all that rests "
-        f"on it anew (`architecture: {SCHEME}{name.removeprefix(SCHEME).partition('@')[0]}@{revision}` never "
-        "moves)."
+        f"{revision}; download that again, or delete that manifest and run again to make it and all that "
+        f"rests on it anew (`architecture: {pinned}` never moves)."
     )

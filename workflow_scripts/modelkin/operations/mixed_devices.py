@@ -95,9 +95,9 @@ def mixture_sentence(found: Iterable[Mixture], results: str) -> str:
     also = f"; so it is with {', '.join(each.stage for each in more)}" if more else ""
     return (
         f"{len(first.was)} finished artifacts of the stage {first.stage}, first {results}/{manifest}, were "
-        f"computed on {_listed(was)}, and the coming ones would be on {_listed([first.now])}, to stand in the "
-        f"same tables{also}; go on where and as those were made (`device`, `precision`), delete their manifests "
-        "to have them made anew, or accept both with `mixed_devices: true`."
+        f"computed on {_listed(was)}, and the coming ones would be on {_listed([first.now])}, to stand in "
+        f"the same tables{also}; go on where and as those were made (`device`, `precision`), delete their "
+        "manifests to have them made anew, or accept both with `mixed_devices: true`."
     )
 
 

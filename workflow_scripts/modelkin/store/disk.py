@@ -56,11 +56,11 @@ def check_places(files: Iterable[str | Path], folder: str | Path) -> None:
     """ModelkinError if one of these files below a folder cannot be there: a folder of that name is, or a file
     where it needs a folder.
     """
-    files, top = {Path(file) for file in files}, Path(folder)
-    for parent in sorted({parent for file in files for parent in file.parents if top in parent.parents}):
+    wanted, top = {Path(file) for file in files}, Path(folder)
+    for parent in sorted({parent for file in wanted for parent in file.parents if top in parent.parents}):
         if (parent.exists() or parent.is_symlink()) and not parent.is_dir():
             raise ModelkinError(f"{parent} is no folder, and the study needs one there; move it away.")
-    for file in sorted(files):
+    for file in sorted(wanted):
         if file.is_dir():
             raise ModelkinError(f"{file} is a folder, and a file is to stand there; move it away.")
 

@@ -1,8 +1,8 @@
 """The architectures that can be trained. A module here is an architecture, named as in the config.
 
 ``build(channels, size, width, representation)`` returns a module from images
-(n, channels, size, size) to representations (n, representation), the input of the last layer. ``PATCH``, if it
-is there, divides the size; ``SMALLEST`` is the least one.
+(n, channels, size, size) to representations (n, representation), the input of the last layer.
+``PATCH``, if it is there, divides the size; ``SMALLEST`` is the least one.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ def check_size(name: str, size: int) -> None:
     patch, smallest = registry.literal(this, name, "PATCH", 1), registry.literal(this, name, "SMALLEST", 1)
     if size % patch:
         raise ModelkinError(
-            f"{name} takes images whose sides are multiples of {patch} pixels, and these have {size}; give the "
-            "dataset another `size`, or train another architecture."
+            f"{name} takes images whose sides are multiples of {patch} pixels, and these have {size}; give "
+            "the dataset another `size`, or train another architecture."
         )
     if size < smallest:
         raise ModelkinError(
