@@ -53,7 +53,7 @@ def blank(source: str, classes: int, *, architecture: str, options: Mapping[str,
 
 
 def outside(source: str, architecture: str, **entry: Any) -> list[str]:
-    """The files and folders that a model is made of: those that its entry names (checkpoint, own architecture,
+    """The files and folders that a model is made of: those that its entry names (checkpoint, own code,
     a hub's local folder), and where its source keeps its downloads, if that is no cache of many programs.
     """
     module, whole = get(source), {"architecture": architecture, **entry}
