@@ -19,6 +19,7 @@ sys.path.insert(0, os.path.join(workflow.basedir, "workflow_scripts"))
 from modelkin import figures, jobs, probe_kinds
 from modelkin.comparison import measures
 from modelkin.errors import ModelkinError
+from modelkin.jobs import fork_server
 from modelkin.operations import (
     changed_inputs,
     mixed_devices,
@@ -76,7 +77,7 @@ if said := summarise_missing(
 
 onstart:
     # Only what the coming jobs make: a checkpoint may go when its model has been taken in. Touching makes nothing.
-    coming = [] if workflow.touch else workflow.dag.needrun_jobs()
+    coming = [] if workflow.touch else [*workflow.dag.needrun_jobs()]
     made = {path for job in coming for path in job.output}
     if said := summarise_missing(
         said for path, said in MISSING.items() if path in made
@@ -93,9 +94,10 @@ onstart:
         sys.exit(f"config: {said}")
     if made:  # not for a plan or a look at what is there
         try:
-            STUDY_LOCK.take()
+            STUDY_LOCK.take(jobs_here=workflow.local_exec)
         except ModelkinError as error:
             sys.exit(str(error))
+        start_fork_server(coming)
 
 
 onsuccess:

@@ -1,6 +1,9 @@
 # What a run says when it ends: why it failed, what it did, what to do if it was refused.
 BEGAN = time.time()
 STUDY_LOCK = study_lock.StudyLock(f"{RESULTS}/logs/run.lock")
+WORTH_A_SERVER = (
+    3  # jobs; loading the libraries takes as long as it does in one of them
+)
 SUMMARY = f"{RESULTS}/logs/run-summary.txt"
 
 
@@ -29,6 +32,25 @@ def ended(job):
         and any(map(run_summary.on_gpu, job.output[:1])),
         passes=resources.passes(*asked) if ran else 0.0,
     )
+
+
+def start_fork_server(coming):
+    """Have the scripts of the coming jobs run by forks of one process that has loaded their libraries.
+
+    Not on a cluster, where each job is on a machine of its own, and not in another Python than this one.
+    """
+    local = workflow.local_exec and not workflow.deployment_settings.deployment_method
+    asked = [stages.of_rule(job.rule.name) for job in coming if job.benchmark]
+    if not local or not fork_server.is_possible() or len(asked) < WORTH_A_SERVER:
+        return
+    libraries = [*fork_server.COMMON]
+    if any(stage.uses_torch for stage in asked):
+        libraries += fork_server.WITH_TORCH
+    if any(stage.name == "figures" for stage in asked):
+        libraries += fork_server.DRAWING
+    # Snakemake formats what it puts before the command of each script.
+    client = fork_server.start(libraries).replace("{", "{{").replace("}", "}}")
+    shell.prefix(f"set -euo pipefail; exec {client} ")
 
 
 def report_run():

@@ -190,6 +190,7 @@ def running(rule):
 def test_a_killed_study_is_completed(run):
     said = run.output.read_text()
     assert run.locked != 0, "a killed run leaves its lock"
+    assert "cancel its jobs, which run on" in said
     assert "--unlock" in said
     assert run.unlocked == 0, said[-4000:]
     assert run.finished == 0, said[-4000:]

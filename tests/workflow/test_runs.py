@@ -192,17 +192,38 @@ def test_after_a_run_that_was_killed_elsewhere_the_way_on_is_told(study, running
 
 def test_only_older_locks_of_the_study_s_dead_run_are_lifted(tmp_path):
     turn = study_lock.StudyLock(tmp_path / "run.lock")
-    turn.path.write_text(f"{os.uname().nodename}, process {2**22 + 1}, since long\n")
+    dead, alive = (
+        f"{os.uname().nodename}, process {process}, since long, {study_lock.HERE}\n"
+        for process in (2**22 + 1, os.getpid())
+    )
+    turn.path.write_text(dead)
     locks = {name: tmp_path / f"{name}.output.lock" for name in ("dead", "younger", "other")}
     for name, file in locks.items():
         file.write_text(f"results/{'b' if name == 'other' else 'a'}/models/x.json\n")
         os.utime(file, (turn.path.stat().st_mtime + (5 if name == "younger" else -5),) * 2)
     study_lock.lift_dead_locks(tmp_path, "results/a", turn)
     assert [name for name, file in locks.items() if file.exists()] == ["younger", "other"]
-    turn.path.write_text(f"{os.uname().nodename}, process {os.getpid()}, since long\n")
     os.utime(locks["younger"], (1, 1))
+    for said, why in [
+        (alive, "its process is there"),
+        (dead.replace(study_lock.HERE, study_lock.ELSEWHERE), "its jobs may be there"),
+    ]:
+        turn.path.write_text(said)
+        study_lock.lift_dead_locks(tmp_path, "results/a", turn)
+        assert locks["younger"].exists(), why
+    turn.path.write_text(dead)
     study_lock.lift_dead_locks(tmp_path, "results/a", turn)
-    assert locks["younger"].exists(), "its process is there"
+    assert not locks["younger"].exists()
+
+
+def test_a_run_with_jobs_on_a_cluster_says_so_for_the_next(tmp_path):
+    turn = study_lock.StudyLock(tmp_path / "run.lock")
+    turn.take(jobs_here=False)
+    later = study_lock.StudyLock(turn.path)
+    del turn
+    assert "cancel its jobs, which run on (docs/slurm.md" in study_lock.refusal(later, [])
+    later.take()
+    assert "cancel" not in study_lock.refusal(study_lock.StudyLock(later.path), [])
 
 
 def test_a_turn_is_one_run_s_and_ends_with_it(tmp_path):

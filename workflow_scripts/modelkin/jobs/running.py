@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import logging
 import os
+import resource
 import socket
 import sys
 import threading
@@ -36,6 +37,7 @@ def running_job(log: str | Path, what: str, inputs: Iterable[str | Path] = ()):
     try:
         with _ending_with_run():
             yield LOG
+        LOG.info("%s", _spent())
     except ModelkinError as error:
         LOG.error("%s", error)
         sys.exit(1)
@@ -84,6 +86,14 @@ def _wait_for_turn(stream: TextIO) -> None:
     except OSError as error:
         if error.errno not in disk.NO_LOCKS:
             raise
+
+
+def _spent() -> str:
+    """What this process took; Snakemake's benchmark does not see it where a fork server runs the scripts."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    bytes_used = used.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    seconds = used.ru_utime + used.ru_stime
+    return f"took {seconds:.1f} s of CPU time and {bytes_used / 1e6:.0f} MB of memory at the most"
 
 
 @contextlib.contextmanager

@@ -15,6 +15,8 @@ from modelkin.errors import ModelkinError
 from modelkin.jobs.running import is_alive
 from modelkin.store import disk
 
+HERE, ELSEWHERE = "jobs on this machine", "jobs on a cluster"
+
 
 class StudyLock:
     """The right to work on a study, which one run has at a time; the system takes it back when a run ends.
@@ -26,15 +28,19 @@ class StudyLock:
         self.path = Path(path)
         self._held = None
 
-    def take(self) -> None:
-        """Raises ModelkinError if another run has it, or if it cannot be written."""
+    def take(self, jobs_here: bool = True) -> None:
+        """Raises ModelkinError if another run has it, or if it cannot be written.
+
+        Jobs on this machine end with the run that started them; those on a cluster run on.
+        """
         with disk.writable_folder(self.path.parent):
             stream = open(self.path, "a+")  # noqa: SIM115 (it is open as long as the run lives)
             if not self._free(stream, fcntl.LOCK_EX):
                 stream.close()
                 raise ModelkinError(f"another run {self.holder()} works on this study; wait until it ends.")
             stream.truncate(0)
-            stream.write(f"{socket.gethostname()}, process {os.getpid()}, since {time.strftime('%F %T')}\n")
+            run = f"{socket.gethostname()}, process {os.getpid()}, since {time.strftime('%F %T')}"
+            stream.write(f"{run}, {HERE if jobs_here else ELSEWHERE}\n")
             stream.flush()
         self._held = stream
 
@@ -58,17 +64,23 @@ class StudyLock:
         return True
 
     def left_by_dead(self) -> bool:
-        """Whether a run on this machine had it and was killed; on another one nobody can tell."""
-        machine, _, process = (
-            self.path.read_text().partition(", process ") if self.path.exists() else ("",) * 3
-        )
+        """Whether a run on this machine had it and was killed, jobs and all; elsewhere nobody can tell."""
+        machine, _, process = self._said().partition(", process ")
         number = process.split(",")[0]
-        return machine == socket.gethostname() and number.isdigit() and not is_alive(int(number))
+        here = machine == socket.gethostname() and process.endswith(HERE)
+        return here and number.isdigit() and not is_alive(int(number))
+
+    def left_jobs(self) -> bool:
+        """Whether the run that had it last had jobs on a cluster, which outlive it."""
+        return self._said().endswith(ELSEWHERE)
 
     def holder(self) -> str:
         """Who has it, or had it last: machine, process and time."""
-        said = self.path.read_text().strip() if self.path.exists() else ""
+        said = self._said()
         return f"({said})" if said else ""
+
+    def _said(self) -> str:
+        return self.path.read_text().strip() if self.path.exists() else ""
 
 
 def lift_dead_locks(locks: str | Path, results: str | Path, turn: StudyLock) -> None:
@@ -98,7 +110,10 @@ def refusal(turn: StudyLock, configfiles: Sequence[str]) -> str:
     if turn.taken():
         return f"another run {turn.holder()} works on this study; wait until it ends, or end it with Ctrl-C."
     config = f" --configfile {' '.join(configfiles)}" if configfiles else ""
+    cancelled = (
+        "cancel its jobs, which run on (docs/slurm.md, When something fails), " if turn.left_jobs() else ""
+    )
     return (
-        f"the last run {turn.holder()} was killed and left its lock; type `snakemake --unlock{config}`, then "
-        "start again: what is finished is kept."
+        f"the last run {turn.holder()} was killed and left its lock; {cancelled}type "
+        f"`snakemake --unlock{config}`, then start again: what is finished is kept."
     )
