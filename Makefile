@@ -3,8 +3,6 @@
 # make test-unit   those that start no Snakemake and are not slow, in less than three minutes
 # make bench  speed against peers and limits, in some minutes on an otherwise idle machine
 # make lint   formatting, lint, types, docstrings and the floors of the package, as the tests of a change begin
-# make lock   envs/lock.txt: every package with the digest of its file, for this platform; make install then takes no other
-# make audit  known vulnerabilities of the installed packages, as PyPI tells them
 # make docs   the site docs/_build/html, with the explorer of the default study if that is finished
 PYTHON ?= python3.11
 VENV := .venv
@@ -21,7 +19,7 @@ DOCUMENTED := $(addprefix workflow_scripts/modelkin/, \
 	networks/building.py networks/classifier.py optimise/descent.py optimise/inversion.py \
 	store/arrays.py store/frames.py)
 
-.PHONY: run install lock audit test test-unit lint docs bench clean-env
+.PHONY: run install test test-unit lint docs bench clean-env
 
 run: install
 	$(BIN)/snakemake --cores $(CORES) $(if $(filter-out 0,$(GPUS)),--resources gpu=$(GPUS))
@@ -31,24 +29,12 @@ run: install
 
 install: $(STAMP)
 
-# The stamp is written last, so an interrupted installation is done again. With a lock file nothing is
-# installed whose digest does not stand there.
-LOCK := $(wildcard envs/lock.txt)
-$(STAMP): pyproject.toml envs/constraints.txt $(LOCK)
+# The stamp is written last, so an interrupted installation is done again.
+$(STAMP): pyproject.toml envs/constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(if $(LOCK),$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-		--require-hashes --no-deps --requirement $(LOCK))
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-		$(if $(LOCK),--no-deps,--constraint envs/constraints.txt) --editable '.[dev]'
+		--constraint envs/constraints.txt --editable '.[dev]'
 	touch $(STAMP)
-
-lock: install
-	$(BIN)/python envs/write_lock.py > envs/.lock.txt
-	mv envs/.lock.txt envs/lock.txt
-
-audit: install
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check pip-audit
-	$(BIN)/python -m pip_audit --skip-editable
 
 test: install
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
