@@ -1,8 +1,12 @@
 """What all figures share: titles, and files without dates."""
 
-import pandas as pd
+import itertools
 
-from modelkin.figures import base
+import numpy as np
+import pandas as pd
+import pytest
+
+from modelkin.figures import base, cards, heatmaps
 
 
 def test_titles_of_measures():
@@ -42,3 +46,90 @@ def test_an_attack_has_the_same_colour_whatever_the_order_of_a_table():
     one, other = (base.kind_looks(rows, "colorblind") for rows in tables)
     assert one == other
     assert len({look["color"] for look in one.values()}) == len(kinds)
+
+
+def crowd(count, spread):
+    """A figure of so many models near each other, and their names as they are drawn."""
+    base.style()
+    names = [f"model-{i}" for i in range(count)]
+    models = pd.DataFrame({"name": names, "architecture": ["vgg", "vit"] * (count // 2)})
+    models = models.assign(inversion_failed=False, at_chance=False)
+    x, y = np.random.default_rng(0).normal(size=(2, count))
+    places = pd.DataFrame({"model": names, "x": x, "y": y, "cluster": np.arange(count) % 3})
+    figure, (axis,) = base.facets(1, width=5, height=4)
+    colours = base.cluster_colours(places, "colorblind")
+    look = {"palette": "colorblind", "sizes": pd.Series(40, index=names), "colours": colours}
+    texts = base.clustered_points(axis, places, models, names_up_to=80, **look)
+    base.cluster_legend(figure, colours)
+    figure.canvas.draw()
+    if spread:
+        base.spread_names(figure, {axis: texts})
+        figure.canvas.draw()
+    return figure, texts
+
+
+def overlaps(texts):
+    boxes = [text.get_window_extent() for text in texts]
+    return sum(a.overlaps(b) for a, b in itertools.combinations(boxes, 2))
+
+
+def test_names_of_points_do_not_lie_on_each_other():
+    figure, texts = crowd(30, spread=True)
+    assert overlaps(texts) == 0
+    assert overlaps(crowd(30, spread=False)[1]) > 2
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["1", "2", "3"]
+    again = [text.get_position() for text in crowd(30, spread=True)[1]]
+    assert again == [text.get_position() for text in texts], "the same figure is the same file"
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({"aa": 1, "bb": 1, "ab": 0.6, "ac": 0.9, "cc": 1}, (0.6, 0.9, "max")),
+        ({"aa": 0, "bb": 0, "ab": 2, "ac": 5, "cc": 0}, (2, 5, "min")),  # a distance
+        ({"aa": 1, "ab": 0.4}, (0, 1, "neither")),  # one pair has no range
+        ({"aa": 1, "ab": np.nan}, (0, 1, "neither")),
+    ],
+)
+def test_colours_of_a_heatmap_use_the_range_of_its_pairs(values, expected):
+    rows = pd.DataFrame([{"model_a": a, "model_b": b, "value": value} for (a, b), value in values.items()])
+    assert heatmaps.scale_of(rows) == expected
+
+
+def test_what_is_the_same_of_all_models_is_no_column_of_their_cards():
+    base.style()
+    models = pd.DataFrame(
+        {
+            "name": ["a", "b"],
+            "architecture": ["vgg", "vit"],
+            "source": "train",
+            "eps": 0.0,
+            "norm": "l2",
+            "parameters": [10, 20],
+            "multiply_adds": [10, 20],
+            "size": 8,
+            "head": "1",
+            "width": [16, 32],
+            "evaluated": 100,
+            "clean_accuracy": [0.5, 0.6],
+            "adversarial_accuracy": [0.1, 0.2],
+            "autoattack_accuracy": np.nan,
+            "attack_success": [1.0, 0.9],
+            "inversion_failed": False,
+            "at_chance": False,
+        }
+    )
+
+    def written(figure):
+        return [text.get_text() for axis in figure.axes for text in axis.texts], figure.get_supxlabel()
+
+    cells, note = written(cards.draw({"models": models}, {}))
+    assert "image size" not in cells
+    assert "its width" in cells
+    assert note.endswith(
+        "all models: source train, images of 8 pixels, representation is the input of layer '1'"
+    )
+    cells, note = written(cards.draw({"models": models.assign(size=[8, 16])}, {}))
+    assert "image size" in cells
+    assert "pixels" not in note

@@ -13,12 +13,14 @@ from modelkin import lazy, probe_kinds
 from modelkin.comparison import measures
 
 if TYPE_CHECKING:
+    import adjustText as adjusttext
     import matplotlib.pyplot as plt
     import pandas as pd
     import seaborn as sns
 
     from modelkin.analysis import tables
 else:
+    adjusttext = lazy.module("adjustText")
     pd = lazy.module("pandas")
     plt = lazy.module("matplotlib.pyplot")
     sns = lazy.module("seaborn")
@@ -323,22 +325,60 @@ def square(axis, grid: pd.DataFrame, labels: Sequence[str], changes: Sequence[in
     return image
 
 
+def cluster_colours(clusters: pd.DataFrame, palette: str) -> list[Any]:
+    """A colour for each number that clusters have, the same for all kinds of probe."""
+    return sns.color_palette(palette, int(clusters["cluster"].max()) + 1)
+
+
 def clustered_points(
-    axis, places: pd.DataFrame, models: pd.DataFrame, *, names_up_to: int, palette: str, sizes: pd.Series
-) -> None:
+    axis,
+    places: pd.DataFrame,
+    models: pd.DataFrame,
+    *,
+    names_up_to: int,
+    palette: str,
+    sizes: pd.Series,
+    colours: Sequence[Any],
+) -> list[Any]:
     """Models at places (model, x, y, cluster): colour is the cluster, marker the architecture.
 
-    sizes: area of each model's marker, by name. With more models than ``names_up_to`` names would hide them.
+    sizes: area of each model's marker, by name. Returns their names as they are drawn, for
+    :func:`spread_names`; none for more models than ``names_up_to``, where they would hide the points.
     """
     architectures = models.set_index("name")["architecture"]
     looks, written = architecture_looks(models, palette), names_of(models)
-    colours = sns.color_palette(palette, places["cluster"].max() + 1)
+    names = []
     for row in places.itertuples():
         marker, colour = looks[architectures[row.model]]["marker"], colours[row.cluster]
         axis.scatter(row.x, row.y, s=sizes[row.model], marker=marker, color=colour, alpha=0.8, lw=0)
         if len(places) <= names_up_to:
-            look = {"textcoords": "offset points", "fontsize": 6, "color": "0.3"}
-            axis.annotate(written[row.model], (row.x, row.y), (4, 3), **look)
+            names.append(axis.text(row.x, row.y, written[row.model], fontsize=6, color="0.3"))
+    return names
+
+
+def spread_names(figure, names: Mapping[Any, Sequence[Any]]) -> None:
+    """Move names beside their points until none lies on another, with a line to a point that is far.
+
+    names: of each axis, as :func:`clustered_points` returns them. The last thing that is done to a figure,
+    for it holds where axes stand.
+    """
+    figure.canvas.draw()
+    figure.set_layout_engine("none")
+    for axis, texts in names.items():
+        if texts:
+            line = {"arrowstyle": "-", "color": "0.6", "lw": 0.5}
+            # By steps and not by seconds, so that the same figure is the same file.
+            x, y = np.transpose([text.get_position() for text in texts])
+            adjusttext.adjust_text(texts, x, y, ax=axis, iter_lim=300, expand=(1.2, 1.5), arrowprops=line)
+
+
+def cluster_legend(figure, colours: Sequence[Any]) -> None:
+    """The colours of :func:`cluster_colours` beside a figure, by the clusters' numbers."""
+    handles = [
+        plt.Line2D([], [], ls="", marker="s", color=colour, label=str(number))
+        for number, colour in enumerate(colours, 1)
+    ]
+    figure.legend(handles=handles, title="cluster", loc="outside right upper")
 
 
 def grid_of_text(text: pd.DataFrame, headings: Sequence[str], left: Iterable[str] = ()):

@@ -18,6 +18,13 @@ COLUMNS = {
     "attack_success": "adversarial\nprobe fools",
 }
 WHOLE = ("parameters", "multiply_adds", "size", "width", "evaluated")
+# What a column would repeat for every model stands under the table.
+SAID_ONCE = {
+    "source": "source {}",
+    "size": "images of {} pixels",
+    "head": "representation is the input of layer '{}'",
+    "width": "{} features",
+}
 LEFT = {"model", "architecture", "source", "head"}
 
 
@@ -29,13 +36,18 @@ def draw(data, settings):
     # Where some had none, pandas made their whole numbers floating ones.
     models = models.astype(dict.fromkeys(WHOLE, int))
     headings = {name: heading for name, heading in _headings(models).items() if models[name].notna().any()}
+    alike = [
+        name for name in SAID_ONCE if name in headings and len(models) > 1 and models[name].nunique() == 1
+    ]
+    once = ", ".join(SAID_ONCE[name].format(_written(models[name].iloc[0])) for name in alike)
+    headings = {name: heading for name, heading in headings.items() if name not in alike}
     text = models[[*headings]].map(_written)
     figure, _ = grid_of_text(text, list(headings.values()), left=LEFT)
     figure.suptitle("The models")
     footnote(
         figure,
         f"accuracy on the whole test split, under PGD on {counted(models['evaluated'])} of its images; "
-        "tables/models.parquet has more columns",
+        f"tables/models.parquet has more columns" + (f"\nall models: {once}" if once else ""),
     )
     return figure
 

@@ -22,10 +22,12 @@ def draw(data, settings, measure: str):
     figure, axes = plt.subplots(
         2, len(kinds), figsize=(4.6 * len(kinds), 6), height_ratios=(3, 1), squeeze=False
     )
+    palette, names = settings["palette"], {}
+    colours = base.cluster_colours(rows, palette)
     for (top, bottom), kind in zip(axes.T, kinds, strict=True):
         part = rows[rows["kind"] == kind]
-        base.clustered_points(
-            top, part, data["models"], names_up_to=NAMED, palette=settings["palette"], sizes=sizes
+        names[top] = base.clustered_points(
+            top, part, models, names_up_to=NAMED, palette=palette, sizes=sizes, colours=colours
         )
         top.locator_params(nbins=5)
         stable = data["cluster_stability"].query("measure == @measure and kind == @kind").iloc[0]
@@ -40,7 +42,8 @@ def draw(data, settings, measure: str):
         bottom.set(
             xlabel="rank", ylabel="eigenvalue", xticks=np.arange(1, len(values) + 1, max(1, len(values) // 8))
         )
-    base.architecture_legend(figure, base.architecture_looks(data["models"], settings["palette"]))
+    base.cluster_legend(figure, colours)
+    base.architecture_legend(figure, base.architecture_looks(models, palette))
     figure.suptitle(f"Spectral embedding of {title}")
     base.footnote(
         figure,
@@ -48,6 +51,7 @@ def draw(data, settings, measure: str):
         "under resampled\nmodels, beside it that of shuffled pairs, and p: the share of them that are as "
         "stable (above .05, one cluster says as much)",
     )
+    base.spread_names(figure, names)
     return figure
 
 

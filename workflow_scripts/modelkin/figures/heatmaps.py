@@ -26,9 +26,7 @@ def draw(data, settings, measure: str):
     rows = data["similarity"].query("measure == @measure")
     found = base.kinds_in(rows)
     title, direction = base.describe(measure)
-    low, high = rows["value"].min(), rows["value"].max()
-    if direction == "similarity":
-        low, high = min(0.0, low), max(1.0, high)
+    low, high, extend = scale_of(rows)
     side = 0.24 * rows["model_a"].nunique() + 1.2
     figure, axes = plt.subplots(1, len(found), figsize=(side * len(found) + 1, side + 0.6), squeeze=False)
     for axis, kind in zip(axes[0], found, strict=True):
@@ -46,9 +44,22 @@ def draw(data, settings, measure: str):
         axis.set_title(kind if kind == probe_kinds.IMPORTED else images)
         if probe_kinds.origin_of(kind) == "inverted":
             axis.set(ylabel="source: images made with", xlabel="observer: compared with the source")
-    figure.colorbar(image, ax=axes[0], shrink=0.8, label=f"{title} ({direction})")
+    figure.colorbar(image, ax=axes[0], shrink=0.8, label=f"{title} ({direction})", extend=extend)
     figure.suptitle(f"{title} of all pairs, ordered by {settings['order']}")
     return figure
+
+
+def scale_of(rows) -> tuple[float, float, str]:
+    """The lowest and the highest value of different models, and at which end a model with itself goes on.
+
+    So colours tell pairs apart. Of all kinds of probe together, which are to be held against each other.
+    """
+    pairs = rows.loc[rows["model_a"] != rows["model_b"], "value"].dropna()
+    if pairs.empty or pairs.min() == pairs.max():
+        return 0.0, max(1.0, rows["value"].max()), "neither"
+    beyond = rows["value"].min() < pairs.min(), rows["value"].max() > pairs.max()
+    ends = {(False, False): "neither", (True, False): "min", (False, True): "max", (True, True): "both"}
+    return pairs.min(), pairs.max(), ends[beyond]
 
 
 def whole(rows):

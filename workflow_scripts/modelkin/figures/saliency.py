@@ -4,7 +4,7 @@ import numpy as np
 
 from modelkin.figures import base
 from modelkin.figures.base import Figure, plt, tables
-from modelkin.figures.heatmaps import ordered, whole
+from modelkin.figures.heatmaps import ordered, scale_of, whole
 
 MEASURE = "saliency_cosine"
 
@@ -27,9 +27,10 @@ def draw(data, settings):
     left.set(ylabel="saliency cosine", title="pairs of one level (line: mean; dotted: chance)")
     order, changes = ordered(data, {"order": "level"}, MEASURE, "natural")
     labels = [base.names_of(data["models"])[name] for name in order]
-    grid = whole(data["similarity"].query("measure == @MEASURE")).loc[order, order]
-    image = base.square(right, grid, labels, changes, vmin=0, vmax=1)
-    figure.colorbar(image, ax=right, label="saliency cosine")
+    every = data["similarity"].query("measure == @MEASURE")
+    low, high, extend = scale_of(every)
+    image = base.square(right, whole(every).loc[order, order], labels, changes, vmin=low, vmax=high)
+    figure.colorbar(image, ax=right, label="saliency cosine", extend=extend)
     figure.suptitle("Cosine of the gradients of the true label's loss with respect to the image")
     base.footnote(
         figure,

@@ -15,19 +15,23 @@ def draw(data, settings, measure: str):
     scale = max(1.0, rows["model"].nunique() / CROWDED)
     figure, axes = base.facets(len(kinds), width=5.0 * scale, height=4.6 * scale, columns=2)
     sizes = pd.Series(45, index=data["models"]["name"])
+    palette, names = settings["palette"], {}
+    colours = base.cluster_colours(rows, palette)
     for axis, kind in zip(axes, kinds, strict=True):
         part = rows[rows["kind"] == kind].drop(columns=["x", "y"])
         places = part.rename(columns={"t_sne_x": "x", "t_sne_y": "y"})
-        base.clustered_points(
-            axis, places, data["models"], names_up_to=NAMED, palette=settings["palette"], sizes=sizes
+        names[axis] = base.clustered_points(
+            axis, places, data["models"], names_up_to=NAMED, palette=palette, sizes=sizes, colours=colours
         )
         axis.set(
             title=f"{probe_kinds.in_words(kind)}: {part['cluster'].max() + 1} clusters", xticks=[], yticks=[]
         )
-    base.architecture_legend(figure, base.architecture_looks(data["models"], settings["palette"]))
+    base.cluster_legend(figure, colours)
+    base.architecture_legend(figure, base.architecture_looks(data["models"], palette))
     title, _ = base.describe(measure)
     figure.suptitle(f"t-SNE of {title}")
     base.footnote(figure, "colour: cluster; neighbours are alike, far distances mean nothing")
+    base.spread_names(figure, names)
     return figure
 
 

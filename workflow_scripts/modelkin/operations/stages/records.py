@@ -459,7 +459,7 @@ register(
     Stage(
         name="figures",
         rule="figure_*",
-        version=4,
+        version=5,
         description="Draws a figure.",
         jobs=counts.EACH_FIGURE,
         usual_seconds=4.0,
