@@ -110,7 +110,10 @@ def layer_settings(wildcards):
         key: study.layers[key]
         for key in ("layers", "features", "estimator", "baseline")
     }
-    return {**named, "images": ["natural", *ADVERSARIAL_LAYERS]}
+    model, asked = wildcards.model, {}
+    if study.layers_by_procrustes(model, wildcards.get("partner", model)):
+        asked = {"procrustes": True}
+    return {**named, **asked, "images": ["natural", *ADVERSARIAL_LAYERS]}
 
 
 def tables(names):

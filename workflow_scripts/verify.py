@@ -14,7 +14,7 @@ with jobs.running_job(snakemake.log[0], "verify") as log:
     wrong, left_out = verify.check_integrity(found)
     wrong += verify.check_against_config(found, wanted)
     made = verify.manifests(found)
-    for manifest, path in changed_inputs.changed_files(params.outside, made.get):
+    for manifest, path, _ in changed_inputs.changed_files(params.outside, made.get):
         resting = len(changed_inputs.resting_on(manifest, made))
         why = f"{path}, of which it was made, changed since, and {resting} artifacts rest on it"
         wrong.append(verify.Finding(manifest, "stale", why))

@@ -22,6 +22,16 @@ def names(package: ModuleType) -> list[str]:
     return sorted(m.name for m in pkgutil.iter_modules(package.__path__) if m.name not in INTERNAL)
 
 
+def descriptions(package: ModuleType) -> dict[str, str]:
+    """The first line of each choice's docstring by its name, read without importing it."""
+    found = {}
+    for folder in package.__path__:
+        for path in Path(folder).glob("*.py"):
+            if path.stem in names(package):
+                found[path.stem] = (ast.get_docstring(ast.parse(path.read_bytes())) or "").split("\n\n")[0]
+    return {name: " ".join(text.split()) for name, text in sorted(found.items())}
+
+
 def load_choice(package: ModuleType, name: str, what: str) -> ModuleType:
     """The module of one choice; ModelkinError with the nearest valid name if there is none."""
     if name not in names(package):

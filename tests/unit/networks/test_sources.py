@@ -272,7 +272,7 @@ def test_the_revision_of_a_name_at_the_hub_is_known_and_watched(cache):
     assert changed_inputs.changed_files(looked_at, manifest.get) == []
     publish(cache, second, 1)
     (moved,) = changed_inputs.changed_files(looked_at, manifest.get)
-    said = changed_inputs.file_sentence(moved, "results/a", manifest.get)
+    said = changed_inputs.file_sentence(moved, "results/a")
     assert f"hf-hub:own/small is at revision {second} on this machine" in said
     assert f"results/a/models/x.json was made of {first}" in said
     assert f"hf-hub:own/small@{first}` never moves" in said

@@ -54,7 +54,8 @@ class Figure:
     draw(data, settings) returns a matplotlib figure; with ``per_measure`` it is called with the
     measure's label too, once for each. measure: the only measure it is about, which it needs.
     of_weights: whether it shows what only models with weights have. of_levels: whether it is about robustness
-    levels, so that it says nothing of published models that are all of one. fewest: the number of models from
+    levels, so that it says nothing of published models that are all of one. of_threats: whether it compares
+    the layers of models that withstand different attacks. fewest: the number of models from
     which it means something; a study of fewer gets a line that says so in its place.
     """
 
@@ -68,6 +69,7 @@ class Figure:
     measure: str | None = None
     of_weights: bool = False
     of_levels: bool = False
+    of_threats: bool = False
     fewest: int = 1
 
 

@@ -22,10 +22,13 @@ Made = Callable[[str], Mapping[str, Any] | None]  # the manifest at a path below
 
 
 class Changed(NamedTuple):
-    """An artifact's manifest below the study, and the file or folder that is not what it was made of."""
+    """An artifact's manifest below the study, and the file, folder or name at a hub that is not what it was
+    made of; of such a name also the revision that it was at.
+    """
 
     manifest: str
     path: str
+    revision: str = ""
 
 
 def changed_files(
@@ -55,7 +58,7 @@ def changed_files(
         named = {path: recorded[path] for path in files_of if "sha256" in recorded.get(path, {})}
         found += [Changed(manifest, path) for path in files.changed(named)]
         found += [
-            Changed(manifest, name)
+            Changed(manifest, name, was["revision"])
             for name, was in recorded.items()
             if "revision" in was and hub.has_moved(name, was["revision"])
         ]
@@ -82,11 +85,10 @@ def resting_on(manifest: str, made: Mapping[str, Mapping[str, Any] | None]) -> s
     return found
 
 
-def file_sentence(changed: Changed, results: str, made: Made) -> str:
+def file_sentence(changed: Changed, results: str) -> str:
     """What to tell the user of a changed file or name at a hub, and what to do."""
     if changed.path.startswith(hub.SCHEME):
-        revision = (made(changed.manifest) or {})["outside"][changed.path]["revision"]
-        return hub.moved_sentence(changed.path, revision, f"{results}/{changed.manifest}")
+        return hub.moved_sentence(changed.path, changed.revision, f"{results}/{changed.manifest}")
     return (
         f"{changed.path} is not what {results}/{changed.manifest} was made of; put back what was there "
         "(new code or images can have files of their own), or delete that manifest and run again to make it "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
@@ -19,6 +20,7 @@ from modelkin.networks.classifier import Classifier, resized
 from modelkin.optimise.descent import Descent
 from modelkin.optimise.inversion_modes import DEFAULTS
 from modelkin.optimise.steps import InTurn, Momentum, QuasiNewton
+from modelkin.optimise.watching import progress_bar
 
 PUBLISHED, FAST = DEFAULTS["published"], DEFAULTS["fast"]
 PART_BYTES = 2**27  # of images that are inverted before any is written
@@ -229,7 +231,7 @@ def invert(
         Images at a time; all by default. A sample that is finished makes room for the next.
     progress : callable, optional
         Called at every step with the finished samples, the evaluations of the model so far, and the median
-        loss.
+        loss; by default a bar is shown at a terminal and in a notebook.
 
     Returns
     -------
@@ -257,7 +259,8 @@ def invert(
         offset = model.representation(x) - wanted[index]
         return torch.linalg.vector_norm(offset, dim=1) / norms[index]
 
-    found = (descent or fast()).run(losses, seeds, batch_size=batch_size, progress=progress)
+    with contextlib.nullcontext(progress) if progress else progress_bar(len(seeds), "inverting") as told:
+        found = (descent or fast()).run(losses, seeds, batch_size=batch_size, progress=told)
     distance = torch.linalg.vector_norm((found.images - seeds).flatten(1), dim=1)
     return Inverted(found.images, found.losses, found.steps, distance)
 

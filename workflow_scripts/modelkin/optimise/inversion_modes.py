@@ -21,5 +21,10 @@ DEFAULTS: dict[str, dict] = {
     },
 }
 
+# The keys that each mode does not take, though another one does.
+FOREIGN = {
+    mode: {key for other in DEFAULTS.values() for key in other} - own.keys() for mode, own in DEFAULTS.items()
+}
+
 # Of an inversion's steps, the share that is taken in the mean before images are finished; docs/modes.md.
 STEPS_TAKEN = {"published": 1.0, "fast": 0.4}

@@ -51,7 +51,10 @@ def check_study(study, config: dict[str, Any], asked: Collection[str]) -> None:
     _other_tasks(study, config)
     for name, entry in study.models.items():
         # What is untrusted is not even looked at.
-        _source(name, entry, taken_in=entry.get(untrusted.KEY, False) or study.taken_in(name))
+        taken_in = entry.get(untrusted.KEY, False) or study.taken_in(name)
+        _source(name, entry, taken_in=taken_in)
+        if not taken_in:
+            _normalisation(study, name, entry)
     for name in study.of_source("train"):
         entry = study.models[name]
         if entry["architecture"] not in architectures.names():
@@ -196,6 +199,27 @@ def _source(name: str, entry: dict[str, Any], taken_in: bool) -> None:
             disk.check_file(path, checkpoint(name))
 
 
+def _normalisation(study, name: str, entry: dict[str, Any]) -> None:
+    """ModelkinError unless the normalisation that an entry names has a number for each channel."""
+    given = {key: len(entry[key]) for key in ("mean", "std") if key in entry}
+    label = study.dataset_of(name)
+    if not given or label is None:
+        return
+    channels = study.channels(label)
+    for key, numbers in given.items():
+        if numbers != channels:
+            raise ModelkinError(
+                f"model '{name}': {key} has {counted(numbers, 'number')}, but the images of {label} have "
+                f"{counted(channels, 'channel')}; give {key} {counted(channels, 'number')}"
+                + (f", or the dataset `channels: {numbers}`." if numbers in (1, 3) else ".")
+            )
+
+
+def counted(number: int, what: str) -> str:
+    """So many things, in words."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
 def _training(study, config: dict[str, Any]) -> None:
     """ModelkinError unless optimisers and schedules are whole and snapshots are of epochs that there are."""
     _check_suits(config["training"], config["training"], "training")
@@ -208,6 +232,7 @@ def _training(study, config: dict[str, Any]) -> None:
         except ModelkinError as error:
             raise ModelkinError(f"training of model '{name}': {error}") from None
         _snapshots(keys, name)
+        _freezing(keys, name)
 
 
 def _check_suits(named: dict[str, Any], holding: dict[str, Any], where: str) -> None:
@@ -215,6 +240,21 @@ def _check_suits(named: dict[str, Any], holding: dict[str, Any], where: str) -> 
     for key, choice in unused_settings(holding).items():
         if key in named:
             raise ModelkinError(f"{where}: '{key}' is not for {choice}.")
+
+
+def _freezing(keys: dict[str, Any], name: str) -> None:
+    """ModelkinError unless each freezing is of more blocks than the one before, later and before the end."""
+    asked = keys.get("freeze", [])
+    for before, each in zip([None, *asked], asked, strict=False):
+        if each["after"] >= keys["epochs"]:
+            raise ModelkinError(
+                f"freeze of model '{name}': after epoch {each['after']} nothing is trained, for there are "
+                f"{keys['epochs']} epochs; take an earlier one."
+            )
+        if before and not (each["after"] > before["after"] and each["blocks"] > before["blocks"]):
+            raise ModelkinError(
+                f"freeze of model '{name}': more blocks must follow later; sort by after and blocks."
+            )
 
 
 def _snapshots(keys: dict[str, Any], name: str) -> None:
@@ -437,7 +477,24 @@ def _layers(study, config: dict[str, Any]) -> None:
         check_batch(estimator.get("batch", natural), natural)
     except ModelkinError as error:
         raise ModelkinError(f"layers.estimator: {error}") from None
+    _layer_procrustes(study, section)
     _layer_snapshots(study, section)
+
+
+def _layer_procrustes(study, section: dict[str, Any]) -> None:
+    """ModelkinError unless pairs that are compared by Procrustes have maps, of batches."""
+    for pair in section.get("procrustes", ()):
+        where, (a, b) = "layers.procrustes", pair
+        _layer_models(study, where, pair)
+        asked = a in study.layers_within if a == b else {a, b} in map(set, study.layers_between)
+        if not asked:
+            kind = f"models: [{a}]" if a == b else f"between: [[{a}, {b}]]"
+            raise ModelkinError(f"{where}: '{a}' and '{b}' have no map; add {{{kind}}} to layers.maps.")
+        if section["estimator"]["name"] == "exact":
+            raise ModelkinError(
+                f"{where}: Procrustes similarity is of batches; take `estimator: {{name: minibatch}}`, if "
+                "you like with one batch of all images."
+            )
 
 
 def _listed(where: str, value: str | list) -> list:

@@ -17,6 +17,7 @@ from typing import Any
 
 from modelkin import registry
 from modelkin.errors import ModelkinError, unknown_name
+from modelkin.networks.own_files import read_names
 from modelkin.store import disk
 
 CUSTOM = re.compile(r"(?P<file>.+\.py):(?P<name>\w+)(\[(?P<key>[^\]]+)\])?$")
@@ -57,6 +58,28 @@ def check_custom(place: str) -> re.Match:
         raise ModelkinError(f"architecture '{place}' must be path/to/file.py:callable.")
     disk.check_file(found["file"], "the architecture's file")
     return found
+
+
+def check_callable(place: str) -> None:
+    """ModelkinError unless a file has the callable, or the key, that 'path/to/file.py:callable' names.
+
+    The file is read and not run, so a name that running it would make is not missed.
+    """
+    found = check_custom(place)
+    path = Path(found["file"])
+    try:
+        names = read_names(path.read_bytes())
+    except (SyntaxError, ValueError) as error:
+        line = f" (line {error.lineno})" if isinstance(error, SyntaxError) and error.lineno else ""
+        raise ModelkinError(f"architecture '{place}': {path} is not Python: {error.args[0]}{line}.") from None
+    if names is None:
+        return
+    if found["name"] not in names:
+        shown = [name for name in names if not name.startswith("_")]
+        raise unknown_name(f"callable in {path}", found["name"], shown)
+    keys = names[found["name"]]
+    if found["key"] is not None and keys is not None and found["key"] not in keys:
+        raise unknown_name(f"key of {found['name']} in {path}", found["key"], keys)
 
 
 def short(architecture: str) -> str:

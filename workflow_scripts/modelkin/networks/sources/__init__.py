@@ -2,9 +2,10 @@
 
 Each has ``KEYS``, what an entry of the config may say beside what all may; ``REQUIRED``, what it
 must say; ``files(entry)``, the local files that it names, there or not; ``check(entry)``, which looks at
-everything else that can be known at once and imports nothing heavy;
+everything else that can be known at once and imports nothing heavy, unless something seems wrong;
 ``take(classes, **entry)``, which returns a :class:`Taken`; and ``network(**build)``, which makes
-the same network again without weights. Models of source 'train' are made by the workflow itself.
+the same network again without weights. One that needs a package which is no part of the installation has
+``missing(entry)`` too, which says so. Models of source 'train' are made by the workflow itself.
 """
 
 from __future__ import annotations
@@ -50,6 +51,21 @@ def blank(source: str, classes: int, *, architecture: str, options: Mapping[str,
     Nothing is downloaded and no checkpoint is opened. Raises ModelkinError for a source that cannot do that.
     """
     return get(source).blank(classes, architecture, dict(options or {}))
+
+
+def known_names(source: str) -> list[str]:
+    """The architectures that a source knows by name, sorted; none if it takes what a user names.
+
+    Nothing is downloaded; those of a package that is not installed are not told.
+    """
+    asked = getattr(get(source), "known_names", None)
+    return sorted(asked()) if asked else []
+
+
+def missing(source: str, **entry: Any) -> list[str]:
+    """What an entry needs beside its files and is not installed, as sentences."""
+    asked = getattr(get(source), "missing", None)
+    return asked(entry) if asked else []
 
 
 def outside(source: str, architecture: str, **entry: Any) -> list[str]:

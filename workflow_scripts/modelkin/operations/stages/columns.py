@@ -399,7 +399,7 @@ LAYER_MAP = {
     "measure": (
         "",
         "layer_cka: minibatch or exact debiased CKA of all outputs; pooled_layer_cka: of means over "
-        "positions",
+        "positions; layer_procrustes: Procrustes similarity of all outputs, the mean over batches",
     ),
     "model_a": ("", "first model; the same as model_b within one"),
     "model_b": ("", "second model"),

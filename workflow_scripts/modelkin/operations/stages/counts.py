@@ -83,6 +83,12 @@ EACH_FIGURE = Jobs(
 )
 
 
+def _layers_of_threats(study: Study) -> bool:
+    """Whether the layers of two models that withstand different threats are compared."""
+    pairs = [[study.models[name] for name in pair] for pair in study.layers_between]
+    return any(a["eps"] and b["eps"] and a["norm"] != b["norm"] for a, b in pairs)
+
+
 def possible_figures(study: Study) -> list[str]:
     """The names of the figures for which the study has what they show, sorted."""
     made = {*study_tables(study), *(["images"] if study.compared else [])}
@@ -95,6 +101,7 @@ def possible_figures(study: Study) -> list[str]:
             and figure.measure in {None, *study.labels}
             and bool(study.compared or not figure.of_weights)
             and bool(study.compared or levels > 1 or not figure.of_levels)
+            and bool(not figure.of_threats or _layers_of_threats(study))
         )
 
     return [name for name in figures.names() if is_possible(figures.get(name))]

@@ -207,7 +207,9 @@ register(
         jobs=counts.EACH_WITHIN,
         condition=LAYERS_WITHIN,
         uses_gpu=True,
+        multiplies_layers=True,
         passes=counts.within_passes,
+        seconds=sizes.procrustes_seconds,
         held=sizes.within_held,
         stored=sizes.within_stored,
     )
@@ -220,7 +222,9 @@ register(
         jobs=counts.EACH_BETWEEN,
         condition=LAYERS_BETWEEN,
         uses_gpu=True,
+        multiplies_layers=True,
         passes=counts.between_passes,
+        seconds=sizes.procrustes_seconds,
         held=sizes.between_held,
         stored=sizes.between_stored,
     )
@@ -228,11 +232,12 @@ register(
 register(
     Stage(
         name="layers_snapshots",
-        version=1,
+        version=2,
         description="Compares a model's layers along its training.",
         jobs=counts.EACH_ALONG_TRAINING,
         condition=LAYERS_ALONG_TRAINING,
         uses_gpu=True,
+        multiplies_layers=True,
         passes=counts.along_training_passes,
         held=sizes.along_training_held,
         stored=sizes.along_training_stored,

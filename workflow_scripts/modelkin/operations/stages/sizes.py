@@ -106,16 +106,28 @@ def logits_held(study: Study, subject: Subject) -> float:
 
 LAYERS = 80  # of a network, where only the network knows: of a WRN-28
 CUT_POINTS = 20
+DECOMPOSED = 7e-10  # seconds for a cell by Procrustes, divided by the cube of the batch: measured on a core
 
 
 def within_held(study: Study, subject: Subject) -> float:
     """The Gram matrices of a batch for all layers and images of a model, with two sets of weights."""
-    return (_layer_views(study, 1) + 1) * LAYERS * _gram(study)
+    return (_layer_views(study, 1) + 1) * LAYERS * _gram(study) + _turned(study, subject, 1)
 
 
 def between_held(study: Study, subject: Subject) -> float:
     """The same of two models, on natural images and on those that were made for either."""
-    return (2 * _layer_views(study, 2) + 1) * LAYERS * _gram(study)
+    return (2 * _layer_views(study, 2) + 1) * LAYERS * _gram(study) + _turned(study, subject, 2)
+
+
+def _turned(study: Study, subject: Subject, models: int) -> float:
+    """What Procrustes needs of all layers of so many models, in float64, on natural images."""
+    if not study.layers_by_procrustes(subject.model, subject.partner or subject.model):
+        return 0.0
+    return 2 * models * _weightings(study) * LAYERS * _gram(study)
+
+
+def _weightings(study: Study) -> int:
+    return 1 + (study.layers["baseline"] == "untrained")
 
 
 def along_training_held(study: Study, subject: Subject) -> float:
@@ -132,6 +144,14 @@ def _layer_views(study: Study, sources: int) -> int:
 def _gram(study: Study) -> int:
     natural = study.section("probes")["natural"]
     return FLOAT * min(natural, study.layers["estimator"].get("batch", natural)) ** 2
+
+
+def procrustes_seconds(study: Study, subject: Subject) -> float:
+    """A decomposition for each cell, and one more for chance, of trained and of random weights."""
+    if not study.layers_by_procrustes(subject.model, subject.partner or subject.model):
+        return 0.0
+    size = study.layers["estimator"]["batch"]
+    return 2 * _weightings(study) * _batches(study) * LAYERS**2 * DECOMPOSED * size**3
 
 
 def layer_cells(study: Study) -> float:
@@ -174,8 +194,9 @@ def maps_stored(views: Callable[[Study, Subject], float], layers: int) -> Callab
 
 
 def _maps_within(study: Study, subject: Subject) -> float:
-    weights = 1 + (study.layers["baseline"] == "untrained")
-    return weights * len(study.layers["features"]) * (2 * len(study.layers["images"]) - 1)
+    turned = study.layers_by_procrustes(subject.model, subject.partner or subject.model)
+    maps = len(study.layers["features"]) * (2 * len(study.layers["images"]) - 1) + turned
+    return _weightings(study) * maps
 
 
 def _maps_along_training(study: Study, subject: Subject) -> float:
