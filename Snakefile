@@ -23,12 +23,14 @@ from modelkin.jobs import fork_server
 from modelkin.operations import (
     before_running,
     changed_inputs,
+    mixed_devices,
     resources,
     run_summary,
     stages,
     study_lock,
 )
-from modelkin.store import paths
+from modelkin.store import disk, paths
+from modelkin.store.manifests import read_intact
 from modelkin.store.modification_times import restore_order
 from modelkin.study.config import load_config, summarise_missing
 
@@ -77,6 +79,8 @@ onstart:
         sys.exit(f"config: {changed_inputs.file_sentence(left[0], RESULTS)}")
     if made and FOUND.moved:
         sys.exit(f"config: {FOUND.moved}")
+    if said := what_would_be_mixed():
+        sys.exit(f"config: {said}")
     if made:  # not for a plan or a look at what is there
         try:
             STUDY_LOCK.take(jobs_here=workflow.local_exec)
@@ -168,7 +172,15 @@ for each in workflow.rules:
 
 # Jobs parse this file too; only the process that plans them looks at ages.
 if workflow.is_main_process:
+    # Snakemake makes the folders of logs and benchmarks itself, and those with wildcards as jobs start.
+    beside = [path for each in workflow.rules for path in [*each.log, each.benchmark]]
+    beside = [
+        path
+        for path in map(str, filter(None, beside))
+        if "{" not in os.path.dirname(path)
+    ]
     try:
+        disk.check_places([*rules.all.input, *beside], RESULTS)
         restore_order(rules.all.input, Path(RESULTS, "benchmarks").rglob("*.tsv"))
     except ModelkinError as error:
         sys.exit(str(error))

@@ -10,6 +10,7 @@ import importlib
 import pkgutil
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from modelkin.errors import unknown_name
 
@@ -36,3 +37,12 @@ def load_choice(package: ModuleType, name: str, what: str) -> ModuleType:
     if name not in names(package):
         raise unknown_name(what, name, names(package))
     return importlib.import_module(f"{package.__name__}.{name}")
+
+
+def literal(package: ModuleType, name: str, key: str, default: Any = None) -> Any:
+    """What a choice's file assigns to a name at its top level, if that is a literal; nothing is imported."""
+    (folder,) = package.__path__
+    for line in ast.parse(Path(folder, f"{name}.py").read_text()).body:
+        if isinstance(line, ast.Assign) and [getattr(each, "id", "") for each in line.targets] == [key]:
+            return ast.literal_eval(line.value)
+    return default

@@ -124,6 +124,7 @@ def from_source(
         "classes": logits.shape[1],
     }
     model.origin = {"origin": found.origin, "interpolation": own, "crop": found.crop}
+    model.hub = found.hub
     return model
 
 

@@ -343,6 +343,11 @@ def _datasets(study) -> None:
             raise ModelkinError(f"the {what} has no train split, which models of source 'train' need.")
         if counts["classes"] < 2:
             raise ModelkinError(f"the dataset {label} must have at least two classes.")
+        for name in trained:
+            try:
+                architectures.check_size(study.models[name]["architecture"], counts["size"])
+            except ModelkinError as error:
+                raise ModelkinError(f"model '{name}': {error}") from None
 
 
 def _samples(study, config: dict[str, Any]) -> None:

@@ -112,6 +112,14 @@ class Study:
         return list(self.models)
 
     @property
+    def products(self) -> dict[str, str]:
+        """In which precision measures multiply where networks run in another; nothing where they do not.
+
+        Earlier versions took that of the networks on GPUs, so what they made of such studies is made anew.
+        """
+        return {} if self.section("precision") == "float32" else {"products": "float32"}
+
+    @property
     def with_weights(self) -> list[str]:
         """The models that are more than a name in an imported table."""
         return [name for name, entry in self.models.items() if entry["source"] != "none"]
@@ -627,6 +635,8 @@ def load_config(path: str | Path) -> dict[str, Any]:
         raise ModelkinError(f"the config {path} cannot be read: {why}.") from None
     except yaml.YAMLError as error:
         raise ModelkinError(f"the config {path} is not valid YAML: {_yaml_fault(error)}.") from None
+    except (ValueError, RecursionError) as error:  # dates that are none, brackets without end
+        raise ModelkinError(f"the config {path} is not valid YAML: {' '.join(str(error).split())}.") from None
     if not isinstance(found, dict):
         raise ModelkinError(f"the config {path} must hold keys and values.")
     return found

@@ -2,6 +2,7 @@
 
 ``build(channels, size, width, representation)`` returns a module from images
 (n, channels, size, size) to representations (n, representation), the input of the last layer.
+``PATCH``, if it is there, divides the size; ``SMALLEST`` is the least one.
 """
 
 from __future__ import annotations
@@ -30,7 +31,24 @@ def names() -> list[str]:
 def build(name: str, *, channels: int, size: int, width: int, representation: int):
     """The feature extractor of that name; ModelkinError with the nearest valid name if there is none."""
     module = registry.load_choice(sys.modules[__name__], name, "architecture")
+    check_size(name, size)
     return module.build(channels, size, width, representation)
+
+
+def check_size(name: str, size: int) -> None:
+    """ModelkinError if an architecture of ours takes no images of so many pixels a side. Imports no torch."""
+    this = sys.modules[__name__]
+    patch, smallest = registry.literal(this, name, "PATCH", 1), registry.literal(this, name, "SMALLEST", 1)
+    if size % patch:
+        raise ModelkinError(
+            f"{name} takes images whose sides are multiples of {patch} pixels, and these have {size}; give "
+            "the dataset another `size`, or train another architecture."
+        )
+    if size < smallest:
+        raise ModelkinError(
+            f"{name} takes images of {smallest} pixels a side at the least, and these have {size}; give the "
+            "dataset another `size`, or train another architecture."
+        )
 
 
 def check_custom(place: str) -> re.Match:

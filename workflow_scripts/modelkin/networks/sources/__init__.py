@@ -31,7 +31,7 @@ class Taken:
     origin: where the weights are from, to be read by people. build: what ``network`` takes, as JSON.
     mean, std: normalisation per channel in units of [0, 1]; size: of the images in pixels;
     interpolation: how images were scaled in training; crop: share of the side that was cut out.
-    None where it is not known.
+    hub: the name at a hub that the weights were loaded by. None where it is not known.
     """
 
     network: Any
@@ -42,6 +42,7 @@ class Taken:
     size: int | None = None
     interpolation: str | None = None
     crop: float | None = None
+    hub: str | None = None
 
 
 def blank(source: str, classes: int, *, architecture: str, options: Mapping[str, Any] | None = None, **_):
@@ -68,8 +69,11 @@ def missing(source: str, **entry: Any) -> list[str]:
 
 
 def outside(source: str, architecture: str, **entry: Any) -> list[str]:
-    """The files and folders that an entry names: checkpoint, own architecture, a hub's local folder."""
-    found = list(get(source).files({"architecture": architecture, **entry}))
+    """The files and folders that a model is made of: those that its entry names (checkpoint, own code,
+    a hub's local folder), and where its source keeps its downloads, if that is no cache of many programs.
+    """
+    module, whole = get(source), {"architecture": architecture, **entry}
+    found = [*module.files(whole), *(module.kept(whole) if hasattr(module, "kept") else ())]
     own = architectures.CUSTOM.match(architecture)
     if own:
         found.append(own["file"])

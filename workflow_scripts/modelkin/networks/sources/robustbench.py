@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import PurePath
 from typing import Any
 
 from modelkin.errors import ModelkinError, unknown_name
@@ -19,6 +20,13 @@ NAME = re.compile(r"""\(\s*['"](\w[\w+-]*)['"],\s*\{""")  # of a model, in the z
 def files(entry: Mapping[str, Any]) -> list[str]:
     """None: the zoo keeps its own."""
     return []
+
+
+def kept(entry: Mapping[str, Any]) -> list[str]:
+    """Where the zoo keeps the checkpoint, and reads it from, once it has been downloaded."""
+    options = complete_options(entry.get("options") or {})
+    folder = PurePath(options.get("model_dir", "models"), options["dataset"], options["threat_model"])
+    return [str(folder / f"{entry['architecture']}.pt")]
 
 
 def missing(entry: Mapping[str, Any]) -> list[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from modelkin import lazy
 from modelkin.errors import ModelkinError, unknown_name
-from modelkin.networks import sources
+from modelkin.networks import hub, sources
 from modelkin.networks.sources.base import PLAIN_TEXT, check_plain_options, library_text
 
 if TYPE_CHECKING:
@@ -74,7 +74,16 @@ def take(
         size=data["input_size"][-1],
         interpolation=data["interpolation"],
         crop=data["crop_pct"],
+        hub=None if weights else hub_name(found),
     )
+
+
+def hub_name(found: Any) -> str | None:
+    """Where at the hub a network of timm has its pretrained weights from, None if they are from elsewhere."""
+    from timm.models._builder import _resolve_pretrained_source
+
+    loaded_from, place = _resolve_pretrained_source(found.pretrained_cfg)
+    return hub.SCHEME + (place if isinstance(place, str) else place[0]) if loaded_from == "hf-hub" else None
 
 
 def blank(classes: int, architecture: str, options: Mapping[str, Any]):
