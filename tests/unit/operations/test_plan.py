@@ -196,14 +196,13 @@ def test_a_device_that_is_not_here_is_reckoned_by_hand(monkeypatch):
 
 def test_a_head_that_the_entry_names_is_looked_at():
     """CrossViT averages two heads, so none makes the logits alone."""
-    colour = {"mean": [0.5] * 3, "std": [0.25] * 3}
-    architecture = {"source": "timm", "architecture": "crossvit_tiny_240", **colour}
+    grey = {"mean": [0.5], "std": [0.25]}
+    architecture = {"source": "timm", "architecture": "crossvit_tiny_240", **grey}
     entries = [
         {"name": "a", **architecture, "head": "head.1"},
         {"name": "b", **architecture, "head": "head.0"},
     ]
-    config = TINY | {"dataset": TINY["dataset"] | {"channels": 3}, "models": [*entries, *TINY["models"]]}
-    costs = network_costs.network_costs(Study(config), teraflops=1.0)
+    costs = network_costs.network_costs(Study(TINY | {"models": [*entries, *TINY["models"]]}), teraflops=1.0)
     assert [costs[name].width for name in "ab"] == [192, 96]
 
 

@@ -23,6 +23,7 @@ else:
 
 MOST_CLASSES = 2**20  # a name is made for each
 # What zipfile and numpy raise of what they cannot read.
+UNREADABLE: tuple[type[Exception], ...]
 UNREADABLE = (ValueError, TypeError, KeyError, OSError, EOFError, AttributeError, NotImplementedError)
 UNREADABLE += (RuntimeError, OverflowError, SyntaxError, zipfile.BadZipFile, zlib.error, struct.error)
 
