@@ -196,8 +196,8 @@ def test_a_device_that_is_not_here_is_reckoned_by_hand(monkeypatch):
 
 def test_a_head_that_the_entry_names_is_looked_at():
     """CrossViT averages two heads, so none makes the logits alone."""
-    grey = {"mean": [0.5], "std": [0.25]}
-    architecture = {"source": "timm", "architecture": "crossvit_tiny_240", **grey}
+    colour = {"mean": [0.5] * 3, "std": [0.25] * 3}
+    architecture = {"source": "timm", "architecture": "crossvit_tiny_240", **colour}
     entries = [
         {"name": "a", **architecture, "head": "head.1"},
         {"name": "b", **architecture, "head": "head.0"},

@@ -116,13 +116,13 @@ BAD = {
     "a measure like none": (wrong(measures=["umap"]), "unknown measure 'umap'; choose one of: agreement, "),
     "part of a measure's name": (wrong(measures=["cka"]), "did you mean 'debiased_cka' or 'linear_cka'"),
     "means of another number of channels": (
-        elsewhere("torchvision", architecture="resnet18", mean=[0.5, 0.4, 0.3]),
-        "mean has 3 numbers, but the images of digits have 1 channel; give mean 1 number, or the dataset "
-        "`channels: 3`",
+        elsewhere("torchvision", architecture="resnet18", mean=[0.5, 0.4, 0.3, 0.2]),
+        "mean has 4 numbers, but the images of digits have 1 channel; give mean 1 number, or 3 for a model of "
+        "colour images.$",
     ),
     "deviations of no number of channels": (
         elsewhere("timm", architecture="resnet18", std=[0.5, 0.4]),
-        "std has 2 numbers, but the images of digits have 1 channel; give std 1 number.$",
+        "std has 2 numbers, but the images of digits have 1 channel; give std 1 number, or 3",
     ),
     "unknown name of timm": (
         elsewhere("timm", architecture="resnet5"),

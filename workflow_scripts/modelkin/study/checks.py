@@ -200,18 +200,21 @@ def _source(name: str, entry: dict[str, Any], taken_in: bool) -> None:
 
 
 def _normalisation(study, name: str, entry: dict[str, Any]) -> None:
-    """ModelkinError unless the normalisation that an entry names has a number for each channel."""
+    """ModelkinError unless the normalisation that an entry names has a number for each channel.
+
+    Three for grey images as well: they are repeated in the channels of a model of colour images.
+    """
     given = {key: len(entry[key]) for key in ("mean", "std") if key in entry}
     label = study.dataset_of(name)
     if not given or label is None:
         return
     channels = study.channels(label)
     for key, numbers in given.items():
-        if numbers != channels:
+        if numbers != channels and (channels, numbers) != (1, 3):
             raise ModelkinError(
                 f"model '{name}': {key} has {counted(numbers, 'number')}, but the images of {label} have "
                 f"{counted(channels, 'channel')}; give {key} {counted(channels, 'number')}"
-                + (f", or the dataset `channels: {numbers}`." if numbers in (1, 3) else ".")
+                + (", or 3 for a model of colour images." if channels == 1 else ".")
             )
 
 
