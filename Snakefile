@@ -21,7 +21,9 @@ from modelkin.comparison import measures
 from modelkin.errors import ModelkinError
 from modelkin.jobs import fork_server
 from modelkin.operations import (
+    before_running,
     changed_inputs,
+    mixed_devices,
     resources,
     run_summary,
     stages,
@@ -30,7 +32,7 @@ from modelkin.operations import (
 from modelkin.store import disk, paths
 from modelkin.store.manifests import read_intact
 from modelkin.store.modification_times import restore_order
-from modelkin.study.config import Study, summarise_missing
+from modelkin.study.config import load_config, summarise_missing
 
 # A job ends when the process that started it does; on a cluster that is the one beside it.
 os.environ[jobs.STARTED_BY] = str(os.getpid())
@@ -38,37 +40,28 @@ os.environ[jobs.STARTED_BY] = str(os.getpid())
 # A config given on the command line replaces the default one and is not merged with it.
 if not workflow.overwrite_configfiles:
 
+    # Read once before, for Snakemake does not say in which line a file is wrong.
+    try:
+        if os.path.exists("config.yaml"):
+            load_config("config.yaml")
+    except ModelkinError as error:
+        sys.exit(f"config: {error}")
+
     configfile: "config.yaml"
 
 
 try:
-    study = Study(config, made=lambda path: read_intact(f"results/{path}"))
-    RESULTS = paths.study_folder(study.name).as_posix()
-    disk.check_writable(RESULTS)
+    study = before_running.configured_study(config)
 except ModelkinError as error:
     sys.exit(f"config: {error}")
+RESULTS = paths.study_folder(study.name).as_posix()
 
-
-# What is not what the study was made of, and would stand beside what is made now. Jobs need not look again.
-CHANGED, MOVED = [], {}
+# What is not there yet and what is made of it (a study can be looked at and planned without its data), and what is
+# not what the study was made of and would stand beside what is made now. Jobs need not look again.
 if workflow.is_main_process:
-    made_here = lambda path: read_intact(f"{RESULTS}/{path}")
-    CHANGED = changed_inputs.changed_files(
-        study.outside(), made_here, f"{RESULTS}/{changed_inputs.MEMORY}"
-    )
-    MOVED = changed_inputs.moved_models(study, made_here)
-    for each in CHANGED:
-        print(f"config: {changed_inputs.file_sentence(each, RESULTS)}", file=sys.stderr)
-    if MOVED:
-        said = changed_inputs.order_sentence(MOVED, study, RESULTS)
+    FOUND = before_running.look(study)
+    for said in FOUND.sentences():
         print(f"config: {said}", file=sys.stderr)
-
-# What is not there yet and what is made of it. A study can be looked at and planned without its data.
-MISSING = {f"{RESULTS}/{path}": said for path, said in study.missing().items()}
-if said := summarise_missing(
-    said for path, said in MISSING.items() if not os.path.exists(path)
-):
-    print(f"config: before it can run: {said}", file=sys.stderr)
 
 
 onstart:
@@ -76,14 +69,18 @@ onstart:
     coming = [] if workflow.touch else [*workflow.dag.needrun_jobs()]
     made = {path for job in coming for path in job.output}
     if said := summarise_missing(
-        said for path, said in MISSING.items() if path in made
+        said for path, said in FOUND.missing.items() if path in made
     ):
         sys.exit(f"config: {said}")
-    left = [each for each in CHANGED if f"{RESULTS}/{each.manifest}" not in made]
+    left = [
+        each for each in FOUND.changed if f"{RESULTS}/{each.manifest}" not in made
+    ]
     if made and left:
         sys.exit(f"config: {changed_inputs.file_sentence(left[0], RESULTS)}")
-    if made and MOVED:
-        sys.exit(f"config: {changed_inputs.order_sentence(MOVED, study, RESULTS)}")
+    if made and FOUND.moved:
+        sys.exit(f"config: {FOUND.moved}")
+    if said := what_would_be_mixed():
+        sys.exit(f"config: {said}")
     if made:  # not for a plan or a look at what is there
         try:
             STUDY_LOCK.take(jobs_here=workflow.local_exec)
@@ -148,6 +145,7 @@ rule plan:
 
 
 rule all:
+    """Everything that the config asks for, up to figures and explorer."""
     default_target: True
     input:
         DATA,
@@ -159,14 +157,30 @@ rule all:
         IMPORTED,
         LAYER_COMPARISONS,
         STITCHES,
+        HEADS,
         ANALYSES,
         FIGURES,
         EXPLORER,
 
 
+# `snakemake --list` says of a rule what the record of its stage does, and of a figure what it shows.
+for each in workflow.rules:
+    each.docstring = each.docstring or stages.of_rule(each.name).description
+    if each.name.startswith("figure_"):
+        each.docstring = POSSIBLE_FIGURES[each.name.removeprefix("figure_")].title
+
+
 # Jobs parse this file too; only the process that plans them looks at ages.
 if workflow.is_main_process:
+    # Snakemake makes the folders of logs and benchmarks itself, and those with wildcards as jobs start.
+    beside = [path for each in workflow.rules for path in [*each.log, each.benchmark]]
+    beside = [
+        path
+        for path in map(str, filter(None, beside))
+        if "{" not in os.path.dirname(path)
+    ]
     try:
+        disk.check_places([*rules.all.input, *beside], RESULTS)
         restore_order(rules.all.input, Path(RESULTS, "benchmarks").rglob("*.tsv"))
     except ModelkinError as error:
         sys.exit(str(error))

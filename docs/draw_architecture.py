@@ -20,6 +20,7 @@ BEGIN, END = (
     "<!-- drawn by draw_architecture.py: end -->\n",
 )
 BASE = "base"  # the modules that stand in no room
+TYPED = "commands"  # the room of what is typed
 
 
 def rooms() -> list[str]:
@@ -41,7 +42,7 @@ def imports() -> dict[str, set[str]]:
 
 def _room(module: str) -> str:
     parts = module.split(".")
-    return parts[1] if (PACKAGE / parts[1]).is_dir() else BASE
+    return parts[1] if len(parts) > 1 and (PACKAGE / parts[1]).is_dir() else BASE
 
 
 def needed_arrows(arrows: dict[str, set[str]]) -> list[tuple[str, str]]:
@@ -62,7 +63,9 @@ def picture() -> str:
     """The Mermaid flowchart and the table."""
     arrows = imports()
     lines = ["```mermaid", "flowchart TD"]
-    imported = set().union(*arrows.values())
+    # What is typed imports rooms that scripts start from too.
+    imported = set().union(*(others for room, others in arrows.items() if room != TYPED), {TYPED})
+    lines += [f'    shell["modelkin, on the command line"] --> {TYPED}']
     lines += [f'    scripts["workflow_scripts/*.py"] --> {room}' for room in arrows if room not in imported]
     lines += [f"    {room} --> {other}" for room, other in needed_arrows(arrows)]
     lines += ["```", "", "| room | what is in it | imports from |", "|---|---|---|"]

@@ -167,6 +167,7 @@ if stages.get("draws").is_made(study):
         resources:
             **needs("draws"),
         params:
+            **study.products,
             repeats=study.resampling_draws,
             models=study.active_compared,
             order=study.compared,

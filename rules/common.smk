@@ -22,6 +22,8 @@ def about(stage, wildcards):
     model = next(filter(None, named), "")
     on, attack = (wildcards.get(key, "").removeprefix(".") for key in ("on", "attack"))
     of_model = study.models.get(model, {}).get("dataset", "")
+    if "pair" in wildcards.keys():
+        of_model = study.stitching_task(model)
     return (
         study,
         stage,
@@ -62,6 +64,12 @@ def stitched_models(wildcards):
     return expand(
         f"{RESULTS}/models/{{model}}.json", model=study.stitched_pairs[wildcards.pair]
     )
+
+
+def stitched_to(wildcards, folder):
+    """The manifests in a folder of the models whose heads a model is stitched to, and its own."""
+    names = [*study.stitched_heads(wildcards.model), wildcards.model]
+    return expand(f"{RESULTS}/{folder}/{{model}}.json", model=names)
 
 
 def read_from(wildcards):
@@ -110,7 +118,10 @@ def layer_settings(wildcards):
         key: study.layers[key]
         for key in ("layers", "features", "estimator", "baseline")
     }
-    return {**named, "images": ["natural", *ADVERSARIAL_LAYERS]}
+    model, asked = wildcards.model, {}
+    if study.layers_by_procrustes(model, wildcards.get("partner", model)):
+        asked = {"procrustes": True}
+    return {**named, **asked, "images": ["natural", *ADVERSARIAL_LAYERS]}
 
 
 def tables(names):

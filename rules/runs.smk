@@ -77,6 +77,34 @@ def report_run():
     atexit.register(print, "\n".join(filter(None, said)), file=sys.stderr, flush=True)
 
 
+def what_would_be_mixed():
+    """A sentence if the coming jobs compute otherwise than what they will stand beside; empty if not."""
+    if workflow.touch or study.section("mixed_devices"):
+        return ""
+    coming, made = {}, set()
+    for job in workflow.dag.needrun_jobs(exclude_finished=False):
+        outputs = [os.path.relpath(path, RESULTS) for path in job.output]
+        made.update(outputs)
+        if job.benchmark and (record := stages.of_rule(job.rule.name)).uses_gpu:
+            coming.setdefault(record.recorded, []).extend(outputs)
+    staying = [os.path.relpath(path, RESULTS) for path in rules.all.input]
+    found = mixed_devices.mixtures(
+        coming,
+        [path for path in staying if path not in made],
+        lambda path: read_intact(f"{RESULTS}/{path}"),
+        study,
+        remote=workflow.non_local_exec and not workflow.dryrun,
+    )
+    return mixed_devices.mixture_sentence(found, RESULTS) if found else ""
+
+
+def foretell_refusal():
+    """Say after a dry run what would keep a run from beginning."""
+    if workflow.dryrun and workflow.scheduler is not None:
+        if said := what_would_be_mixed():
+            print(f"config: {said}", file=sys.stderr)
+
+
 def explain_refusal():
     """Say what to do if Snakemake was to run jobs and found the folder locked."""
     started = workflow.scheduler is not None or workflow.executor_plugin is None
@@ -92,3 +120,4 @@ def explain_refusal():
 if workflow.is_main_process:
     study_lock.lift_dead_locks(".snakemake/locks", RESULTS, STUDY_LOCK)
     atexit.register(explain_refusal)
+    atexit.register(foretell_refusal)

@@ -25,6 +25,7 @@ rule similarity:
     resources:
         **needs("similarity"),
     params:
+        **study.products,
         models=lambda wildcards: study.through(wildcards.model),
         dataset=study.dataset,
         kinds=study.kinds,

@@ -8,7 +8,7 @@ STITCHES = expand(
 
 rule stitch:
     input:
-        dataset=DATASET,
+        dataset=lambda wildcards: f"{RESULTS}/{study.dataset_manifest(study.stitching_task(wildcards.pair))}",
         models=stitched_models,
     output:
         f"{RESULTS}/stitches/matching/{{pair}}.json",
@@ -27,7 +27,7 @@ rule stitch:
         stitching={
             key: value
             for key, value in (study.stitching or {}).items()
-            if key != "pairs"
+            if key not in ("pairs", "agreement", "tasks")
         },
         attack={
             key: study.section("evaluation")[key]
@@ -57,6 +57,82 @@ if stages.get("stitching").is_made(study):
         resources:
             **needs("stitching"),
         params:
+            tasks={label: study.stitching_task(label) for label in study.stitched_pairs},
             version=version("stitching"),
         script:
             "../workflow_scripts/stitching.py"
+
+
+# Heads on other models' representations, in shells in order of arrival as similarity is.
+HEADS = expand(
+    f"{RESULTS}/stitches/heads/{{model}}.json",
+    model=study.compared if study.agreement is not None else [],
+)
+
+
+if study.agreement is not None:
+
+    rule training_activations:
+        input:
+            model=f"{RESULTS}/models/{{model}}.json",
+            dataset=DATASET,
+        output:
+            f"{RESULTS}/training_activations/{{model}}.json",
+        log:
+            f"{RESULTS}/logs/training_activations/{{model}}.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/training_activations/{{model}}.tsv"
+        conda:
+            "../envs/modelkin.yaml"
+        resources:
+            **needs("training_activations"),
+        params:
+            images=study.agreement["train_images"],
+            resize=study.resizing,
+            version=version("training_activations"),
+        script:
+            "../workflow_scripts/training_activations.py"
+
+    rule stitched_heads:
+        input:
+            trained=lambda wildcards: stitched_to(wildcards, "training_activations"),
+            natural=lambda wildcards: stitched_to(wildcards, "activations/natural"),
+            models=lambda wildcards: stitched_to(wildcards, "models"),
+        output:
+            f"{RESULTS}/stitches/heads/{{model}}.json",
+        log:
+            f"{RESULTS}/logs/stitched_heads/{{model}}.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/stitched_heads/{{model}}.tsv"
+        conda:
+            "../envs/modelkin.yaml"
+        resources:
+            **needs("stitched_heads"),
+        params:
+            others=lambda wildcards: study.stitched_heads(wildcards.model),
+            resize=study.resizing,
+            version=version("stitched_heads"),
+        script:
+            "../workflow_scripts/stitched_heads.py"
+
+    rule stitching_agreement:
+        input:
+            expand(
+                f"{RESULTS}/stitches/heads/{{model}}.json", model=study.active_compared
+            ),
+        output:
+            tables_of("stitching_agreement"),
+        log:
+            f"{RESULTS}/logs/stitching_agreement.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/stitching_agreement.tsv"
+        localrule: True
+        conda:
+            "../envs/modelkin.yaml"
+        resources:
+            **needs("stitching_agreement"),
+        params:
+            levels={name: study.level(name) for name in study.active_compared},
+            version=version("stitching_agreement"),
+        script:
+            "../workflow_scripts/stitching_agreement.py"

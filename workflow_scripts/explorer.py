@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from modelkin import explorer, jobs
-from modelkin.analysis import level_means, measure_agreement
+from modelkin.analysis import measure_agreement
 from modelkin.data.images import load_images
-from modelkin.explorer import pictures
+from modelkin.explorer import derived, pictures
 from modelkin.store import arrays, frames, manifests, paths
 
 
@@ -20,13 +20,7 @@ def by_model(found):
 with jobs.running_job(snakemake.log[0], "explorer", snakemake.input) as log:
     params, given = snakemake.params, snakemake.input
     tables = {Path(manifest).stem: frames.read(manifest) for manifest in given.tables}
-    similarity, models = tables["similarity"], tables["models"]
-    directions = dict(tables["measures"][["measure", "direction"]].itertuples(index=False))
-    tables |= {
-        "level_means": level_means.level_means(similarity, models),
-        "level_differences": level_means.level_differences(similarity, models),
-        "measure_agreement": measure_agreement.measure_agreement(similarity, directions),
-    }
+    tables = derived.with_derived(tables)
     shown = {}
     if given.images:
         dataset, pairs, probe = given.images
@@ -47,7 +41,7 @@ with jobs.running_job(snakemake.log[0], "explorer", snakemake.input) as log:
                 answers.shown,
             ),
         }
-    orders = measure_agreement.dendrogram_orders(similarity, directions)
+    orders = measure_agreement.dendrogram_orders(tables["similarity"], derived.directions(tables))
     text = explorer.page(params.study, tables, orders=orders, **shown)
     log.info("%.1f MB", len(text.encode()) / 1e6)
     manifests.write(

@@ -2,7 +2,7 @@
 
 from modelkin import jobs, precision
 from modelkin.data.images import load_images
-from modelkin.networks import building, sources
+from modelkin.networks import building, hub, sources
 from modelkin.networks.weights import write_model
 from modelkin.store.outside_files import WatchedFiles
 
@@ -13,6 +13,7 @@ with jobs.running_job(snakemake.log[0], f"import {snakemake.wildcards.model}", s
     test = load_images(snakemake.input.dataset, "test")
     model = building.from_source(images=test, resize=resize, **entry).to(device)
     building.check_fits(model, test, snakemake.wildcards.model)
+    named = hub.described([model.hub] if model.hub else [])
     log.info("head '%s', images of %d pixels", model.head, model.size)
     write_model(
         snakemake.output[0],
@@ -23,5 +24,5 @@ with jobs.running_job(snakemake.log[0], f"import {snakemake.wildcards.model}", s
         settings=jobs.manifest_settings(snakemake.params),
         inputs=[snakemake.input.dataset],
         device=precision.describe_device(device),
-        outside=files.described,
+        outside=lambda: files.described() | named,
     )

@@ -14,14 +14,12 @@ with jobs.running_job(snakemake.log[0], f"invert {snakemake.wildcards.model}", s
     ).folded()
     pairs = frames.read(snakemake.input.pairs)
     batch_size, mode = (settings.pop(key) for key in ("batch_size", "mode"))
-    rescue = settings.pop("rescue", None)
     progress = jobs.Progress(len(pairs) * settings["steps"], "image steps")
     parts = inversion.inversion_parts(
         model,
         load_images(snakemake.input.dataset, "test"),
         pairs,
         inversion.MODES[mode](**settings),
-        rescue=rescue and inversion.Rescue(**rescue),
         batch_size=batch_size,
         device=device,
         progress=lambda done, evaluations, loss: progress(

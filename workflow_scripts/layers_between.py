@@ -19,7 +19,7 @@ with jobs.running_job(snakemake.log[0], f"layers between {' and '.join(names)}",
     untrained = (None, None)
     if layers["baseline"] == "untrained":
         untrained = [jobs.configured_untrained_weights(config, each, params.seed) for each in manifests]
-    maps = between_maps(*models, images, untrained, layers["features"])
+    maps = between_maps(*models, images, untrained, layers["features"], layers.get("procrustes", False))
     write_comparison(
         snakemake.output[0],
         maps,

@@ -15,7 +15,14 @@ with jobs.running_job(snakemake.log[0], f"layers within {name}", snakemake.input
     if params.layers["baseline"] == "untrained":
         untrained = jobs.configured_untrained_weights(config, manifest, params.seed)
     layered = LayeredModel(model, params.layers["layers"], name)
-    maps = within_maps(layered, images, params.dataset, untrained, params.layers["features"])
+    maps = within_maps(
+        layered,
+        images,
+        params.dataset,
+        untrained,
+        params.layers["features"],
+        params.layers.get("procrustes", False),
+    )
     write_comparison(
         snakemake.output[0],
         maps,

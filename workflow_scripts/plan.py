@@ -25,11 +25,12 @@ with jobs.running_job(snakemake.log[0], "plan") as log:
     if study.compared:  # one like a model that is run on no probe costs nothing
         larger = study.with_one_more("one-more")
         more = plan.study_plan(larger, costs | {"one-more": costs[study.compared[-1]]}, start, device)
-    text = plan.plan_text(table, more, devices)
+    text = "\n".join(filter(None, [plan.plan_text(table, more, devices), plan.layer_batches(study, costs)]))
     on = f"at a sustained {teraflops:g} teraflops" if teraflops else f"on {device}"
     said = [f"Study '{study.name}' {on}, one job at a time, nothing computed yet:", text]
     if teraflops:
         said.append("Similarity, figures and the start of each job were timed on this machine's CPU.")
+    said += plan.plan_warnings(study)
     missing = study.missing().values()
     if missing:
         said += [f"Before it can run, {len(missing)} things must be put there:", *missing]

@@ -1,4 +1,4 @@
-"""Join what is known of the stitches of all pairs into tables."""
+"""Join what is known of the stitches of all pairs into tables, and say which blocks can be replaced."""
 
 from pathlib import Path
 
@@ -6,13 +6,21 @@ import pandas as pd
 
 from modelkin import jobs
 from modelkin.operations.stages.columns import COLUMNS
+from modelkin.stitching.advice import replaceable_table
 from modelkin.store import frames
 
 with jobs.running_job(snakemake.log[0], "stitching", snakemake.input):
     tables = {}
     for name, folder in (("stitching", "judged"), ("stitching_matching", "matching")):
-        found = [frames.read(each) for each in snakemake.input if Path(each).parent.name == folder]
+        found = [
+            frames.read(each).assign(task=snakemake.params.tasks[Path(each).stem])
+            for each in snakemake.input
+            if Path(each).parent.name == folder
+        ]
         tables[name] = pd.concat(found, ignore_index=True).reindex(columns=list(COLUMNS[name]))
+    trained = tables["stitching"]["start"].notna()
+    tables["stitching"].loc[trained & tables["stitching"]["batch_norm"].isna(), "batch_norm"] = "frozen"
+    tables["stitching_replaceable"] = replaceable_table(tables["stitching"])
     frames.write_all(
         snakemake.output,
         tables,

@@ -3,13 +3,18 @@
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
+import xarray as xr
 from conftest import ROOT
 
 from modelkin import jobs, precision
 from modelkin.batching import MemoryFittingBatches
+from modelkin.comparison import similarity
 from modelkin.comparison.activations import saliency_chunks
+from modelkin.comparison.measures import ConfiguredMeasure
+from modelkin.comparison.pairs import Pair
 from modelkin.data import datasets
 from modelkin.errors import ModelkinError
 from modelkin.networks import building, classifier
@@ -142,3 +147,24 @@ def test_the_gpu_benchmark_runs_on_what_is_here():
         "knn_jaccard, all",
     ):
         assert f"| {part}" in done.stdout
+
+
+@pytest.mark.parametrize("name", precision.PRECISIONS)
+def test_measures_multiply_in_full_whatever_networks_run_in(monkeypatch, name):
+    precision.use_precision(name)
+    original, seen = similarity._measure, []
+
+    def watched(*arguments):
+        seen.append((torch.backends.cuda.matmul.allow_tf32, torch.is_autocast_enabled("cpu")))
+        return original(*arguments)
+
+    monkeypatch.setattr(similarity, "_measure", watched)
+    values = xr.DataArray(np.random.default_rng(0).normal(size=(20, 3)), dims=("sample", "feature"))
+    values = values.assign_coords(sample=[str(each) for each in range(20)])
+    chosen = [ConfiguredMeasure("linear_cka", {})]
+    with precision.autocast(torch.device("cpu")):
+        similarity.similarity_rows(
+            [Pair("natural", "digits", "a", "b")], lambda run, what: values, chosen, permutations=0, seed=0
+        )
+    assert seen == [(False, False)]
+    assert torch.backends.cuda.matmul.allow_tf32 == (name != "float32"), "networks go on as before"

@@ -180,3 +180,14 @@ def flip(path):
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 4
     path.write_bytes(data)
+
+
+def test_a_file_where_a_folder_should_be_is_named_before_anything_runs(tmp_path):
+    study = StudyFolder(tmp_path, TINY)
+    path = study.results / "logs"
+    path.parent.mkdir(parents=True)
+    path.touch()
+    done = study.run("--dry-run")
+    assert done.returncode == 1
+    assert "results/tiny/logs is no folder, and the study needs one there" in done.stdout
+    assert "Traceback" not in done.stdout

@@ -8,11 +8,13 @@ import threading
 import time
 
 import faults
+import psutil
 import pytest
 from conftest import TINY, StudyFolder
 
 from modelkin import jobs
 from modelkin.errors import ModelkinError
+from modelkin.jobs import fork_server
 from modelkin.operations import resources, run_summary, study_lock
 from modelkin.study.config import Study as Config
 
@@ -168,6 +170,17 @@ def test_a_second_run_is_told_of_the_first(study, running):
     os.killpg(running.pid, signal.SIGCONT)
     said, _ = running.communicate()
     assert running.returncode == 0, said
+
+
+def test_the_scripts_of_a_run_are_run_by_forks_of_one_process(running):
+    (server,) = [
+        child for child in psutil.Process(running.pid).children() if fork_server.__name__ in child.cmdline()
+    ]
+    deadline = time.monotonic() + 120
+    while not server.children():
+        assert time.monotonic() < deadline
+        assert running.poll() is None, running.stdout.read()
+        time.sleep(0.01)
 
 
 def test_a_run_that_was_killed_here_needs_no_unlocking(finished, study, running):

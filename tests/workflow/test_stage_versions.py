@@ -17,10 +17,10 @@ from modelkin.operations.stages import VERSIONS
 from modelkin.store import arrays, manifests
 
 # What is imported is somebody else's, and tests/workflow has files on both. Snapshots and layers are not in
-# this study, but in test_snapshots.py and test_layers.py; stitches have numbers in tests/unit/stitching.
+# this study, but in test_snapshots.py and test_layers.py, and stitches in test_stitching.py.
 ELSEWHERE = ("import", "imported", "snapshots", "evaluate_snapshots", "training_epochs")
 ELSEWHERE += ("layers_within", "layers_between", "layers_snapshots", "layer_tables")
-ELSEWHERE += ("stitch", "stitching")
+ELSEWHERE += ("stitch", "stitching", "training_activations", "stitched_heads", "stitching_agreement")
 STAGES = [stage for stage in VERSIONS if stage not in ELSEWHERE]
 GOLDEN = Path(__file__).parent / "stage_versions.json"
 

@@ -4,9 +4,14 @@ What a notebook needs is here by name; everything else stands in the modules. No
 before it is used.
 """
 
+import os
 from typing import TYPE_CHECKING
 
 import lazy_loader
+
+# Read when torch is first imported: threads that wait must sleep, not spin, where others share the cores, or
+# small networks are many times slower.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 if TYPE_CHECKING:  # for tools, which do not see what is imported later; a test compares the two
     from modelkin import analysis, comparison, data, layers, networks, optimise, store, training

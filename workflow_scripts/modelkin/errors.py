@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 
 
@@ -18,9 +19,38 @@ class NotFinite(ModelkinError):
     """A model or its loss gives NaN or infinite values, so nothing can be improved by a gradient."""
 
 
-def unknown_name(what: str, name: object, valid: Iterable[str]) -> ModelkinError:
-    """The error for a name that does not exist, with the nearest valid one."""
+LISTED = 30  # names at most, where none is like the one that was given
+
+
+def unknown_name(
+    what: str, name: object, valid: Iterable[str], listed_by: str | None = None
+) -> ModelkinError:
+    """The error for a name that does not exist, with the nearest valid ones.
+
+    listed_by: the command that lists the valid ones, to be named where they are too many.
+    """
     valid = sorted(valid)
-    near = difflib.get_close_matches(str(name), valid, n=1, cutoff=0.5)
-    hint = f"did you mean '{near[0]}'?" if near else f"choose one of: {', '.join(valid)}."
+    near = _nearest(str(name), valid)
+    if near:
+        hint = f"did you mean {' or '.join(map(repr, near))}?"
+    elif len(valid) <= LISTED:
+        hint = f"choose one of: {', '.join(valid)}."
+    else:
+        hint = f"none of the {len(valid)} that there are is like it" + (
+            f"; `{listed_by}` lists them." if listed_by else f", such as {', '.join(valid[:3])}."
+        )
     return ModelkinError(f"unknown {what} '{name}'; {hint}")
+
+
+def _nearest(name: str, valid: list[str]) -> list[str]:
+    """The names that it is a part of, and the one that is spelt most alike; else those that share a word."""
+    own = _words(name)
+    whole = [each for each in valid if own and own <= _words(each)]
+    spelt = difflib.get_close_matches(name, valid, n=1, cutoff=0.6)
+    near = [*dict.fromkeys([*whole, *spelt])]
+    return (near or [each for each in valid if own & _words(each)])[:3]
+
+
+def _words(name: str) -> set[str]:
+    """The words of a name, of two letters or more."""
+    return {word for word in re.split(r"[\W_]+", name.casefold()) if len(word) > 1}

@@ -7,6 +7,7 @@ import xarray as xr
 from ckatorch.core import cka_base
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.spatial import procrustes
 from torch import nn
 
 import modelkin
@@ -189,6 +190,9 @@ def test_each_model_takes_its_own_size_and_chance_is_near_nothing():
         ),
         ({"images_b": shown(seed=1).pick(np.arange(39, -1, -1))}, "in another order"),
         ({"features": "mean"}, "features must be one of all, pooled"),
+        ({"measure": "svcca"}, "measure must be one of cka, procrustes"),
+        ({"measure": "procrustes", "features": "pooled"}, "Procrustes similarity is of all outputs"),
+        ({"measure": "procrustes", "batch": None}, "Procrustes similarity is of batches"),
     ],
 )
 def test_what_cannot_be_compared(arguments, said):
@@ -213,3 +217,57 @@ def test_other_weights_are_used_for_their_view_alone():
     wanted = modelkin.layer_map(small(0), other, images, batch=None)
     assert np.allclose(found["value"][0], wanted["value"], atol=1e-6)
     assert np.allclose(np.diag(found["value"][1]), 1)
+
+
+def test_procrustes_is_that_of_the_representations_of_each_batch():
+    images, a, b = shown(), small(0), small(1)
+    found = modelkin.layer_map(a, b, images, batch=15, passes=1, seed=5, measure="procrustes")
+    of_a, of_b = outputs(a, images), outputs(b, images)
+    wanted = np.zeros((4, 4))
+    for each in minibatches(40, 15, 1, 5):
+        for i, x in enumerate(of_a):
+            for j, y in enumerate(of_b):
+                wanted[i, j] += len(each.rows) / 40 * written_out(x[each.rows], y[each.rows])
+    assert np.allclose(found["value"], wanted, atol=1e-6)
+    assert (found["stderr"] > 0).all()
+
+
+def written_out(x, y):
+    """Procrustes similarity by scipy, of configurations of the same width: 1 - d / 2."""
+    width = max(x.shape[1], y.shape[1])
+    padded = [np.pad(v.double().numpy(), [(0, 0), (0, width - v.shape[1])]) for v in (x, y)]
+    # scipy lets one side be scaled too: its disparity is 1 - s^2, s the sum of singular values.
+    return 1 - np.sqrt(2 - 2 * np.sqrt(1 - procrustes(*padded)[2])) / 2
+
+
+def test_procrustes_of_a_model_with_itself_and_its_chance():
+    images, model = shown(), small(0)
+    found = modelkin.layer_map(model, model, images, batch=20, passes=1, measure="procrustes")
+    assert np.allclose(np.diag(found["value"]), 1, atol=1e-6)
+    assert np.allclose(found["value"], found["value"].T)
+    assert (np.diag(found["chance"]) < 0.9).all()
+    assert (found["chance"] > 0.1).all(), "it has no unbiased estimator"
+
+
+def test_procrustes_has_no_value_where_a_layer_is_constant_or_not_finite():
+    model, images = small(0), shown()
+    model.network[0].bias[:] = -10  # after it the activation is 0
+    found = modelkin.layer_map(model, small(1), images, batch=10, measure="procrustes")
+    assert found["undefined_a"].to_numpy().tolist() == ["", *[estimates.IS_CONSTANT] * 3]
+    assert np.isnan(found["value"][1:]).all()
+    assert np.isfinite(found["value"][0]).all()
+    model.network[0].weight[:] = float("nan")
+    found = modelkin.layer_map(model, small(1), images, batch=10, measure="procrustes")
+    assert found["undefined_a"].to_numpy().tolist() == [estimates.NOT_FINITE] * 4
+    assert np.isnan(found["value"]).all()
+
+
+def test_the_last_snapshot_is_not_changed_by_loading_the_others():
+    models, images = {epoch: small(epoch) for epoch in (0, 1, 2)}, shown()
+    wanted = modelkin.layer_map(small(1), small(2), images, batch=None)["value"]
+    weights = {epoch: model.network.state_dict() for epoch, model in models.items()}
+    made = recorded.snapshot_maps(LayeredModel(models[2], "all"), weights, images, 2, "all")
+    comparison = maps.Comparison(made, exact=True)
+    found = estimates.estimate(comparison.batch(recorded.deal(40, {"name": "exact"}, 0)[0]), exact=True)
+    number = [each.about["epoch_a"] + each.about["epoch_b"] for each in made].index("12")
+    assert np.allclose(found["value"][number], wanted, atol=1e-6)

@@ -321,7 +321,9 @@ def test_networks_that_do_not_take_or_give_what_they_should(networks):
     path, _ = saved(networks)
     with pytest.raises(ModelkinError, match=r"does not take images of shape \(3, 8, 8\)"):
         taken(path, f"{networks}:small", EXAMPLE.repeat(1, 3, 1, 1))
-    with pytest.raises(ModelkinError, match="takes 3 channels .* `channels: 3`"):
+    with pytest.raises(
+        ModelkinError, match="mean has 3 numbers, .* have 1 channels; give it 1, or the dataset `channels: 3`"
+    ):
         taken(path, f"{networks}:small", mean=[0, 0, 0])
 
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from modelkin.errors import ModelkinError
 from modelkin.networks import architectures
 
 SHAPES = [(1, 8), (3, 16)]
@@ -75,3 +76,16 @@ def test_a_wrong_architecture_is_found(what):
 def test_a_plain_linear_map_would_be_one():
     torch.manual_seed(0)
     contracts.check_architecture(lambda c, s, w, r: nn.Sequential(nn.Flatten(), nn.Linear(c * s**2, r)), 1, 8)
+
+
+@pytest.mark.parametrize("name", architectures.names())
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 5])
+def test_small_images_give_a_network_or_a_sentence(name, size):
+    def make():
+        return architectures.build(name, channels=1, size=size, width=4, representation=8)
+
+    if size in {"mixer": (4,), "vit": (4,), "vgg": (4, 5)}.get(name, (1, 2, 3, 4, 5)):
+        assert make()(torch.rand(3, 1, size, size)).shape == (3, 8)
+    else:
+        with pytest.raises(ModelkinError, match=f"{name} takes images .* these have {size}"):
+            make()

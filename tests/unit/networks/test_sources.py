@@ -1,6 +1,7 @@
 """Models from wherever the field keeps them: their head, their split points, what they take and are."""
 
 import json
+import shutil
 import sys
 import types
 
@@ -14,11 +15,12 @@ from torch import nn
 
 from modelkin.data.images import Images
 from modelkin.errors import ModelkinError
-from modelkin.networks import building, classifier, sources, tracing
+from modelkin.networks import building, classifier, hub, sources, tracing
 from modelkin.networks.card import weights_digest
 from modelkin.networks.checkpoints import read_checkpoint
 from modelkin.networks.folding import fold_batch_norms
 from modelkin.networks.weights import load_model, write_model
+from modelkin.operations import changed_inputs
 
 
 def pictures(classes=7, channels=3, size=40, n=5):
@@ -233,6 +235,60 @@ def test_timm_uses_its_data_config_and_hub_folders(tmp_path):
     write_model(tmp_path / "m.json", model, [], stage="import", version=1)
     (tmp_path / "model.safetensors").unlink()
     assert torch.equal(load_model(tmp_path / "m.json")(x), model(x)), "built again without the hub"
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """A cache of the hub, as huggingface_hub keeps it, and a network that is not there."""
+    from huggingface_hub import constants
+
+    for name in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
+        monkeypatch.setattr(constants, name, str(tmp_path / "hub"))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    return tmp_path / "hub" / "models--own--small"
+
+
+def publish(repository, revision, seed):
+    """A revision of a model at the hub as it lies in a cache; its branch main is at it from now on."""
+    torch.manual_seed(seed)
+    network = timm.create_model("resnet10t", num_classes=7)
+    folder = repository / "snapshots" / revision
+    folder.mkdir(parents=True)
+    about = {"architecture": "resnet10t", "num_classes": 7, "pretrained_cfg": {"input_size": [3, 32, 32]}}
+    (folder / "config.json").write_text(json.dumps(about))
+    save_file(network.state_dict(), folder / "model.safetensors")
+    (repository / "refs").mkdir(exist_ok=True)
+    (repository / "refs" / "main").write_text(revision)
+
+
+def test_the_revision_of_a_name_at_the_hub_is_known_and_watched(cache):
+    first, second = "1" * 40, "2" * 40
+    publish(cache, first, 0)
+    model = building.from_source("timm", pictures(), architecture="hf-hub:own/small")
+    named = hub.described([model.hub])
+    assert named == {"hf-hub:own/small": {"revision": first}}
+    manifest = {"models/x.json": {"outside": named}}
+    looked_at = {"models/x.json": []}
+    assert changed_inputs.changed_files(looked_at, manifest.get) == []
+    publish(cache, second, 1)
+    (moved,) = changed_inputs.changed_files(looked_at, manifest.get)
+    said = changed_inputs.file_sentence(moved, "results/a")
+    assert f"hf-hub:own/small is at revision {second} on this machine" in said
+    assert f"results/a/models/x.json was made of {first}" in said
+    assert f"hf-hub:own/small@{first}` never moves" in said
+    # As the sentence says: a name with its revision is the same model whatever comes after it.
+    pinned = building.from_source("timm", pictures(), architecture=f"hf-hub:own/small@{first}")
+    assert weights_digest(pinned.network) == weights_digest(model.network)
+    assert hub.described([pinned.hub]) == {f"hf-hub:own/small@{first}": {"revision": first}}
+    shutil.rmtree(cache)
+    assert changed_inputs.changed_files(looked_at, manifest.get) == [], "what is gone has not moved"
+
+
+def test_weights_of_a_file_are_of_no_hub(cache, tmp_path):
+    publish(cache, "1" * 40, 0)
+    weights = str(cache / "snapshots" / ("1" * 40) / "model.safetensors")
+    model = building.from_source("timm", pictures(), architecture="resnet10t", weights=weights)
+    assert model.hub is None
 
 
 def offline(*args, **keywords):

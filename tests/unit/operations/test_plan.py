@@ -236,3 +236,30 @@ def test_several_devices_are_bounded_by_the_longest_job(tiny):
         one, devices=9
     )
     assert "at once" not in plan.plan_text(even)
+
+
+def test_more_stitches_than_the_publication_are_told():
+    section = {"pairs": "all", "start": ["random", "least_squares"], "repeats": 15}
+    asking = {"adversarial": {"alpha": 1}}
+    few, many = (
+        Study({**copy.deepcopy(TINY), "stitching": section | {"objective": asked}})
+        for asked in ("plain", ["plain", asking])
+    )
+    assert plan.plan_warnings(few) == []  # 12 pairs, 30 trainings, 8 blocks: 2,880
+    (said,) = plan.plan_warnings(many)
+    assert "12 pairs of 60 trainings each are about 5,760 stitches" in said
+    assert plan.plan_warnings(Study(copy.deepcopy(TINY))) == []
+
+
+def test_the_cheapest_batch_for_a_wanted_error_is_named(tiny):
+    layers = {"maps": [{"models": ["vgg-0"]}], "estimator": {"batch": 20, "passes": 3}}
+    study = Study({**TINY, "layers": layers, "plan_error": 0.03})
+    cost = dataclasses.replace(COST, multiply_adds=1000, outputs=160)  # products of one with another: a tenth
+    costs = dict.fromkeys(study.names, cost)
+    said = plan.layer_batches(study, costs)
+    assert "batches of 20 in 3 passes leave a value off by 0.02;" in said
+    assert "for 0.03 batches of 32 in 1 are the cheapest, at 0.47 times their cost" in said
+    table = plan.study_plan(study, costs, start=7.0).set_index("stage")
+    forwards = 60 * 3 * 2  # with random weights too
+    assert table.loc["layers_within", "hours"] == pytest.approx((forwards * (1 + 0.1 * 20) + 7) / 3600)
+    assert plan.layer_batches(tiny[0], costs) == ""

@@ -249,7 +249,7 @@ def test_a_record_that_contradicts_another_is_refused():
     other = dataclasses.replace(stage, name="activations_of_more", rule="", version=stage.version + 1)
     with pytest.raises(ValueError, match="both recorded as activations, but differ"):
         record.register(other)
-    with pytest.raises(ModelkinError, match="did you mean 'invert'"):
+    with pytest.raises(ModelkinError, match="did you mean 'activations_inverted' or 'invert'"):
         stages.get("inverted")
 
 

@@ -1,5 +1,7 @@
 """Stitches: what they map, how they match, what training leaves alone, and what they refuse."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -11,9 +13,11 @@ from torch import nn
 from modelkin.data.images import Images
 from modelkin.errors import ModelkinError
 from modelkin.networks.classifier import Classifier, frozen
+from modelkin.operations import stages
 from modelkin.optimise.attacks.autoattack import run_autoattack
 from modelkin.stitching import judging, layouts, matching, places, settings
 from modelkin.stitching.layouts import layout
+from modelkin.stitching.norms import with_drifting_norms
 from modelkin.stitching.pair import Pair, predicted_together
 from modelkin.stitching.stitched import Stitch, halves, stitched_model
 from modelkin.stitching.training import train_stitches
@@ -224,6 +228,10 @@ def test_wilsons_interval_is_that_of_scipy():
         ({"objective": ["plian"]}, "did you mean 'plain'"),
         ({"repeats": 0}, "stitching.repeats must be at least 1"),
         ({"train_images": 100}, "100 training images do not fill a batch of 128"),
+        ({"epochs": [1, 2, 1]}, "the epochs 1 is there twice"),
+        ({"epochs": [0]}, "stitching.epochs"),
+        ({"tasks": ["digit"]}, "did you mean 'digits'"),
+        ({"tasks": ["digits", "digits"]}, "the task digits is there twice"),
     ],
 )
 def test_a_wrong_section_is_one_sentence(changed, said):
@@ -247,3 +255,119 @@ def test_autoattacks_rand_stays_in_its_ball_and_is_no_weaker_than_no_attack(imag
     assert float((near - x).abs().max()) <= 0.1 + 1e-6
     assert (model(near).argmax(1) == y).sum() <= (model(x).argmax(1) == y).sum()
     assert not torch.equal(near, x)
+
+
+OTHER = {"label": "more", "name": "digits", "size": 8, "test": 80, "seed": 3, "probes": False}
+ELSEWHERE = {"name": "other", "source": "train", "architecture": "mlp", "dataset": "more"}
+
+
+def across(**changed):
+    models = [*TINY["models"], ELSEWHERE]
+    section = {"pairs": [["vgg-0", "other"]], "tasks": ["digits", "more"], **changed}
+    return Study({**TINY, "models": models, "other_datasets": [OTHER], "stitching": section})
+
+
+def test_pairs_across_tasks_are_stitched_on_the_images_of_each():
+    study = across()
+    assert list(study.stitched_pairs) == ["vgg-0--other@digits", "vgg-0--other@more"]
+    assert list(map(study.stitching_task, study.stitched_pairs)) == ["digits", "more"]
+    (subject,) = [each for each in stages.get("stitch").subjects(study) if each.dataset == "more"]
+    few, many = (
+        stages.get("stitch").passes(study, subject._replace(dataset=label))["other"].total
+        for label in ("more", "digits")
+    )
+    assert few > many  # it has fewer test images and more training images
+    alone = Study({**TINY, "stitching": SECTION})
+    assert {label: alone.stitching_task(label) for label in alone.stitched_pairs} == {
+        "vgg-0--vgg-0.5": "digits"
+    }
+
+
+def test_a_model_of_another_task_needs_tasks():
+    section = {"pairs": [["vgg-0", "other"]]}
+    models = [*TINY["models"], ELSEWHERE]
+    with pytest.raises(ModelkinError, match="'other' is a model of another task.*or name `tasks`"):
+        Study({**TINY, "models": models, "other_datasets": [OTHER], "stitching": section})
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [("classes", "knows the 10 classes of digits, and more has 7"), ("train", "more has no train split")],
+)
+def test_tasks_that_do_not_go_together_are_refused(key, said, monkeypatch):
+    own = Study._counted
+    changed = {"classes": 7, "train": 0}[key]
+
+    def counted(study, label):
+        return own(study, label) | ({key: changed} if label == "more" else {})
+
+    monkeypatch.setattr(Study, "_counted", counted)
+    models = [*TINY["models"], {**ELSEWHERE, "source": "timm", "architecture": "resnet18"}]
+    with pytest.raises(ModelkinError, match=said):
+        Study(
+            {
+                **TINY,
+                "models": models,
+                "other_datasets": [OTHER],
+                "stitching": {"pairs": [["vgg-0", "vgg-0"]], "tasks": ["more"]},
+            }
+        )
+
+
+def test_lists_of_epochs_and_rates_are_trained_each():
+    section = Study(
+        {**TINY, "stitching": {**SECTION, "epochs": [1, 3], "learning_rate": [0.1, 0.01]}}
+    ).stitching
+    asked = [settings.schedule_settings(section, each) for each in settings.trainings(section)]
+    assert [(each["epochs"], each["learning_rate"]) for each in asked] == [
+        (1, 0.1),
+        (1, 0.01),
+        (3, 0.1),
+        (3, 0.01),
+    ]
+    assert settings.baseline_training(section)[-2:] == (1, 0.1)
+    plain = settings.trainings(section | {"epochs": 2, "learning_rate": None})
+    assert settings.schedule_settings(section, plain[0])["learning_rate"] == 1e-2
+
+
+def own_modules(front, end, stitch):
+    """The stitched network of two donors after their first block, of torch's own modules."""
+    first, second = copy.deepcopy(front.model.network), copy.deepcopy(end.model.network)
+    made = nn.Sequential(first[0], first[1], nn.Conv2d(4, 4, 1), second[2:])
+    with torch.no_grad():
+        made[2].weight.copy_(stitch.weight[:, :, None, None])
+        made[2].bias.copy_(stitch.bias)
+    return made
+
+
+def test_batch_norms_drift_as_torchs_own(images):
+    front, end = half(4, 0), half(4, 1)
+    at = places.places(blocks(front), blocks(end))[0]
+    stitch = Stitch(front.layout(at.front), end.layout(at.end))
+    model = with_drifting_norms(stitched_model(front, at.front, stitch, end, at.end))
+    wanted, x = own_modules(front, end, stitch).train(), floats(images)
+    for part in x.split(16):
+        with torch.no_grad():
+            given = model.train()(part)
+            torch.testing.assert_close(given, wanted(model.prepared(part)), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(model.eval()(x), wanted.eval()(model.prepared(x)), atol=1e-5, rtol=1e-5)
+    mean = front.model.network[1].running_mean
+    assert not torch.equal(mean, wanted[1].running_mean)
+    assert torch.equal(mean, half(4, 0).model.network[1].running_mean)
+
+
+@pytest.mark.parametrize(
+    "against", [None, {"recipe": "adversarial", "eps": 0.1, "norm": "linf", "attack_steps": 2}]
+)
+def test_published_norms_leave_the_donors_and_change_the_stitched_model(images, against):
+    front, end = half(4, 0), half(4, 1)
+    at = places.places(blocks(front), blocks(end))
+    made = [Stitch(front.layout(place.front), end.layout(place.end)) for place in at]
+    before = {name: value.clone() for name, value in front.model.state_dict().items()}
+    found = train_stitches(front, end, at, made, images, schedule=SCHEDULE, robustness=against, drifting=True)
+    assert all(torch.equal(value, before[name]) for name, value in front.model.state_dict().items())
+    x = floats(images)
+    for model, place, stitch in zip(found.models, at, made, strict=True):
+        assert model.network.stitch is stitch
+        still = stitched_model(front, place.front, stitch, end, place.end)
+        assert not torch.allclose(model(x), still(x), atol=1e-4)

@@ -6,12 +6,14 @@ import pytest
 
 from modelkin import figures
 from modelkin.figures import base
+from modelkin.figures.stitching_cka import with_cka
 from modelkin.operations.stages.columns import COLUMNS
+from modelkin.stitching.advice import replaceable_table
 
 NAMES = [name for name in figures.names() if figures.get(name).section == "stitching"]
 
 
-def planted(baselines):
+def planted(baselines, several=True):
     generator, rows = np.random.default_rng(0), []
     for front, end in (("a", "b"), ("b", "a")):
         for block in (1, 2):
@@ -19,17 +21,31 @@ def planted(baselines):
                 made = dict.fromkeys(COLUMNS["stitching"], np.nan)
                 made |= {name: generator.random() for name, (unit, _) in COLUMNS["stitching"].items() if unit}
                 made |= {"front": front, "end": end, "block": block, "objective": objective, "start": start}
-                made |= {"mode": "fast", "repeat": 0 if start else np.nan}
+                made |= {"mode": "fast", "repeat": 0 if start else np.nan, "task": "digits"}
+                made |= {"epochs": 3 + block if several else 3, "learning_rate": 0.01}
+                made |= {"front_block": str(block), "end_block": str(block)}
                 made |= {"accuracy_low": 0.0, "accuracy_high": 1.0}
                 made |= {"robust_accuracy_low": 0.0, "robust_accuracy_high": 1.0}
                 rows.append(made)
         rows += [{**rows[-1], "objective": name, "start": None, "repeat": np.nan} for name in baselines]
         rows.append({**rows[-1], "accuracy": np.nan, "robust_accuracy": np.nan, "diverged_at": 3})
     table = pd.DataFrame(rows)
-    maps = table[["front", "end", "r2"]].assign(family="least_squares", stitched_here=True)
+    maps = table[["front", "end", "task", "r2"]].assign(family="least_squares", stitched_here=True)
     maps = maps.assign(front_block=table["block"].map(str), end_block=table["block"].map(str))
     maps = maps.drop_duplicates(["front", "end", "front_block", "end_block"]).assign(end_depth=0.5)
-    return {"stitching": table, "stitching_matching": maps}
+    layer_maps = maps.rename(columns={"front": "model_a", "end": "model_b", "r2": "value"})
+    layer_maps = layer_maps.rename(columns={"front_block": "layer_a", "end_block": "layer_b"})
+    layer_maps = layer_maps.assign(snapshot=np.nan, kind="natural", measure="layer_cka")
+    models = pd.DataFrame({"name": ["a", "b"], "eps": [0.0, 1.0], "norm": "l2"})
+    heads = dict.fromkeys(COLUMNS["stitching_agreement"], 0.5)
+    return {
+        "stitching": table,
+        "stitching_matching": maps,
+        "layer_maps": layer_maps,
+        "stitching_replaceable": replaceable_table(table, margin=0.9),
+        "models": models,
+        "stitching_agreement": pd.DataFrame([heads | {"body": "a", "head": "b"}]),
+    }
 
 
 @pytest.mark.parametrize("baselines", [[], ["chance", "whole front", "whole end", "random front"]])
@@ -39,8 +55,33 @@ def test_figures_of_stitches_draw(name, baselines):
     before = {key: table.copy() for key, table in data.items()}
     base.style()
     drawn = figures.get(name).draw(data, {"palette": "colorblind"})
-    assert any(axis.has_data() for axis in drawn.axes)
+    assert any(axis.has_data() or axis.texts for axis in drawn.axes)
     drawn.canvas.draw()
     base.plt.close(drawn)
     for key, table in before.items():
         pd.testing.assert_frame_equal(data[key], table)
+
+
+def test_a_study_of_one_start_one_rate_and_one_time_has_words_for_a_figure():
+    data = planted([], several=False)
+    table = data["stitching"]
+    alike = {"stitching": table[table["start"] != "random"]}
+    drawn = figures.get("stitching_starts").draw(alike, {"palette": "colorblind"})
+    assert "from one start" in drawn.axes[0].texts[0].get_text()
+    base.plt.close(drawn)
+
+
+def test_a_pair_finds_its_map_whichever_way_it_was_compared():
+    data = planted([])
+    maps = data["layer_maps"].query("model_a == 'a'")
+    found = with_cka(data["stitching"], maps).groupby(["front", "front_block", "end_block"])["cka"].first()
+    for row in maps.itertuples():
+        assert found["a", row.layer_a, row.layer_b] == found["b", row.layer_b, row.layer_a] == row.value
+
+
+def test_legends_are_in_words():
+    drawn = figures.get("stitching").draw(planted([]), {"palette": "colorblind"})
+    said = [each.get_text() for each in drawn.legends[0].get_texts()]
+    assert any("least-squares start" in each for each in said)
+    assert not any("_" in each for each in said)
+    base.plt.close(drawn)

@@ -121,3 +121,15 @@ def test_a_full_disk_is_one_sentence(tmp_path):
 def test_an_error_that_is_not_of_writing_keeps_its_name(tmp_path):
     with pytest.raises(FileNotFoundError):
         manifests.write(tmp_path / "x.json", lambda path: (tmp_path / "missing").read_text(), **ABOUT)
+
+
+def test_what_stands_in_the_way_of_files_is_named(tmp_path):
+    files = [tmp_path / "a" / "b" / "x.json", tmp_path / "y.json"]
+    disk.check_places(files, tmp_path)
+    (tmp_path / "y.json").mkdir()
+    with pytest.raises(ModelkinError, match=r"y.json is a folder, and a file is to stand there"):
+        disk.check_places(files, tmp_path)
+    (tmp_path / "y.json").rmdir()
+    (tmp_path / "a").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(ModelkinError, match=r"a is no folder"):
+        disk.check_places(files, tmp_path)

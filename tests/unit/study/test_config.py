@@ -36,6 +36,11 @@ def published(**changes):
     return {"study": "paper", "models": models, "imported": [{"label": "x", "file": "x.csv"}], **changes}
 
 
+def elsewhere(source, **entry):
+    """The tiny study with a model from elsewhere."""
+    return copy.deepcopy(wrong(models=[*TINY["models"], {"name": "other", "source": source, **entry}]))
+
+
 def another_task(*, others=({"label": "big", "name": "digits", "size": 10, "probes": False},), **changes):
     """The tiny study with a model of another task."""
     model = {"name": "big-0", "source": "train", "architecture": "vgg", "dataset": "big", **changes}
@@ -108,6 +113,40 @@ BAD = {
         "at least two models",
     ),
     "unknown measure": (wrong(measures=["linear_ka"]), "did you mean 'linear_cka'"),
+    "a measure like none": (wrong(measures=["umap"]), "unknown measure 'umap'; choose one of: agreement, "),
+    "part of a measure's name": (wrong(measures=["cka"]), "did you mean 'debiased_cka' or 'linear_cka'"),
+    "means of another number of channels": (
+        elsewhere("torchvision", architecture="resnet18", mean=[0.5, 0.4, 0.3, 0.2]),
+        "mean has 4 numbers, but the images of digits have 1 channel; give mean 1 number, or 3 for a model of "
+        "colour images.$",
+    ),
+    "deviations of no number of channels": (
+        elsewhere("timm", architecture="resnet18", std=[0.5, 0.4]),
+        "std has 2 numbers, but the images of digits have 1 channel; give std 1 number, or 3",
+    ),
+    "unknown name of timm": (
+        elsewhere("timm", architecture="resnet5"),
+        "timm 'resnet5'; did you mean 'resnet5",
+    ),
+    "unknown tag of timm": (
+        elsewhere("timm", architecture="resnet18.a1_in2k"),
+        "weights of timm 'resnet18.a1_in2k'; did you mean 'resnet18.a1_in1k'",
+    ),
+    "a name like none of timm": (elsewhere("timm", architecture="zzz"), "is like it; `modelkin models timm`"),
+    "unknown scheme of timm": (elsewhere("timm", architecture="hub:a/b"), "timm knows no 'hub:'"),
+    "unknown name of torchvision": (elsewhere("torchvision", architecture="vgg12"), "did you mean 'vgg1"),
+    "unknown weights of torchvision": (
+        elsewhere("torchvision", architecture="resnet50", weights="IMAGENET1K_V3"),
+        "torchvision's resnet50 'IMAGENET1K_V3'; did you mean 'IMAGENET1K_V2'",
+    ),
+    "unknown name of robustness": (
+        elsewhere("robustness", architecture="cifar/resnet5", weights="x.pt"),
+        "robustness library for cifar 'resnet5'; did you mean 'resnet50'",
+    ),
+    "unknown dataset of robustbench": (
+        elsewhere("robustbench", architecture="Standard", options={"dataset": "cifar"}),
+        "unknown dataset of RobustBench 'cifar'; did you mean 'cifar10'",
+    ),
     "unknown dataset": (wrong(dataset={"name": "digit"}), "did you mean 'digits'"),
     "unknown architecture": (wrong_model(architecture="vg"), "did you mean 'vgg'"),
     "no architecture": (
@@ -418,7 +457,13 @@ def test_components_of_a_file_are_those_of_its_content_even_when_it_is_gone(tmp_
 
 
 def test_file_that_is_no_config(tmp_path):
-    for text, said in (("a: [1", "not valid YAML"), ("- a", "must hold keys")):
+    fault = "line 3, column 1: could not find expected ':', in what begins in line 2"
+    for text, said in (
+        ("a: [1", r"not valid YAML: line 1, column 6: expected ',' or '\]'"),
+        ("a: 1\nb\nc: 2\n", fault),
+        ("a: 1\n\tb: 2", "line 2, column 1: found character"),
+        ("- a", "must hold keys"),
+    ):
         (tmp_path / "c.yaml").write_text(text)
         with pytest.raises(ModelkinError, match=said):
             read_study(tmp_path / "c.yaml")
@@ -466,7 +511,38 @@ def test_each_mode_of_inversion_has_the_defaults_of_its_function(mode):
     known = {name: each.default for name, each in inspect.signature(inversion.MODES[mode]).parameters.items()}
     common = {"mode": mode, "batch_size": None, "failed_above": 0.2}
     assert section == known | common
-    assert Study(wrong(inversion={})).section("inversion")["mode"] == "published"
+
+
+def test_the_mode_of_inversion_that_no_config_names():
+    """The fast one, unless keys are named that only the other takes, or the images are there."""
+
+    def mode(section, made=None):
+        return Study(wrong(inversion=section), (made or {}).get).section("inversion")["mode"]
+
+    stored = {"tiny/probes/inverted/vgg-0.5.json": {"settings": {"inversion": {"mode": "published"}}}}
+    assert mode({}) == mode({"steps": 9}) == mode({"memory": 3}) == "fast"
+    assert mode({"schedule": "cosine"}) == "published"
+    assert mode({}, stored) == mode({"steps": 9}, stored) == "published"
+    assert mode({"mode": "fast"}, stored) == "fast"
+    unnamed = Study(without("inversion"), stored.get)
+    # In the order of finished studies, which Snakemake compares.
+    common, own = ["mode", "batch_size", "failed_above"], ["steps", "step_size", "momentum", "schedule"]
+    assert list(unnamed.section("inversion")) == [*common, *own, "stop_below"]
+    with pytest.raises(ModelkinError, match="'schedule' is not for mode fast"):
+        mode({"schedule": "cosine", "memory": 3})
+
+
+def test_numbers_of_images_that_no_config_names_fit_the_data():
+    assert Study(wrong(probes={})).section("probes") == {"natural": 100, "inverted": 100, "saliency": 500}
+    assert Study(wrong(probes={"natural": 60})).section("probes")["inverted"] == 100
+    larger = Study(wrong(probes={}, dataset={**TINY["dataset"], "test": 400}))
+    assert larger.section("probes") == {"natural": 400, "inverted": 300, "saliency": 500}
+    other = {"label": "few", "name": "digits", "size": 8, "test": 50}
+    assert Study(wrong(probes={}, other_datasets=[other])).section("probes")["natural"] == 50
+    layers = {"maps": [{"models": "all"}], "images": ["natural"]}
+    assert Study(wrong(probes={}, layers=layers)).layers["estimator"]["batch"] == 100
+    with pytest.raises(ModelkinError, match="fewer than a batch of 200"):
+        Study(wrong(probes={}, layers=layers | {"estimator": {"batch": 200}}))
 
 
 def test_settings_that_a_recipe_does_not_use_retrain_nothing():

@@ -3,6 +3,7 @@
 import copy
 import os
 
+import numpy as np
 import pytest
 from conftest import TINY
 
@@ -80,7 +81,29 @@ def test_names_that_are_those_of_other_files(names, said):
         Study(config(models=models, distillation={"student": names[0]}))
 
 
+@pytest.mark.parametrize("name", ["<script>alert(1)</script>", "a\n", "../a", "a b", ".a", "a" * 81])
+@pytest.mark.parametrize("what", ["a model", "the study", "a dataset"])
+def test_a_name_is_of_plain_letters(what, name):
+    asked = {
+        "a model": {"models": [{**TINY["models"][0], "name": name}, *TINY["models"][1:]]},
+        "the study": {"study": name},
+        "a dataset": {"dataset": {**TINY["dataset"], "label": name}},
+    }
+    with pytest.raises(ModelkinError, match="is not usable as a name|is too long"):
+        Study(config(**asked[what]))
+
+
 @pytest.mark.parametrize("study", ["README.md", "readme.MD", "calibration.json", "a.zip"])
 def test_a_study_that_is_called_like_another_file(study):
     with pytest.raises(ModelkinError, match="is the name of another file in results"):
         Study(config(study=study))
+
+
+def test_images_of_one_pixel_are_refused_before_anything_runs(tmp_path):
+    np.savez(tmp_path / "x.npz", x=np.zeros((100, 1, 1), np.uint8), y=np.arange(100) % 10)
+    dataset = {"name": "npz", "test": str(tmp_path / "x.npz"), "train": str(tmp_path / "x.npz")}
+    with pytest.raises(ModelkinError, match="'vgg-0': vgg takes images of 4 pixels .* and these have 1"):
+        Study({**TINY, "dataset": dataset})
+    models = [{"name": name, "source": "train", "architecture": "mlp"} for name in ("a", "b")]
+    config = {key: value for key, value in TINY.items() if key != "distillation"}
+    assert Study({**config, "dataset": dataset, "models": models}).shape("npz") == (1, 1, 1)

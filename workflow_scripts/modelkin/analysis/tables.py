@@ -284,16 +284,13 @@ def inversions_table(
 
     facts: of the probes' manifests, by kind and model, each with loss (n,), relative losses of its images.
     inversion_success: share of images whose loss is at most ``failed_above``; failed: the median is above.
-    rescued: share of images that a rescue found, 0 if none was asked for.
     """
     rows = [
         {"kind": kind, "model": model, **{key: found[key] for key in INVERSION_FACTS}}
         | {"inversion_success": float((np.asarray(found["loss"]) <= failed_above).mean())}
-        | {"rescued": sum(found.get("rescued", {}).values()) / len(found["loss"])}
         for (kind, model), found in facts.items()
     ]
-    columns = ["kind", "model", *INVERSION_FACTS, "inversion_success", "rescued"]
-    table = pd.DataFrame(rows, columns=columns)
+    table = pd.DataFrame(rows, columns=["kind", "model", *INVERSION_FACTS, "inversion_success"])
     return table.assign(failed=table["median_loss"] > failed_above)
 
 

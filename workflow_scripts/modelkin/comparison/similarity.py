@@ -14,7 +14,7 @@ import pandas as pd
 import torch
 import xarray as xr
 
-from modelkin import seeds
+from modelkin import precision, seeds
 from modelkin.comparison import measures
 from modelkin.comparison.measures import ConfiguredMeasure
 from modelkin.comparison.pairs import Pair, Run, check_same_samples, runs_of
@@ -62,7 +62,10 @@ def similarity_rows(
             n = check_same_samples(a.samples(measure.takes), b.samples(measure.takes), pair)
             rng = seeds.generator(seed, "chance", *pair)
             orders = [torch.from_numpy(rng.permutation(n)).to(device) for _ in range(permutations)]
-            table.append({**pair._asdict(), "n": n, **_measure(configured, a, b, pair, orders)})
+            # The precision of networks is not that of measures.
+            with precision.full_products(torch.device(device)):
+                measured = _measure(configured, a, b, pair, orders)
+            table.append({**pair._asdict(), "n": n, **measured})
     return pd.DataFrame(table)
 
 

@@ -54,7 +54,8 @@ class Figure:
     draw(data, settings) returns a matplotlib figure; with ``per_measure`` it is called with the
     measure's label too, once for each. measure: the only measure it is about, which it needs.
     of_weights: whether it shows what only models with weights have. of_levels: whether it is about robustness
-    levels, so that it says nothing of published models that are all of one. fewest: the number of models from
+    levels, so that it says nothing of published models that are all of one. of_threats: whether it compares
+    the layers of models that withstand different attacks. fewest: the number of models from
     which it means something; a study of fewer gets a line that says so in its place.
     """
 
@@ -68,6 +69,7 @@ class Figure:
     measure: str | None = None
     of_weights: bool = False
     of_levels: bool = False
+    of_threats: bool = False
     fewest: int = 1
 
 
@@ -562,3 +564,15 @@ def statistic_of(summary: pd.DataFrame, statistic: str) -> str:
     if np.isfinite(row["ci_low"]):
         said += f" [{row['ci_low']:.2f}, {row['ci_high']:.2f}]"
     return f"{said}, untrained {row['untrained']:.2f}" if np.isfinite(row["untrained"]) else said
+
+
+def stitched_pairs(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """The rows of each stitched pair by its title, which says the images where they are of several tasks."""
+    several = len(table["task"].drop_duplicates()) > 1
+    groups = table.groupby(["front", "end", "task"], sort=False)
+    return {f"{front} to {end}{f', on {task}' if several else ''}": own for (front, end, task), own in groups}
+
+
+def start_in_words(start: str) -> str:
+    """From where a stitch was trained, as legends say it."""
+    return f"{start.replace('_', '-')} start"

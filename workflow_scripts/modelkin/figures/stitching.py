@@ -14,19 +14,19 @@ BASELINES = {"random front": "0.35", "random end": "0.6", "linear probe": "0.75"
 def draw(data, settings):
     """A row for each pair: accuracies and share of the commonest answer against the block."""
     table = data["stitching"]
-    pairs = list(dict.fromkeys(zip(table["front"], table["end"], strict=True)))
+    table = table.assign(kind=_kinds(table))
+    pairs = base.stitched_pairs(table)
     made = table[table["repeat"].notna() | table["objective"].eq("matching")]
     made = made[~made["objective"].isin(BASELINES)]
-    kinds = [*dict.fromkeys(map(_kind, made.itertuples()))]
+    kinds = [*dict.fromkeys(made["kind"])]
     colours = dict(zip(kinds, sns.color_palette(settings["palette"], len(kinds)), strict=True))
     figure, axes = plt.subplots(
         len(pairs), len(SHOWN), figsize=(3.4 * len(SHOWN), 2.5 * len(pairs)), squeeze=False
     )
-    for row, (front, end) in zip(axes, pairs, strict=True):
-        own = table[(table["front"] == front) & (table["end"] == end)]
+    for row, (title, own) in zip(axes, pairs.items(), strict=True):
         for axis, (value, label, donors) in zip(row, SHOWN, strict=True):
             _panel(axis, own, value, colours, donors)
-            axis.set(xlabel="block", ylabel=label, ylim=(-0.03, 1.03), title=f"{front} to {end}")
+            axis.set(xlabel="block", ylabel=label, ylim=(-0.03, 1.03), title=title)
             axis.xaxis.get_major_locator().set_params(integer=True)
     found = {}
     for axis in axes.flat:
@@ -42,12 +42,17 @@ def draw(data, settings):
     return figure
 
 
-def _kind(row) -> str:
-    return row.objective if row.start != row.start or row.start is None else _said(row)
+def _kinds(rows) -> list[str]:
+    """How each row was trained; epochs and rate are said where one mode has several."""
+    several = rows.groupby("mode")[["epochs", "learning_rate"]].nunique().gt(1).to_numpy().any()
+    return [_kind(row, several) for row in rows.itertuples()]
 
 
-def _said(row) -> str:
-    return f"{row.objective}, {row.start} start, {row.mode}"
+def _kind(row, several: bool) -> str:
+    if row.start != row.start or row.start is None:
+        return row.objective
+    more = f", {row.epochs:g} epochs at {row.learning_rate:g}" if several else ""
+    return f"{row.objective}, {base.start_in_words(row.start)}, {row.mode}{more}"
 
 
 def _panel(axis, own, value, colours, donors) -> None:
@@ -55,7 +60,7 @@ def _panel(axis, own, value, colours, donors) -> None:
     if ends:
         axis.axhspan(min(ends), max(ends), color="0.92", lw=0)
     for kind, colour in colours.items():
-        rows = own[[_kind(row) == kind for row in own.itertuples()]]
+        rows = own[own["kind"] == kind]
         rows = rows[~rows["objective"].isin(BASELINES)]
         means = rows.groupby("block")[value].mean()
         bars = None

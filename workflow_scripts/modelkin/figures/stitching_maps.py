@@ -8,10 +8,10 @@ def draw(data, settings):
     """A map for each pair: R2 of direct matching on test images, the front's blocks against the end's."""
     table = data["stitching_matching"]
     table = table[table["family"] == "least_squares"]
-    pairs = list(dict.fromkeys(zip(table["front"], table["end"], strict=True)))
+    pairs = base.stitched_pairs(table)
     figure, axes = base.facets(len(pairs), width=3.6, height=3.2)
-    for axis, (front, end) in zip(axes, pairs, strict=True):
-        rows = table[(table["front"] == front) & (table["end"] == end)]
+    for axis, (title, rows) in zip(axes, pairs.items(), strict=True):
+        front, end = rows[["front", "end"]].iloc[0]
         grid = rows.pivot(index="front_block", columns="end_block", values="r2")
         grid = grid.loc[
             [*dict.fromkeys(rows["front_block"])],
@@ -20,7 +20,7 @@ def draw(data, settings):
         image = axis.imshow(grid, cmap="viridis", vmin=0, vmax=1)
         axis.set_xticks(range(grid.shape[1]), grid.columns, rotation=90, fontsize=6)
         axis.set_yticks(range(grid.shape[0]), grid.index, fontsize=6)
-        axis.set(xlabel=f"block of {end}", ylabel=f"block of {front}", title=f"{front} to {end}")
+        axis.set(xlabel=f"block of {end}", ylabel=f"block of {front}", title=title)
         for at in rows[rows["stitched_here"]].itertuples():
             place = (list(grid.columns).index(at.end_block), list(grid.index).index(at.front_block))
             axis.plot(*place, marker="o", ms=3, color="white", mec="black", mew=0.5)

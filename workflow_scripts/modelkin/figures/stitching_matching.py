@@ -15,7 +15,7 @@ def draw(data, settings):
     figure, axes = base.facets(2, width=3.6, height=3.2)
     for (objective, start), (colour, marker) in zip(kinds, looks, strict=False):
         own = rows[(rows["objective"] == objective) & (rows["start"].fillna("") == start)]
-        label = f"{objective}, {start} start" if start else objective
+        label = f"{objective}, {base.start_in_words(start)}" if start else objective
         for axis, value in zip(axes, (CLEAN, ROBUST), strict=True):
             axis.scatter(
                 own["r2"], own[value], color=colour, marker=marker, s=22, alpha=0.8, lw=0, label=label

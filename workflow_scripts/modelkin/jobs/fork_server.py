@@ -25,6 +25,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterable
+from importlib import resources
 from pathlib import Path
 
 from modelkin.jobs import fork_client
@@ -74,7 +75,7 @@ def start(libraries: Iterable[str]) -> str:
         pass_fds=[listening.fileno()],
         env=os.environ
         | dict.fromkeys(THREADS, "1")
-        | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), *_given("PYTHONPATH")])},
+        | {"PYTHONPATH": os.pathsep.join([_installed(), *_given("PYTHONPATH")])},
         stdin=subprocess.DEVNULL,
     )
     listening.close()
@@ -86,6 +87,11 @@ def start(libraries: Iterable[str]) -> str:
 
     atexit.register(stop)
     return shlex.join([sys.executable, "-I", "-S", fork_client.__file__, address])
+
+
+def _installed() -> str:
+    """The folder that the package stands in."""
+    return str(Path(str(resources.files("modelkin"))).parent)
 
 
 def _given(variable: str) -> list[str]:

@@ -10,6 +10,12 @@ from modelkin import seeds
 from modelkin.errors import ModelkinError
 
 LEAST_SAMPLES = 4  # of which the unbiased HSIC is defined
+# Measured on all pairs of cut points of a ResNet-20, 400 to 1,000 images: the standard deviation of a value
+# over deals, times the root of images, batch and passes; and how far its mean is off at the most, times the
+# root of the batch.
+SPREAD, OFF = 1.15, 0.02
+SIZES = (32, 64, 128, 256, 512, 1024)  # of batches, and numbers of passes, among which the cheapest is sought
+PASSES = range(1, 11)
 
 
 class Batch(NamedTuple):
@@ -84,3 +90,46 @@ def check_batch(batch: int, images: int) -> None:
             f"there are {images} images, fewer than a batch of {batch}; ask for a smaller batch, for more "
             "images, or for the exact estimator, which takes all at once."
         )
+
+
+def dealing_error(images: int, batch: int, passes: int) -> float:
+    """How far a value of CKA is to be expected off that of all images at once.
+
+    Parameters
+    ----------
+    images, batch, passes : int
+
+    Returns
+    -------
+    float
+        0 if all are one batch.
+    """
+    if batch >= images:
+        return 0.0
+    return float(np.hypot(OFF / np.sqrt(batch), SPREAD / np.sqrt(images * batch * passes)))
+
+
+def dealing_cost(batch: int, passes: int, products: float) -> float:
+    """What an image costs in all passes, in forward passes; products: its product with one other image."""
+    return passes * (1 + products * batch)
+
+
+def cheapest_deal(images: int, error: float, products: float) -> tuple[int, int]:
+    """The batch and the number of passes of least cost whose error is at most the wanted one.
+
+    Parameters
+    ----------
+    images : int
+    error : float
+        As in :func:`dealing_error`.
+    products : float
+        As in :func:`dealing_cost`.
+
+    Returns
+    -------
+    tuple of int
+        All images at once where no batch gives so little error.
+    """
+    deals = [(batch, passes) for batch in SIZES for passes in PASSES if batch < images]
+    enough = [deal for deal in deals if dealing_error(images, *deal) <= error]
+    return min(enough, key=lambda deal: dealing_cost(deal[0], deal[1], products), default=(images, 1))

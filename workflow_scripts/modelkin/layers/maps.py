@@ -17,15 +17,16 @@ import xarray as xr
 from modelkin import seeds
 from modelkin.data.images import Images
 from modelkin.errors import ModelkinError
-from modelkin.layers import estimates
+from modelkin.layers import estimates, procrustes
 from modelkin.layers.batches import Batch, all_at_once, minibatches
 from modelkin.layers.grams import Gram, inner_products, permuted, row_products
-from modelkin.layers.views import FEATURES, LayeredModel, View, describe
+from modelkin.layers.views import LayeredModel, View, describe
 from modelkin.networks.classifier import Classifier
 from modelkin.store.arrays import sample_coordinate
 
 ABOUT = ("index", "operation", "depth", "stage", "cut_point", "block_end")  # of layers, as coordinates
 SIZE = 4  # bytes of an entry of a Gram matrix
+PROCRUSTES = "layer_procrustes"  # the measure that needs no Gram matrices
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,15 +37,15 @@ class Map:
     ----------
     a, b : View
         Of the same images in the same order: as they are, or changed by an attack.
-    features : {"all", "pooled"}
-        Pooled ones make another measure.
+    measure : str
+        One of :data:`modelkin.layers.views.MEASURES`.
     about : mapping of str to str
         What tells it from the other maps of a comparison; all of these say the same things.
     """
 
     a: View
     b: View
-    features: str = "all"
+    measure: str = "layer_cka"
     about: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -80,8 +81,11 @@ class Comparison:
                     f"{each.a.model.name} and {each.b.model.name} are shown other images, or the same "
                     "ones in another order; views are compared on the same samples."
                 )
-            if each.features not in FEATURES:
-                raise ModelkinError(f"features must be one of {', '.join(FEATURES)}, not {each.features}.")
+            if self.exact and each.measure == PROCRUSTES:
+                raise ModelkinError(
+                    "Procrustes similarity is of batches; take the minibatch estimator, if you like with one "
+                    "batch of all images."
+                )
         views = [view for each in self.maps for view in (each.a, each.b)]
         object.__setattr__(self, "views", list(dict.fromkeys(views)))
 
@@ -97,14 +101,16 @@ class Comparison:
         -------
         int
         """
-        features = {view: {each.features for each in self._of(view)} for view in self.views}
-        matrices = sum(len(view.model.layers) * len(features[view]) for view in self.views)
+        matrices = sum(
+            len(view.model.layers) * sum(2 if each == PROCRUSTES else 1 for each in self._measures(view))
+            for view in self.views
+        )
         # The larger view is held twice while its samples are permuted.
         matrices += max(len(view.model.layers) for view in self.views)
         return matrices * batch**2 * SIZE
 
-    def _of(self, view: View) -> list[Map]:
-        return [each for each in self.maps if view in (each.a, each.b)]
+    def _measures(self, view: View) -> list[str]:
+        return list(dict.fromkeys(each.measure for each in self.maps if view in (each.a, each.b)))
 
     def batch(self, batch: Batch) -> xr.Dataset:
         """Compare all maps on one batch.
@@ -116,7 +122,8 @@ class Comparison:
         Returns
         -------
         Dataset
-            ``hsic`` and ``chance`` (sample, map, layer_a, layer_b), the latter with b's samples permuted;
+            ``hsic`` and ``chance`` (sample, map, layer_a, layer_b), the latter with b's samples permuted (of
+            Procrustes the similarity itself, each ``own`` being 1);
             ``own_a`` (sample, map, layer_a) and ``own_b``; ``right_a`` and ``right_b`` (sample, map), the
             images that are classified rightly; ``images`` and ``shuffle`` (sample,). A sample is the batch,
             or each image of it if ``exact``: then what it contributes, up to one factor.
@@ -146,14 +153,14 @@ class Comparison:
         }
         return xr.Dataset(data, coords=coords)
 
-    def _look(self, view: View, rows: np.ndarray) -> tuple[dict[str, Stack], np.ndarray]:
-        """The Gram matrices of a view by features, and which images it classifies rightly."""
-        features = list(dict.fromkeys(each.features for each in self._of(view)))
+    def _look(self, view: View, rows: np.ndarray) -> tuple[dict[str, Any], np.ndarray]:
+        """What is compared of a view by measure, and which images it classifies rightly."""
         device = view.model.model.mean.device
         images = torch.from_numpy(view.images.floats(rows)).to(device)
-        grams, logits = view.model.look(images, features, view.weights)
+        prepared, logits = view.model.look(images, self._measures(view), view.weights)
         right = logits.argmax(1).cpu().numpy() == view.images.labels[rows]
-        return {name: Stack.of(found) for name, found in grams.items()}, right
+        stacked = {name: found if name == PROCRUSTES else Stack.of(found) for name, found in prepared.items()}
+        return stacked, right
 
     def _compared_all(self, looked: Mapping[View, tuple], batch: Batch) -> list[dict[str, np.ndarray]]:
         """What :meth:`_compared` finds for each map; a view is permuted once for all maps that it is b of."""
@@ -161,20 +168,20 @@ class Comparison:
             seeds.generator(self.seed, "chance", batch.name).permutation(len(batch.rows))
         )
         found: dict[int, dict[str, np.ndarray]] = {}
-        for view, features in dict.fromkeys((each.b, each.features) for each in self.maps):
-            units = looked[view][0][features].units
-            other = permuted(units, order.to(units.device))
+        for view, measure in dict.fromkeys((each.b, each.measure) for each in self.maps):
+            of_b = looked[view][0][measure]
+            other = order if measure == PROCRUSTES else permuted(of_b.units, order.to(of_b.units.device))
             for number, each in enumerate(self.maps):
-                if each.b is view and each.features == features:
+                if each.b is view and each.measure == measure:
                     found[number] = self._compared(each, looked, other, len(batch.rows))
         return [found[number] for number in range(len(self.maps))]
 
     def _compared(
         self, each: Map, looked: Mapping[View, tuple], other: torch.Tensor, n: int
     ) -> dict[str, np.ndarray]:
-        """HSIC and the rest of one map on n images; other: b's Gram matrices of permuted images."""
-        (grams_a, right_a), (grams_b, right_b) = looked[each.a], looked[each.b]
-        a, b = grams_a[each.features], grams_b[each.features]
+        """What one map is on n images; other: b's Gram matrices of permuted images, or their order."""
+        (prepared_a, right_a), (prepared_b, right_b) = looked[each.a], looked[each.b]
+        a, b = prepared_a[each.measure], prepared_b[each.measure]
         if self.exact:
             return {
                 "hsic": _numbers(row_products(a.units, b.units)),
@@ -184,14 +191,20 @@ class Comparison:
                 "right_a": right_a,
                 "right_b": right_b,
             }
+        right = {"right_a": right_a.sum(keepdims=True), "right_b": right_b.sum(keepdims=True)}
+        if each.measure == PROCRUSTES:  # a mean over batches: each weighs 1 where it is defined
+            return right | {
+                "hsic": procrustes.similarities(a, b)[None],
+                "chance": procrustes.similarities(a, b, other)[None],
+                "own_a": np.array([[layer.defined for layer in a]]),
+                "own_b": np.array([[layer.defined for layer in b]]),
+            }
         lengths = np.outer(a.norms, b.norms) / (n * (n - 3))
-        return {
+        return right | {
             "hsic": _numbers(inner_products(a.units, b.units))[None] * lengths,
             "chance": _numbers(inner_products(a.units, other))[None] * lengths,
             "own_a": a.norms[None] ** 2 / (n * (n - 3)),
             "own_b": b.norms[None] ** 2 / (n * (n - 3)),
-            "right_a": right_a.sum(keepdims=True),
-            "right_b": right_b.sum(keepdims=True),
         }
 
 
@@ -253,8 +266,9 @@ def layer_map(
     passes: int = 3,
     features: str = "all",
     seed: int = 0,
+    measure: str = "cka",
 ) -> xr.Dataset:
-    """Compare two models layer by layer, by linear CKA with the unbiased estimator of HSIC.
+    """Compare two models layer by layer, by linear CKA (unbiased HSIC) or by Procrustes similarity.
 
     Parameters
     ----------
@@ -276,12 +290,16 @@ def layer_map(
         Of each layer: all its outputs, or their means over positions, which is another measure.
     seed : int
         Of batches and permutations.
+    measure : {"cka", "procrustes"}
+        The latter is the mean over batches of the measure `procrustes`, (2 - d) / 2 with d the distance after
+        the best rotation, of all outputs. It has no unbiased estimator: with fewer images than features it is
+        far above 0 by chance. It is slower by far, with the cube of the batch for each cell.
 
     Returns
     -------
     Dataset
-        ``value``, ``stderr``, ``chance`` (layer_a, layer_b): CKA, its jackknife standard error over batches
-        (over images if exact), and its value for permuted images. NaN where a layer is constant or not
+        ``value``, ``stderr``, ``chance`` (layer_a, layer_b): similarity, its jackknife standard error over
+        batches (over images if exact), its value for permuted images. NaN where a layer is constant or not
         finite, which ``undefined_a`` and ``undefined_b`` say; never clamped. Coordinates of layers: index,
         operation, depth (0 to 1), stage, cut_point and block_end, with ``_a`` or ``_b`` after them. Attribute
         n: images.
@@ -311,8 +329,24 @@ def layer_map(
     same = second is first and images_b is None
     b = a if same else View(second, images_a if images_b is None else images_b)
     exact = batch is None
-    comparison = Comparison([Map(a, b, features)], exact=exact, seed=seed)
+    comparison = Comparison([Map(a, b, _measure(features, measure))], exact=exact, seed=seed)
     number = len(images_a)
     dealt = all_at_once(number) if batch is None else minibatches(number, batch, passes, seed)
     parts = xr.concat([comparison.batch(each) for each in dealt], "sample", data_vars="all")
     return estimates.estimate(parts, exact=exact).isel(map=0, drop=True)
+
+
+def _measure(features: str, measure: str) -> str:
+    """The name of what is measured; ModelkinError if there is none."""
+    names = {
+        ("all", "cka"): "layer_cka",
+        ("pooled", "cka"): "pooled_layer_cka",
+        ("all", "procrustes"): PROCRUSTES,
+    }
+    for what, given in (("features", features), ("measure", measure)):
+        known = list(dict.fromkeys(pair[what == "measure"] for pair in names))
+        if given not in known:
+            raise ModelkinError(f"{what} must be one of {', '.join(known)}, not {given}.")
+    if (features, measure) not in names:
+        raise ModelkinError("Procrustes similarity is of all outputs; leave `features` out.")
+    return names[features, measure]

@@ -16,13 +16,14 @@ from modelkin import probe_kinds, seeds
 from modelkin.data.images import Images
 from modelkin.errors import ModelkinError
 from modelkin.layers.batches import Batch, all_at_once, minibatches
-from modelkin.layers.maps import Comparison, Map
+from modelkin.layers.maps import PROCRUSTES, Comparison, Map
 from modelkin.layers.views import LayeredModel, View, describe
 from modelkin.store import manifests
 from modelkin.store.arrays import open_dataset
 from modelkin.store.resumable import Part, write_in_parts
 
-MEASURES = {"all": "layer_cka", "pooled": "pooled_layer_cka"}  # what is measured, by the features it takes
+# What is measured, by the features that it takes: all, their means over positions, or all up to a rotation.
+MEASURES = {"all": "layer_cka", "pooled": "pooled_layer_cka", "rotated": PROCRUSTES}
 TRAINED, UNTRAINED = "trained", "untrained"
 Weights = Mapping[str, torch.Tensor] | None
 
@@ -33,6 +34,7 @@ def within_maps(
     dataset: str,
     untrained: Weights,
     features: Iterable[str],
+    by_procrustes: bool = False,
 ) -> list[Map]:
     """A model with itself: on images of each kind, and on natural against each adversarial kind.
 
@@ -46,6 +48,8 @@ def within_maps(
     untrained : mapping of str to Tensor or None
         Random weights, with which all is done once more.
     features : iterable of {"all", "pooled"}
+    by_procrustes : bool
+        Whether natural images are compared by Procrustes too.
 
     Returns
     -------
@@ -60,6 +64,9 @@ def within_maps(
                 maps.append(_map(view, view, each, kind, kind, source, weights))
                 if probe_kinds.is_adversarial(kind):
                     maps.append(_map(views["natural"], view, each, "natural", kind, source, weights))
+        if by_procrustes:
+            natural = views["natural"]
+            maps.append(_map(natural, natural, "rotated", "natural", "natural", dataset, weights))
     return maps
 
 
@@ -69,6 +76,7 @@ def between_maps(
     images: Mapping[tuple[str, str], Images],
     untrained: tuple[Weights, Weights],
     features: Iterable[str],
+    by_procrustes: bool = False,
 ) -> list[Map]:
     """Two models on the same images: natural ones, and those made for either.
 
@@ -80,6 +88,8 @@ def between_maps(
     untrained : tuple
         Random weights of each, or None for both.
     features : iterable of {"all", "pooled"}
+    by_procrustes : bool
+        Whether natural images are compared by Procrustes too.
 
     Returns
     -------
@@ -91,6 +101,9 @@ def between_maps(
         for each in features:
             for (kind, source), pair in views.items():
                 maps.append(_map(*pair, each, kind, kind, source, weights))
+        if by_procrustes:
+            key = next(key for key in views if key[0] == "natural")
+            maps.append(_map(*views[key], "rotated", *("natural", "natural", key[1]), weights))
     return maps
 
 
@@ -114,7 +127,7 @@ def snapshot_maps(
     list of Map
     """
     epochs = list(snapshots)
-    views = {epoch: View(model, images, weights) for epoch, weights in snapshots.items()}
+    views = {epoch: View(model, images, _kept_apart(weights, model)) for epoch, weights in snapshots.items()}
     if against == "all":
         pairs = [(a, b) for a in epochs for b in epochs if a <= b]
     else:
@@ -124,6 +137,14 @@ def snapshot_maps(
         Map(views[a], views[b], about={"epoch_a": str(a), "epoch_b": str(b), "measure": MEASURES["all"]})
         for a, b in pairs
     ]
+
+
+def _kept_apart(weights: Weights, model: LayeredModel) -> Weights:
+    """The weights; a copy if they are the network's own tensors, which change when others are loaded."""
+    own = {value.data_ptr() for value in model.model.network.state_dict().values()}
+    if weights is None or not any(value.data_ptr() in own for value in weights.values()):
+        return weights
+    return {name: value.clone() for name, value in weights.items()}
 
 
 def best_epoch(evaluations: pd.DataFrame, robust: bool) -> int:
@@ -232,7 +253,7 @@ def _map(a: View, b: View, features: str, kind_a: str, kind: str, source: str, w
         "weights": weights,
         "measure": MEASURES[features],
     }
-    return Map(a, b, features, about)
+    return Map(a, b, MEASURES[features], about)
 
 
 def read_comparison(manifest: str | Path) -> xr.Dataset:

@@ -6,8 +6,9 @@ It knows models and images, and nothing of what is compared with what.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -15,11 +16,16 @@ from modelkin import precision
 from modelkin.data.images import Images
 from modelkin.errors import ModelkinError
 from modelkin.layers.grams import Gram, u_centred_gram
+from modelkin.layers.procrustes import Points, points
 from modelkin.networks.classifier import Classifier
 from modelkin.networks.graph import CutPoint, Graph, Layer
 
-# What is compared at each layer: all its outputs for an image, or their means over positions.
-FEATURES = ("all", "pooled")
+# What each measure needs of a layer's outputs.
+MEASURES: dict[str, Callable[[torch.Tensor], Gram | Points]] = {
+    "layer_cka": u_centred_gram,
+    "pooled_layer_cka": lambda output: u_centred_gram(pooled(output)),
+    "layer_procrustes": points,
+}
 
 
 class LayeredModel:
@@ -61,10 +67,10 @@ class LayeredModel:
     def look(
         self,
         images: torch.Tensor,
-        features: Sequence[str] = ("all",),
+        measures: Sequence[str] = ("layer_cka",),
         weights: Mapping[str, torch.Tensor] | None = None,
-    ) -> tuple[dict[str, list[Gram]], torch.Tensor]:
-        """Run a batch of images once, and form the Gram matrices of all layers.
+    ) -> tuple[dict[str, list[Any]], torch.Tensor]:
+        """Run a batch of images once, and prepare the outputs of all layers for comparison.
 
         Logits are compared without each image's mean logit, a shift that softmax ignores.
 
@@ -72,30 +78,30 @@ class LayeredModel:
         ----------
         images : Tensor of shape (n, c, h, w)
             In [0, 1], on the model's device.
-        features : sequence of {"all", "pooled"}
+        measures : sequence of str
+            Of :data:`MEASURES`.
         weights : mapping of str to Tensor, optional
             Of the network; by default those that it came with.
 
         Returns
         -------
-        grams : dict of list of Gram
-            By features, one for each layer.
+        prepared : dict of list of Gram or Points
+            By measure, one for each layer.
         logits : Tensor of shape (n, C)
         """
         self._use(weights)
-        grams: dict[str, list[Gram]] = {each: [] for each in features}
+        prepared: dict[str, list[Any]] = {each: [] for each in measures}
         logits_layer = self._graph.logits_layer
 
         def take(layer: Layer, output: torch.Tensor) -> None:
             if layer == logits_layer:
                 output = output.float() - output.float().mean(1, keepdim=True)
-            for each in features:
-                looked_at = output if each == "all" else pooled(output)
-                grams[each].append(u_centred_gram(looked_at))
+            for each in measures:
+                prepared[each].append(MEASURES[each](output))
 
         with torch.no_grad(), precision.autocast(images.device):
             logits = self._graph.observe(self.model.prepared(images), take, self._asked)
-        return grams, logits
+        return prepared, logits
 
     def _use(self, weights: Mapping[str, torch.Tensor] | None) -> None:
         if weights is self._weights:

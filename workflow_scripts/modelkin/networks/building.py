@@ -89,6 +89,13 @@ def from_source(
     """
     found = sources.get(source).take(len(images.classes), **entry)
     channels, own = images.shape[0], found.interpolation
+    for key, given in (("mean", mean), ("std", std)):
+        if given is not None and len(given) != channels:
+            raise ModelkinError(
+                f"{key} has {len(given)} numbers, but the dataset's images have {channels} channels; give it "
+                f"{channels}"
+                + (f", or the dataset `channels: {len(given)}`." if len(given) in (1, 3) else ".")
+            )
     mean, std = mean or found.mean or [0.0] * channels, std or found.std or [1.0] * channels
     if not len(mean) == len(std) == channels:
         raise ModelkinError(
@@ -117,6 +124,7 @@ def from_source(
         "classes": logits.shape[1],
     }
     model.origin = {"origin": found.origin, "interpolation": own, "crop": found.crop}
+    model.hub = found.hub
     return model
 
 

@@ -46,6 +46,7 @@ class Classifier(nn.Module):
     # What builds it again, and where it is from: set by who builds it.
     build: dict[str, Any]
     origin: dict[str, Any]
+    hub: str | None = None  # the name at a hub that its weights were loaded by
     mean: torch.Tensor
     std: torch.Tensor
 

@@ -175,3 +175,21 @@ def multiply_adds(network: nn.Module, example: torch.Tensor) -> int:
     with FlopCounterMode(display=False) as counter:
         network(example[:1])
     return counter.get_total_flops() // 2
+
+
+@torch.no_grad()
+def outputs(network: nn.Module, example: torch.Tensor) -> int:
+    """Numbers that modules without modules of their own put out for one image."""
+    total = 0
+
+    def count(module: nn.Module, inputs: object, output: object) -> None:
+        nonlocal total
+        total += output.numel() if isinstance(output, torch.Tensor) else 0
+
+    hooks = [module.register_forward_hook(count) for module in network.modules() if not [*module.children()]]
+    try:
+        network(example[:1])
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return total

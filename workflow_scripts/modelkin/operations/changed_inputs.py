@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from modelkin.networks import hub
 from modelkin.operations import verify
 from modelkin.store import paths
 from modelkin.store.outside_files import OutsideFiles
@@ -21,10 +22,13 @@ Made = Callable[[str], Mapping[str, Any] | None]  # the manifest at a path below
 
 
 class Changed(NamedTuple):
-    """An artifact's manifest below the study, and the file or folder that is not what it was made of."""
+    """An artifact's manifest below the study, and the file, folder or name at a hub that is not what it was
+    made of; of such a name also the revision that it was at.
+    """
 
     manifest: str
     path: str
+    revision: str = ""
 
 
 def changed_files(
@@ -51,8 +55,13 @@ def changed_files(
     files, found = OutsideFiles(memory), []
     for manifest, files_of in outside.items():
         recorded = (made(manifest) or {}).get("outside", {})
-        named = {path: recorded[path] for path in files_of if path in recorded}
+        named = {path: recorded[path] for path in files_of if "sha256" in recorded.get(path, {})}
         found += [Changed(manifest, path) for path in files.changed(named)]
+        found += [
+            Changed(manifest, name, was["revision"])
+            for name, was in recorded.items()
+            if "revision" in was and hub.has_moved(name, was["revision"])
+        ]
     files.remember()
     return found
 
@@ -77,7 +86,9 @@ def resting_on(manifest: str, made: Mapping[str, Mapping[str, Any] | None]) -> s
 
 
 def file_sentence(changed: Changed, results: str) -> str:
-    """What to tell the user of a changed file, and what to do."""
+    """What to tell the user of a changed file or name at a hub, and what to do."""
+    if changed.path.startswith(hub.SCHEME):
+        return hub.moved_sentence(changed.path, changed.revision, f"{results}/{changed.manifest}")
     return (
         f"{changed.path} is not what {results}/{changed.manifest} was made of; put back what was there "
         "(new code or images can have files of their own), or delete that manifest and run again to make it "

@@ -29,7 +29,7 @@ class Cost:
 
     forward, gradient, update: seconds an image for its logits, for the gradient of a loss with respect to it,
     and for a step of training. parameters; width of the representation; size and channels of its images;
-    multiply_adds of one forward pass of one image.
+    multiply_adds of one forward pass of one image; outputs, the numbers that its modules put out for one.
     """
 
     forward: float
@@ -40,6 +40,7 @@ class Cost:
     size: int
     channels: int
     multiply_adds: int = 0
+    outputs: int = 0
 
     @property
     def pixels(self) -> int:
@@ -101,9 +102,12 @@ def _read(kept: str | Path | None) -> dict[str, Cost]:
     if kept is None or not Path(kept).exists():
         return {}
     try:
-        return {key: Cost(**values) for key, values in json.loads(Path(kept).read_text()).items()}
+        read = json.loads(Path(kept).read_text())
+        found = {key: Cost(**values) for key, values in read.items()}
     except (ValueError, TypeError, AttributeError) as error:
         raise ModelkinError(f"{kept} is damaged ({error}); delete it.") from None
+    # Those of an earlier version say nothing of outputs, and are examined again.
+    return {key: cost for key, cost in found.items() if "outputs" in read[key]}
 
 
 def _write(kept: str | Path | None, found: Mapping[str, Cost]) -> None:
@@ -156,7 +160,8 @@ def _examined(network, size: int, channels: int, head: str | None, device, timed
         parameters = sum(value.numel() for value in network.parameters())
         multiply_adds = tracing.multiply_adds(network, x[:1])
         times = _times(model, x) if timed else (0.0, 0.0, 0.0)
-        return Cost(*times, parameters, width, size, channels, multiply_adds)
+        outputs = tracing.outputs(network, x[:1])
+        return Cost(*times, parameters, width, size, channels, multiply_adds, outputs)
     finally:
         # Networks refer to themselves, and dozens of them do not fit into memory.
         del network

@@ -18,12 +18,16 @@ import torch
 
 from modelkin.comparison import measures
 from modelkin.errors import Undefined
+from modelkin.layers.batches import cheapest_deal, dealing_cost, dealing_error
 from modelkin.operations import stages
 from modelkin.operations.network_costs import Cost, elapsed_seconds
-from modelkin.operations.stages import Comparisons, Passes, Stage, Subject, sizes
+from modelkin.operations.stages import Comparisons, Passes, Stage, Subject, counts, sizes
+from modelkin.stitching import settings as stitching
 from modelkin.study.config import Study
 
 IMPORTS = "import modelkin.training.fit, modelkin.comparison.similarity, modelkin.optimise.inversion"
+MANY_STITCHES = 3000
+SYMMETRIC = 0.625  # of a Gram matrix's products that are multiplied out, in strips of its upper half
 SAMPLES = 1000  # on which measures that are means over samples are timed; more take longer in proportion
 
 
@@ -81,7 +85,12 @@ def _seconds(
         each.pairs * _comparison_seconds(each, _median_width(costs), study, device)
         for each in stage.comparisons(study, subject)
     )
-    modelled = (each.seconds(costs[name]) for name, each in passes.items())
+    modelled = (
+        each.seconds(costs[name]) * (1 + _products(costs[name]) * _layer_batch(study))
+        if stage.multiplies_layers
+        else each.seconds(costs[name])
+        for name, each in passes.items()
+    )
     return sum(compared) + sum(modelled) + stage.seconds(study, subject) + stage.usual_seconds
 
 
@@ -126,6 +135,19 @@ def _paired(label: str, samples: int, width: int, times: int, device: str) -> fl
     return once + times * elapsed_seconds(compare, device)
 
 
+def plan_warnings(study: Study) -> list[str]:
+    """What a study asks for and hardly anybody wants, in sentences."""
+    trainings = len(stitching.trainings(study.stitching)) if study.stitched_pairs else 0
+    number = len(study.stitched_pairs) * trainings * counts.BLOCKS
+    if number <= MANY_STITCHES:
+        return []
+    return [
+        f"Stitching: {len(study.stitched_pairs)} pairs of {trainings} trainings each are about {number:,} "
+        f"stitches ({counts.BLOCKS} blocks to a network), more than the {MANY_STITCHES:,} of balogh2023, "
+        "which took a GPU a year; name fewer pairs, objectives, starts or repeats."
+    ]
+
+
 def plan_text(table: pd.DataFrame, more: pd.DataFrame | None = None, devices: int = 1) -> str:
     """The plan as text, with its sum and what dominates.
 
@@ -153,6 +175,35 @@ def plan_text(table: pd.DataFrame, more: pd.DataFrame | None = None, devices: in
             f"{_time(added['hours'])}, {added['gigabytes']:.2g} GB."
         )
     return "\n".join(lines)
+
+
+def layer_batches(study: Study, costs: Mapping[str, Cost]) -> str:
+    """What dealing images into batches does to the values of layer maps, and which batch would be cheapest.
+
+    Empty for a study without minibatches.
+    """
+    if study.layers is None or "batch" not in study.layers["estimator"]:
+        return ""
+    images, wanted = study.section("probes")["natural"], study.section("plan_error")
+    batch, passes = (study.layers["estimator"][key] for key in ("batch", "passes"))
+    ratios = sorted(_products(costs[name]) for name in study.active_compared)
+    products = ratios[len(ratios) // 2]
+    best = cheapest_deal(images, wanted, products)
+    now, then = (dealing_cost(*deal, products) for deal in ((batch, passes), best))
+    return (
+        f"Layer maps: batches of {batch} in {passes} passes leave a value off by "
+        f"{dealing_error(images, batch, passes):.2g}; for {wanted:g} batches of {best[0]} in {best[1]} are "
+        f"the cheapest, at {then / now:.2g} times their cost."
+    )
+
+
+def _products(cost: Cost) -> float:
+    """What the products of all layers of one image with one other cost, in forward passes."""
+    return SYMMETRIC * cost.outputs / cost.multiply_adds if cost.multiply_adds else 0.0
+
+
+def _layer_batch(study: Study) -> int:
+    return study.layers["estimator"].get("batch", study.section("probes")["natural"])
 
 
 def _time(hours: float) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -17,13 +18,11 @@ from modelkin.data.images import Images
 from modelkin.errors import ModelkinError
 from modelkin.networks.classifier import Classifier, resized
 from modelkin.optimise.descent import Descent
-from modelkin.optimise.inversion_modes import DEFAULTS, RESCUE
-from modelkin.optimise.leaky import LeakyGradients
+from modelkin.optimise.inversion_modes import DEFAULTS
 from modelkin.optimise.steps import InTurn, Momentum, QuasiNewton
+from modelkin.optimise.watching import progress_bar
 
 PUBLISHED, FAST = DEFAULTS["published"], DEFAULTS["fast"]
-LEAK = 0.1  # slope of units that are off, in a rescue
-WAYS = {"leaky": 1, "grey": 2}  # of a rescue, and what stands for them in stored probes
 PART_BYTES = 2**27  # of images that are inverted before any is written
 
 
@@ -58,15 +57,12 @@ class Inverted:
     steps : Tensor of int, shape (n,)
     distance : Tensor of shape (n,)
         L2 distance from the seed, pixels being in [0, 1].
-    rescued : Tensor of int, shape (n,), optional
-        By which of :data:`WAYS` an image was found, 0 by none; None if no rescue was asked for.
     """
 
     images: torch.Tensor
     loss: torch.Tensor
     steps: torch.Tensor
     distance: torch.Tensor
-    rescued: torch.Tensor | None = None
 
     @classmethod
     def joined(cls, parts: Sequence[Inverted]) -> Inverted:
@@ -80,30 +76,25 @@ class Inverted:
         -------
         Inverted
         """
-        names = [field.name for field in fields(cls) if getattr(parts[0], field.name) is not None]
-        return cls(**{name: torch.cat([getattr(part, name) for part in parts]) for name in names})
+        return cls(*(torch.cat([getattr(part, field.name) for part in parts]) for field in fields(cls)))
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> dict[str, float]:
         """Summarise how the inversion went.
 
         Returns
         -------
         dict
-            images, median_loss, loss_90 (90 % quantile), median_steps and median_distance; with a rescue also
-            rescued, the number of images that each way found. A median loss of 0.05 or less is a good
-            inversion.
+            images, median_loss, loss_90 (90 % quantile), median_steps and median_distance. A median loss of
+            0.05 or
+            less is a good inversion.
         """
         loss = self.loss.double().cpu().numpy()
-        rescued = {}
-        if self.rescued is not None:
-            rescued = {way: int((self.rescued == number).sum()) for way, number in WAYS.items()}
         return {
             "images": len(loss),
             "median_loss": float(np.median(loss)),
             "loss_90": float(np.quantile(loss, 0.9)),
             "median_steps": float(np.median(self.steps.cpu().numpy())),
             "median_distance": float(np.median(self.distance.double().cpu().numpy())),
-            **({"rescued": rescued} if rescued else {}),
         }
 
     @classmethod
@@ -123,8 +114,7 @@ class Inverted:
         loss, steps, distance = (
             torch.from_numpy(stored[key].values) for key in ("loss", "steps", "distance")
         )
-        rescued = torch.from_numpy(stored["rescued"].values) if "rescued" in stored else None
-        return cls(loss.new_zeros(len(loss), 0), loss, steps, distance, rescued)
+        return cls(loss.new_zeros(len(loss), 0), loss, steps, distance)
 
     def to_dataset(self, pairs: pd.DataFrame, classes: list[str]) -> xr.Dataset:
         """Make a dataset of the probe: images labelled as their targets, and how each came out.
@@ -139,14 +129,12 @@ class Inverted:
         Returns
         -------
         Dataset
-            image, label, loss, steps, distance and, with a rescue, rescued along ``sample``.
+            image, label, loss, steps and distance along ``sample``.
         """
         probe = Images(
             self.images.cpu().numpy(), pairs["target_label"].to_numpy(), pairs["sample"].to_numpy(), classes
         )
         values = {"loss": self.loss, "steps": self.steps, "distance": self.distance}
-        if self.rescued is not None:
-            values["rescued"] = self.rescued
         return probe.to_dataset().assign({k: ("sample", v.cpu().numpy()) for k, v in values.items()})
 
 
@@ -217,32 +205,12 @@ def fast(
 MODES = {"published": published, "fast": fast}
 
 
-@dataclass(frozen=True)
-class Rescue:
-    """Other attempts at images whose inversion failed; those that did not fail are left alone.
-
-    Attributes
-    ----------
-    above : float
-        Relative loss from which an image counts as failed.
-    ways : sequence of {"leaky", "grey"}
-        Tried in this order, each on what is still failed, and kept where it comes closer. "leaky": from the
-        seed again, with gradients that pass through units that are off
-        (:class:`~modelkin.optimise.leaky.LeakyGradients`). "grey": the same from mid-grey in place of the
-        seed.
-    """
-
-    above: float = RESCUE["above"]
-    ways: Sequence[str] = tuple(RESCUE["ways"])
-
-
 def invert(
     model: HasRepresentation,
     seeds: torch.Tensor,
     targets: torch.Tensor,
     descent: Descent | None = None,
     *,
-    rescue: Rescue | None = None,
     batch_size: int | None = None,
     progress: Callable[[int, int, float], None] | None = None,
 ) -> Inverted:
@@ -259,13 +227,11 @@ def invert(
         In [0, 1], on the model's device.
     descent : Descent, optional
         :func:`fast` by default, or :func:`published`.
-    rescue : Rescue, optional
-        What is tried with images that failed; nothing by default.
     batch_size : int, optional
         Images at a time; all by default. A sample that is finished makes room for the next.
     progress : callable, optional
         Called at every step with the finished samples, the evaluations of the model so far, and the median
-        loss.
+        loss; by default a bar is shown at a terminal and in a notebook.
 
     Returns
     -------
@@ -293,31 +259,10 @@ def invert(
         offset = model.representation(x) - wanted[index]
         return torch.linalg.vector_norm(offset, dim=1) / norms[index]
 
-    descent = descent or fast()
-    found = descent.run(losses, seeds, batch_size=batch_size, progress=progress)
-    rescued = None
-    if rescue is not None:
-        rescued = torch.zeros(len(seeds), dtype=torch.int8)
-        for way in rescue.ways:
-            failed = (found.losses > rescue.above).nonzero().squeeze(1)
-            if not len(failed):
-                break
-            start = seeds[failed] if way == "leaky" else torch.full_like(seeds[failed], 0.5)
-
-            def of_failed(
-                x: torch.Tensor, index: torch.Tensor, failed: torch.Tensor = failed
-            ) -> torch.Tensor:
-                return losses(x, failed[index])
-
-            with LeakyGradients(LEAK):
-                again = descent.run(of_failed, start, batch_size=batch_size)
-            found.steps[failed.cpu()] += again.steps
-            closer = again.losses < found.losses[failed]
-            there = failed[closer]
-            found.images[there], found.losses[there] = again.images[closer], again.losses[closer]
-            rescued[there.cpu()] = WAYS[way]
+    with contextlib.nullcontext(progress) if progress else progress_bar(len(seeds), "inverting") as told:
+        found = (descent or fast()).run(losses, seeds, batch_size=batch_size, progress=told)
     distance = torch.linalg.vector_norm((found.images - seeds).flatten(1), dim=1)
-    return Inverted(found.images, found.losses, found.steps, distance, rescued)
+    return Inverted(found.images, found.losses, found.steps, distance)
 
 
 def inversion_parts(
@@ -326,7 +271,6 @@ def inversion_parts(
     pairs: pd.DataFrame,
     descent: Descent,
     *,
-    rescue: Rescue | None = None,
     batch_size: int | None = None,
     device: torch.device | str = "cpu",
     progress: Callable[[int, int, float], None] | None = None,
@@ -341,8 +285,6 @@ def inversion_parts(
     pairs : DataFrame
         Ids of ``images``, of :func:`modelkin.data.probes.seed_target_pairs`.
     descent : Descent
-    rescue : Rescue, optional
-        As in :func:`invert`.
     batch_size : int, optional
         Images at a time; by default what suits their size and the device.
     device : torch.device or str
@@ -374,7 +316,7 @@ def inversion_parts(
             )
             for role in ("seed", "target")
         )
-        found = invert(model, seeds, targets, descent, rescue=rescue, batch_size=batch_size, progress=report)
+        found = invert(model, seeds, targets, descent, batch_size=batch_size, progress=report)
         before += now
         return found.to_dataset(part, images.classes)
 

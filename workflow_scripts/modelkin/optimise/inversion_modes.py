@@ -21,8 +21,10 @@ DEFAULTS: dict[str, dict] = {
     },
 }
 
-# For images whose inversion failed, where a config asks for it; `ways` in the order in which they are tried.
-RESCUE: dict = {"above": 0.2, "ways": ["leaky", "grey"]}
+# The keys that each mode does not take, though another one does.
+FOREIGN = {
+    mode: {key for other in DEFAULTS.values() for key in other} - own.keys() for mode, own in DEFAULTS.items()
+}
 
 # Of an inversion's steps, the share that is taken in the mean before images are finished; docs/modes.md.
 STEPS_TAKEN = {"published": 1.0, "fast": 0.4}

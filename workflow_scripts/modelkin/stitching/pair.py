@@ -155,15 +155,20 @@ class Judge:
         )
         return said | found
 
-    def stitches(self, stitches: Mapping[Place, Stitch], diverged=None, **said: Any) -> list[dict[str, Any]]:
-        """Of a stitch at each place; those that diverged are flagged, and have no numbers."""
+    def stitches(
+        self, stitches: Mapping[Place, Stitch], diverged=None, models=(), **said: Any
+    ) -> list[dict[str, Any]]:
+        """Of a stitch at each place; those that diverged are flagged, and have no numbers.
+
+        models: in which they stand, one for each place, if that is not between the donors as they are.
+        """
         pair, rows = self._pair, []
         for number, (place, stitch) in enumerate(stitches.items()):
             about = said | _where(place) | {"block": number + 1, "diverged_at": (diverged or {}).get(place)}
             if about["diverged_at"] is not None:
                 rows.append(about)
                 continue
-            model = pair.stitched(place, stitch)
+            model = models[number] if models else pair.stitched(place, stitch)
             far = judging.distances(
                 model, pair.end.graph.front(place.end), pair.end.model, pair.test, pair.device
             )
@@ -228,9 +233,10 @@ def trained(
         list(stitches),
         list(stitches.values()),
         pair.train,
-        schedule=Schedule(**settings.schedule_settings(section, training.mode)),
+        schedule=Schedule(**settings.schedule_settings(section, training)),
         robustness=robustness,
         share=share,
+        drifting=section.get("batch_norm") == "published",
         augment=CropAndFlip(**section["augment"]) if section["augment"] else None,
         after_epoch=after_epoch,
         device=pair.device,
@@ -251,10 +257,12 @@ def training_rows(
     """Train and judge: rows of the table ``stitching``."""
     stitches = stitches_for(pair, training, maps)
     made = trained(pair, training, stitches)
-    kept = settings.schedule_settings(pair.section, training.mode)
+    kept = settings.schedule_settings(pair.section, training)
     return judge.stitches(
         stitches,
         dict(zip(stitches, made.diverged, strict=True)),
+        made.models,
+        batch_norm=pair.section.get("batch_norm", "frozen"),
         objective=training.objective.label,
         start=training.start,
         mode=training.mode,
@@ -274,7 +282,7 @@ def baseline_rows(pair: Pair, maps: Mapping, judge: Judge) -> list[dict[str, Any
         judge.row(half.model, objective=f"whole {role}")
         for role, half in (("front", pair.front), ("end", pair.end))
     ]
-    training = Training(settings.Objective("plain"), "random", "fast", 0)
+    training = settings.baseline_training(pair.section)
     for role in ("front", "end"):
         seed = derive_seed(pair.seed, "random", role)
         half = halves(random_weights(getattr(pair, role).model, pair.train, seed))

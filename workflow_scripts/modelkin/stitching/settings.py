@@ -37,6 +37,8 @@ class Training(NamedTuple):
     start: str
     mode: str
     repeat: int
+    epochs: int | None = None  # the mode's, as is the rate
+    learning_rate: float | None = None
 
 
 def objective(asked: str | Mapping[str, Any]) -> Objective:
@@ -66,9 +68,19 @@ def trainings(section: Mapping[str, Any]) -> list[Training]:
     return [
         Training(*each)
         for each in product(
-            objectives, as_list(section["start"]), as_list(section["mode"]), range(section["repeats"])
+            objectives,
+            as_list(section["start"]),
+            as_list(section["mode"]),
+            range(section["repeats"]),
+            *(as_list(section.get(key)) for key in ("epochs", "learning_rate")),
         )
     ]
+
+
+def baseline_training(section: Mapping[str, Any]) -> Training:
+    """How stitches of networks with random weights are trained: of several epochs and rates by the first."""
+    own = (as_list(section.get(key))[0] for key in ("epochs", "learning_rate"))
+    return Training(Objective("plain"), "random", "fast", 0, *own)
 
 
 def as_list(value: Any) -> list[Any]:
@@ -76,10 +88,12 @@ def as_list(value: Any) -> list[Any]:
     return list(value) if isinstance(value, list) else [value]
 
 
-def schedule_settings(section: Mapping[str, Any], mode: str) -> dict[str, Any]:
-    """What :class:`modelkin.training.schedule.Schedule` takes for a mode."""
-    own = {key: section[key] for key in ("epochs", "learning_rate", "batch_size") if key in section}
-    return {**SHARED, **MODES[mode], **own}
+def schedule_settings(section: Mapping[str, Any], training: Training) -> dict[str, Any]:
+    """What :class:`modelkin.training.schedule.Schedule` takes for a training."""
+    own: dict[str, Any] = {"epochs": training.epochs, "learning_rate": training.learning_rate}
+    own["batch_size"] = section.get("batch_size")
+    named = {key: value for key, value in own.items() if value is not None}
+    return {**SHARED, **MODES[training.mode], **named}
 
 
 def pairs(asked: Any, names: Iterable[str]) -> list[tuple[str, str]]:
@@ -92,6 +106,11 @@ def pairs(asked: Any, names: Iterable[str]) -> list[tuple[str, str]]:
     return [(front, end) for front, end in asked]
 
 
-def pair_label(front: str, end: str) -> str:
-    """How a pair is called in paths."""
-    return f"{front}--{end}"
+def pair_label(front: str, end: str, task: str = "") -> str:
+    """How a pair is called in paths, on the images of a task if that is named."""
+    return f"{front}--{end}{f'@{task}' if task else ''}"
+
+
+def task_of(label: str) -> str:
+    """The task in a pair's label, empty where none is named."""
+    return label.partition("@")[2]

@@ -18,6 +18,7 @@ from modelkin.errors import NotFinite
 from modelkin.networks.classifier import Classifier
 from modelkin.optimise.attacks.base import untargeted
 from modelkin.optimise.attacks.pgd import pgd_descent
+from modelkin.stitching.norms import with_drifting_norms
 from modelkin.stitching.places import Place
 from modelkin.stitching.stitched import Halves, Stitch, stitched_model
 from modelkin.training.fit import fit
@@ -26,11 +27,15 @@ from modelkin.training.schedule import Schedule
 
 
 class Trained(NamedTuple):
-    """Stitches of all places after a training; ``diverged`` holds at which step, or None, for each."""
+    """Stitches of all places after a training; ``diverged`` holds at which step, or None, for each.
+
+    models: those in which they were trained, at each place, where batch norms drifted; else empty.
+    """
 
     stitches: list[Stitch]
     diverged: list[int | None]
     history: list[dict[str, float]]
+    models: list[Classifier]
 
 
 class _Together(nn.Module):
@@ -87,6 +92,7 @@ def train_stitches(
     schedule: Schedule,
     robustness: Mapping[str, Any] | None = None,
     share: float = 1.0,
+    drifting: bool = False,
     augment: Callable[[torch.Tensor], torch.Tensor] | None = None,
     after_epoch: Callable[[int], None] | None = None,
     device: torch.device | str = "cpu",
@@ -105,6 +111,9 @@ def train_stitches(
         Of :class:`modelkin.training.objectives.Robustness`; plain training without.
     share : float
         alpha of balogh2023: of the images of each batch, those that are attacked, in [0, 1].
+    drifting : bool
+        Whether the donors' batch norms take each batch's own statistics and keep a running mean of them, in
+        copies of the donors of which each place has its own.
     augment, device
         As in :func:`modelkin.training.fit.fit`.
     after_epoch : callable, optional
@@ -115,23 +124,34 @@ def train_stitches(
     Trained
         A stitch whose loss or gradient was not finite is flagged and trained no further.
     """
-    if robustness is None:
+    if robustness is None and not drifting:
         together = _Together(front, end, places, stitches)
         history = _run(
             together, together.objective, images, schedule, together.stitches, augment, device, after_epoch
         )
-        return Trained(list(stitches), together.diverged, history)
+        return Trained(list(stitches), together.diverged, history, [])
     diverged: list[int | None] = []
-    histories = []
+    histories, models = [], []
+    objective = _plain if robustness is None else _attacked(Robustness(**robustness), share)
     for place, stitch in zip(places, stitches, strict=True):
         model = stitched_model(front, place.front, stitch, end, place.end)
-        steps = _Counted(_attacked(Robustness(**robustness), share))
+        model = with_drifting_norms(model) if drifting else model
+        models.append(model)
+        steps, fixed = _Counted(objective), [] if drifting else [model]
         try:
-            histories.append(_run(model, steps, images, schedule, stitch, augment, device, after_epoch))
+            histories.append(
+                _run(model, steps, images, schedule, stitch, augment, device, after_epoch, fixed)
+            )
             diverged.append(None)
         except NotFinite:
             diverged.append(steps.count)
-    return Trained(list(stitches), diverged, histories[0] if histories else [])
+    history = histories[0] if histories else []
+    return Trained(list(stitches), diverged, history, models if drifting else [])
+
+
+def _plain(model: Classifier, x: torch.Tensor, y: torch.Tensor, done: float):
+    logits = model(x)
+    return cross_entropy(logits, y), logits
 
 
 class _Counted:
@@ -162,7 +182,7 @@ def _attacked(robust: Robustness, share: float) -> Callable:
 
 
 def _run(
-    model, objective, images, schedule, stitches, augment, device, after_epoch
+    model, objective, images, schedule, stitches, augment, device, after_epoch, fixed=None
 ) -> list[dict[str, float]]:
     history = []
     for report in fit(
@@ -172,7 +192,7 @@ def _run(
         schedule,
         test=None,
         parameters=list(stitches.parameters()),
-        eval_modules=[model],
+        eval_modules=[model] if fixed is None else fixed,
         augment=augment,
         device=device,
     ):

@@ -7,7 +7,7 @@ import errno
 import math
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from modelkin.errors import ModelkinError
@@ -50,6 +50,19 @@ def check_writable(folder: str | Path) -> None:
         raise ModelkinError(
             f"results cannot be written in {folder}: there is no write permission in {nearest}."
         )
+
+
+def check_places(files: Iterable[str | Path], folder: str | Path) -> None:
+    """ModelkinError if one of these files below a folder cannot be there: a folder of that name is, or a file
+    where it needs a folder.
+    """
+    wanted, top = {Path(file) for file in files}, Path(folder)
+    for parent in sorted({parent for file in wanted for parent in file.parents if top in parent.parents}):
+        if (parent.exists() or parent.is_symlink()) and not parent.is_dir():
+            raise ModelkinError(f"{parent} is no folder, and the study needs one there; move it away.")
+    for file in sorted(wanted):
+        if file.is_dir():
+            raise ModelkinError(f"{file} is a folder, and a file is to stand there; move it away.")
 
 
 def write_text(path: Path, text: str) -> None:

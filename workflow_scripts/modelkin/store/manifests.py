@@ -80,12 +80,16 @@ def _has_types(found: Mapping[str, Any]) -> bool:
 
 
 def _is_outside(found: Any) -> bool:
-    """Whether these are descriptions as :func:`modelkin.store.outside_files.describe_outside` gives them."""
-    kinds = {"sha256": str, "bytes": int, "files": int}
+    """Whether these are descriptions of files as
+    :func:`modelkin.store.outside_files.describe_outside` gives them, or revisions of names at a hub.
+    """
+    file, name = {"sha256": str, "bytes": int, "files": int}, {"revision": str}
     return isinstance(found, dict) and all(
         isinstance(each, dict)
-        and each.keys() == kinds.keys()
-        and all(isinstance(each[key], kind) for key, kind in kinds.items())
+        and any(
+            each.keys() == kinds.keys() and all(isinstance(each[key], kind) for key, kind in kinds.items())
+            for kinds in (file, name)
+        )
         for each in found.values()
     )
 

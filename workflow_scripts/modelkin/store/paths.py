@@ -55,6 +55,16 @@ def activations(kind: str, model: str) -> str:
     return f"activations/{probe_kinds.folder_of(kind)}/{model}.json"
 
 
+def training_activations(model: str) -> str:
+    """A model's representations of training images."""
+    return f"training_activations/{model}.json"
+
+
+def stitched_heads(model: str) -> str:
+    """The shell of heads on other models' representations that a model completes."""
+    return f"stitches/heads/{model}.json"
+
+
 def boundaries(model: str) -> str:
     """Where a model decides."""
     return f"boundaries/{model}.json"

@@ -16,9 +16,9 @@ from modelkin.layers.batches import check_batch
 from modelkin.networks import architectures, sources
 from modelkin.optimise import attacks, threats
 from modelkin.optimise.attacks import pgd
-from modelkin.stitching import settings as stitching
 from modelkin.store import disk
 from modelkin.study import untrusted
+from modelkin.study.stitching_checks import check_stitching, not_compared
 from modelkin.training.schedule import Schedule, unused_settings
 
 # Keys of the entry of a model that is trained here, and those it cannot do without.
@@ -51,7 +51,10 @@ def check_study(study, config: dict[str, Any], asked: Collection[str]) -> None:
     _other_tasks(study, config)
     for name, entry in study.models.items():
         # What is untrusted is not even looked at.
-        _source(name, entry, taken_in=entry.get(untrusted.KEY, False) or study.taken_in(name))
+        taken_in = entry.get(untrusted.KEY, False) or study.taken_in(name)
+        _source(name, entry, taken_in=taken_in)
+        if not taken_in:
+            _normalisation(study, name, entry)
     for name in study.of_source("train"):
         entry = study.models[name]
         if entry["architecture"] not in architectures.names():
@@ -74,7 +77,7 @@ def check_study(study, config: dict[str, Any], asked: Collection[str]) -> None:
         _layers(study, config)
     _clusters(study, config)
     _distillation(study, config)
-    _stitching(study, config)
+    check_stitching(study)
 
 
 def checkpoint(name: str) -> str:
@@ -196,6 +199,30 @@ def _source(name: str, entry: dict[str, Any], taken_in: bool) -> None:
             disk.check_file(path, checkpoint(name))
 
 
+def _normalisation(study, name: str, entry: dict[str, Any]) -> None:
+    """ModelkinError unless the normalisation that an entry names has a number for each channel.
+
+    Three for grey images as well: they are repeated in the channels of a model of colour images.
+    """
+    given = {key: len(entry[key]) for key in ("mean", "std") if key in entry}
+    label = study.dataset_of(name)
+    if not given or label is None:
+        return
+    channels = study.channels(label)
+    for key, numbers in given.items():
+        if numbers != channels and (channels, numbers) != (1, 3):
+            raise ModelkinError(
+                f"model '{name}': {key} has {counted(numbers, 'number')}, but the images of {label} have "
+                f"{counted(channels, 'channel')}; give {key} {counted(channels, 'number')}"
+                + (", or 3 for a model of colour images." if channels == 1 else ".")
+            )
+
+
+def counted(number: int, what: str) -> str:
+    """So many things, in words."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
 def _training(study, config: dict[str, Any]) -> None:
     """ModelkinError unless optimisers and schedules are whole and snapshots are of epochs that there are."""
     _check_suits(config["training"], config["training"], "training")
@@ -208,6 +235,7 @@ def _training(study, config: dict[str, Any]) -> None:
         except ModelkinError as error:
             raise ModelkinError(f"training of model '{name}': {error}") from None
         _snapshots(keys, name)
+        _freezing(keys, name)
 
 
 def _check_suits(named: dict[str, Any], holding: dict[str, Any], where: str) -> None:
@@ -215,6 +243,21 @@ def _check_suits(named: dict[str, Any], holding: dict[str, Any], where: str) -> 
     for key, choice in unused_settings(holding).items():
         if key in named:
             raise ModelkinError(f"{where}: '{key}' is not for {choice}.")
+
+
+def _freezing(keys: dict[str, Any], name: str) -> None:
+    """ModelkinError unless each freezing is of more blocks than the one before, later and before the end."""
+    asked = keys.get("freeze", [])
+    for before, each in zip([None, *asked], asked, strict=False):
+        if each["after"] >= keys["epochs"]:
+            raise ModelkinError(
+                f"freeze of model '{name}': after epoch {each['after']} nothing is trained, for there are "
+                f"{keys['epochs']} epochs; take an earlier one."
+            )
+        if before and not (each["after"] > before["after"] and each["blocks"] > before["blocks"]):
+            raise ModelkinError(
+                f"freeze of model '{name}': more blocks must follow later; sort by after and blocks."
+            )
 
 
 def _snapshots(keys: dict[str, Any], name: str) -> None:
@@ -303,6 +346,11 @@ def _datasets(study) -> None:
             raise ModelkinError(f"the {what} has no train split, which models of source 'train' need.")
         if counts["classes"] < 2:
             raise ModelkinError(f"the dataset {label} must have at least two classes.")
+        for name in trained:
+            try:
+                architectures.check_size(study.models[name]["architecture"], counts["size"])
+            except ModelkinError as error:
+                raise ModelkinError(f"model '{name}': {error}") from None
 
 
 def _samples(study, config: dict[str, Any]) -> None:
@@ -389,7 +437,7 @@ def _distillation(study, config: dict[str, Any]) -> None:
             if name not in study.names:
                 raise unknown_name(f"distillation {role}", name, study.names)
             if name not in study.compared:
-                why = _not_compared(study, name)
+                why = not_compared(study, name)
                 raise ModelkinError(f"distillation: the {role} '{name}' {why}; name another.")
     if distillation["student"] in chosen:
         raise ModelkinError(f"distillation: '{distillation['student']}' cannot be its own teacher.")
@@ -432,7 +480,24 @@ def _layers(study, config: dict[str, Any]) -> None:
         check_batch(estimator.get("batch", natural), natural)
     except ModelkinError as error:
         raise ModelkinError(f"layers.estimator: {error}") from None
+    _layer_procrustes(study, section)
     _layer_snapshots(study, section)
+
+
+def _layer_procrustes(study, section: dict[str, Any]) -> None:
+    """ModelkinError unless pairs that are compared by Procrustes have maps, of batches."""
+    for pair in section.get("procrustes", ()):
+        where, (a, b) = "layers.procrustes", pair
+        _layer_models(study, where, pair)
+        asked = a in study.layers_within if a == b else {a, b} in map(set, study.layers_between)
+        if not asked:
+            kind = f"models: [{a}]" if a == b else f"between: [[{a}, {b}]]"
+            raise ModelkinError(f"{where}: '{a}' and '{b}' have no map; add {{{kind}}} to layers.maps.")
+        if section["estimator"]["name"] == "exact":
+            raise ModelkinError(
+                f"{where}: Procrustes similarity is of batches; take `estimator: {{name: minibatch}}`, if "
+                "you like with one batch of all images."
+            )
 
 
 def _listed(where: str, value: str | list) -> list:
@@ -448,13 +513,8 @@ def _layer_models(study, where: str, names: str | list[str]) -> None:
         if name not in study.names:
             raise unknown_name(f"model in {where}", name, study.names)
         if name not in study.active_compared:
-            why = "is retired" if study.models[name]["retired"] else _not_compared(study, name)
+            why = "is retired" if study.models[name]["retired"] else not_compared(study, name)
             raise ModelkinError(f"{where}: '{name}' {why}; name another.")
-
-
-def _not_compared(study, name: str) -> str:
-    """Why a model is in no comparison of representations."""
-    return "has no weights" if name not in study.with_weights else "is a model of another task"
 
 
 def _layer_snapshots(study, section: dict[str, Any]) -> None:
@@ -470,41 +530,3 @@ def _layer_snapshots(study, section: dict[str, Any]) -> None:
             )
     if not study.layers_along_training:
         raise ModelkinError(f"{where}: no model's snapshots are kept; add `training: {{snapshots: all}}`.")
-
-
-def _stitching(study, config: dict[str, Any]) -> None:
-    """ModelkinError unless what is stitched is there, once, and has images to be trained on."""
-    section = config.get("stitching")
-    if section is None:
-        return
-    found = stitching.pairs(section["pairs"], study.active_compared)
-    for role, names in zip(("front", "end"), zip(*found, strict=True), strict=True):
-        for name in names:
-            if name not in study.names:
-                raise unknown_name(f"{role} in stitching", name, study.names)
-            if name not in study.compared:
-                why = _not_compared(study, name)
-                raise ModelkinError(f"stitching: '{name}' {why}; leave it out.")
-    labels = [stitching.pair_label(*pair) for pair in found]
-    for pair, label in zip(found, labels, strict=True):
-        if labels.count(label) > 1:
-            raise ModelkinError(f"stitching: the pair {pair[0]}, {pair[1]} is there twice; leave one out.")
-    asked = [stitching.objective(each).label for each in stitching.as_list(section["objective"])]
-    for what, values in (
-        ("objective", asked),
-        *((key, stitching.as_list(section[key])) for key in ("start", "mode")),
-    ):
-        for value in values:
-            if values.count(value) > 1:
-                raise ModelkinError(f"stitching: the {what} {value} is there twice; leave one out.")
-    images = min(study.counts[study.dataset]["train"], section["train_images"] or float("inf"))
-    if not images:
-        raise ModelkinError(
-            "stitching: the dataset has no train split, of which stitches are made; name one "
-            "(dataset: {train: ...})."
-        )
-    batch = section.get("batch_size", stitching.SHARED["batch_size"])
-    if images < batch and asked != ["matching"]:
-        raise ModelkinError(
-            f"stitching: {images} training images do not fill a batch of {batch}; lower batch_size."
-        )

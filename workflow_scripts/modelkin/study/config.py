@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import itertools
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -69,10 +69,12 @@ class Study:
         described = json.loads(schema.SCHEMA.read_text())
         config = copy.deepcopy(config)
         schema.validate(config, described)
-        asked = frozenset(config)
+        asked, named = frozenset(config), frozenset(config.get("probes", {}))
         _fill_threats(config)
+        _fill_mode(config, made)
         schema.fill(config, described)
         schema.fill_choice(config["inversion"], "inversion", "mode", inversion_modes.DEFAULTS)
+        self._whole_batches = "layers" in config and "batch" not in config["layers"]["estimator"]
         if "layers" in config:
             schema.fill_choice(config["layers"]["estimator"], "layers.estimator", "name", LAYER_ESTIMATORS)
         self.attacks: dict[str, dict[str, Any]] = _attacks(config.get("adversarial"), described)
@@ -99,6 +101,7 @@ class Study:
         self.training_defaults = schema.defaults(described["$defs"]["training"]) | config["training"]
         self.imported: dict[str, dict[str, Any]] = self._imported(described)
         self.components: dict[str, Any] | None = self._components()
+        self._fit_defaults(named)
         if self.measures:
             self._fill_clusters_by(config["ensembles"]["clusters_by"])
         checks.check_study(self, config, asked)
@@ -107,6 +110,14 @@ class Study:
     def names(self) -> list[str]:
         """All models in order of arrival."""
         return list(self.models)
+
+    @property
+    def products(self) -> dict[str, str]:
+        """In which precision measures multiply where networks run in another; nothing where they do not.
+
+        Earlier versions took that of the networks on GPUs, so what they made of such studies is made anew.
+        """
+        return {} if self.section("precision") == "float32" else {"products": "float32"}
 
     @property
     def with_weights(self) -> list[str]:
@@ -222,6 +233,22 @@ class Study:
         checks.check_unique("imported table", [entry["label"] for entry in self._config["imported"]])
         return found
 
+    def _fit_defaults(self, named: Collection[str]) -> None:
+        """Let numbers of images that the config does not name be no larger than what there is.
+
+        named: the numbers of probes that it does name.
+        """
+        if not self.compared or self.dataset is None:
+            return
+        probes, there = (
+            self._config["probes"],
+            min(self.counts[on]["test"] for on in (self.dataset, *self.others)),
+        )
+        for made in {*checks.SIZED} - {*named}:
+            probes[made] = min(probes[made], there)
+        if self._whole_batches and "batch" in (estimator := self._config["layers"]["estimator"]):
+            estimator["batch"] = min(estimator["batch"], probes["natural"])
+
     def _fill_clusters_by(self, by: dict[str, str]) -> None:
         """Add what clusters are by before ensembles are drawn, of what the study has."""
 
@@ -299,10 +326,33 @@ class Study:
     @property
     def stitched_pairs(self) -> dict[str, tuple[str, str]]:
         """(front, end) of each pair that is stitched, by its label; empty without stitching."""
-        if self.stitching is None:
+        if self.stitching is None or "pairs" not in self.stitching:
             return {}
-        found = stitching.pairs(self.stitching["pairs"], self.active_compared)
-        return {stitching.pair_label(*pair): pair for pair in found}
+        tasks = self.stitching.get("tasks", [""])
+        names = self.active_compared + (self.active_of_other_tasks if any(tasks) else [])
+        found = stitching.pairs(self.stitching["pairs"], names)
+        return {stitching.pair_label(*pair, task): pair for task in tasks for pair in found}
+
+    def stitching_task(self, label: str) -> str | None:
+        """The label of the dataset whose images train and judge the stitches of a pair."""
+        return stitching.task_of(label) or self.dataset
+
+    @property
+    def agreement(self) -> dict[str, Any] | None:
+        """What ``stitching.agreement`` says, or None for a study that gives no heads to others."""
+        return (self.stitching or {}).get("agreement")
+
+    def stitched_heads(self, name: str) -> list[str]:
+        """The models before this one whose heads are given its representations, and whose it is given."""
+        assert self.agreement is not None
+        if self.agreement["pairs"] == "all":
+            return self.earlier(name)
+        return [other for other in self.earlier(name) if self.level(other) == self.level(name)]
+
+    def level(self, name: str) -> tuple[str, float]:
+        """Threat and radius that a model was trained to withstand; of all standard models ('', 0)."""
+        entry = self.models[name]
+        return (entry["norm"], entry["eps"]) if entry["eps"] else ("", 0)
 
     @property
     def boundaries(self) -> dict[str, dict[str, Any]]:
@@ -362,6 +412,10 @@ class Study:
             for pair in itertools.combinations(self.active_compared, 2)
             if "all" in asked or frozenset(pair) in named
         ]
+
+    def layers_by_procrustes(self, model: str, partner: str) -> bool:
+        """Whether the layers of two models, or of one with itself, are compared by Procrustes too."""
+        return {model, partner} in [set(pair) for pair in (self.layers or {}).get("procrustes", ())]
 
     @property
     def layers_along_training(self) -> list[str]:
@@ -435,6 +489,8 @@ class Study:
             if self._untrusted(self.models[name]):
                 found[paths.model(name)] = f"model {untrusted.advice(name)}"
                 continue
+            if said := sources.missing(**self.entry(name)):
+                found[paths.model(name)] = f"model '{name}': {said[0]}"
             for path in self._files(name):
                 if not Path(path).exists():
                     what = checks.checkpoint(name)
@@ -573,14 +629,27 @@ def read_study(path: str | Path) -> Study:
 def load_config(path: str | Path) -> dict[str, Any]:
     """The keys and values of a YAML file, unchecked; ModelkinError if it cannot be read."""
     try:
-        found = yaml.safe_load(Path(path).read_text())
-    except OSError as error:
-        raise ModelkinError(f"the config {path} cannot be read: {error.strerror}.") from None
+        found = yaml.safe_load(Path(path).read_text("utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
+        raise ModelkinError(f"the config {path} cannot be read: {why}.") from None
     except yaml.YAMLError as error:
+        raise ModelkinError(f"the config {path} is not valid YAML: {_yaml_fault(error)}.") from None
+    except (ValueError, RecursionError) as error:  # dates that are none, brackets without end
         raise ModelkinError(f"the config {path} is not valid YAML: {' '.join(str(error).split())}.") from None
     if not isinstance(found, dict):
         raise ModelkinError(f"the config {path} must hold keys and values.")
     return found
+
+
+def _yaml_fault(error: yaml.YAMLError) -> str:
+    """Where a YAML file is wrong, and how, in a phrase."""
+    mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+    if mark is None or problem is None:
+        return " ".join(str(error).split())
+    begun = getattr(error, "context_mark", None)
+    inside = f", in what begins in line {begun.line + 1}" if begun and begun.line != mark.line else ""
+    return f"line {mark.line + 1}, column {mark.column + 1}: {problem}{inside}"
 
 
 def _attacks(section: dict[str, Any] | list | None, described: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -594,6 +663,30 @@ def _attacks(section: dict[str, Any] | list | None, described: dict[str, Any]) -
         schema.fill_choice(entry, checks.attack_section(kind), "attack", attacks.defaults())
         found[kind] = {key: value for key, value in entry.items() if key != "label"}
     return found
+
+
+def _fill_mode(config: dict[str, Any], made: Callable[[str], Mapping[str, Any] | None]) -> None:
+    """Name the mode of inversion if the config does not.
+
+    It is the one that takes the keys that are named, where another does not; else the one by which the
+    study's images were made, so that what another default made stays as it is; else the schema's default.
+    """
+    section = config.setdefault("inversion", {})
+    if "mode" in section:
+        return
+    takes = {
+        mode
+        for mode, keys in inversion_modes.DEFAULTS.items()
+        if not inversion_modes.FOREIGN[mode] & {*section}
+    }
+    if len(takes) == 1 and len(inversion_modes.DEFAULTS) > 1:
+        (section["mode"],) = takes
+        return
+    for entry in config["models"]:
+        found = made(f"{config['study']}/{paths.probe('inverted', entry['name'])}")
+        if found is not None:
+            section["mode"] = found["settings"]["inversion"]["mode"]
+            return
 
 
 def _fill_threats(config: dict[str, Any]) -> None:

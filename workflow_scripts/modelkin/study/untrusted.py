@@ -78,7 +78,7 @@ def trust_entries(text: str, names: Iterable[str]) -> tuple[str, list[Reaching]]
     """
     try:
         config, tree = yaml.safe_load(text), yaml.compose(text, yaml.SafeLoader)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ModelkinError(f"the config is not valid YAML: {' '.join(str(error).split())}.") from None
     if not isinstance(config, dict):
         raise ModelkinError("the config must hold keys and values.")
@@ -106,6 +106,8 @@ def trust_in_file(path, names: Iterable[str]) -> list[Reaching]:
             text = file.read()
     except OSError as error:
         raise ModelkinError(f"the config {path} cannot be read: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise ModelkinError(f"the config {path} is not valid YAML: it is no text in UTF-8.") from None
     changed, trusted = trust_entries(text, names)
     write_text(path, changed)
     return trusted

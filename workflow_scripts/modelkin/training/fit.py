@@ -6,7 +6,7 @@ It knows nothing of files or of the config.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -21,6 +21,7 @@ from modelkin.networks import building
 from modelkin.networks.classifier import Classifier, frozen
 from modelkin.training.augmentation import CropAndFlip
 from modelkin.training.evaluation import model_accuracy
+from modelkin.training.freezing import Freezer, Freezing
 from modelkin.training.objectives import Robustness
 from modelkin.training.schedule import Schedule
 
@@ -36,6 +37,7 @@ def fit(
     test: Images | None,
     parameters: Iterable[nn.Parameter] | None = None,
     eval_modules: Iterable[nn.Module] = (),
+    freeze: Sequence[Freezing] = (),
     augment: Callable[[torch.Tensor], torch.Tensor] | None = None,
     device: torch.device | str = "cpu",
 ) -> Iterator[dict[str, float]]:
@@ -56,6 +58,8 @@ def fit(
         Those of the model that are trained, all by default; others keep every bit.
     eval_modules : iterable of Module
         Parts of the model that stay in eval mode, so that their batch norms keep their statistics too.
+    freeze : sequence of Freezing
+        First blocks that are trained no further from an epoch on.
     augment : callable, optional
         What is done to each batch of images (n, c, h, w) first.
     device : torch.device or str
@@ -76,12 +80,13 @@ def fit(
         raise ModelkinError("there are no parameters to train; name some of the model's.")
     for parameter in trained:
         parameter.requires_grad_(True)
-    fixed = list(eval_modules)
+    fixed, freezer = list(eval_modules), Freezer(model, freeze)
     x, y = (torch.from_numpy(np.asarray(values)).to(device) for values in (images.pixels, images.labels))
     batches = schedule.batches(len(x))
     optimiser = make_optimiser(trained, schedule)
     rate = make_learning_rate(optimiser, schedule, batches)
     for epoch in range(schedule.epochs):
+        fixed += freezer.freeze(epoch)
         model.train()
         for module in fixed:
             module.eval()
@@ -177,7 +182,14 @@ def train(
     if after_epoch is not None:
         after_epoch(model, 0)
     for report in fit(
-        model, images, objective or against.objective, schedule, test=test, augment=augment, device=device
+        model,
+        images,
+        objective or against.objective,
+        schedule,
+        test=test,
+        freeze=[Freezing(**each) for each in settings.get("freeze", ())],
+        augment=augment,
+        device=device,
     ):
         history.append(report)
         LOG.info("%s", report)

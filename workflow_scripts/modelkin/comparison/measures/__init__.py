@@ -136,7 +136,8 @@ def settings_by_measure(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]
     dict
         The settings of each measure's part, by the measure's label.
     """
-    shared = {key: settings[key] for key in ("permutations", "seed", "dataset")}
+    keys = ("permutations", "seed", "dataset", "products")
+    shared = {key: settings[key] for key in keys if key in settings}
     return {item["label"]: {**shared, "measure": item} for item in settings["measures"]}
 
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
+import struct
 import zipfile
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +21,12 @@ if TYPE_CHECKING:
 else:
     images = lazy.module("modelkin.data.images")
 
+MOST_CLASSES = 2**20  # a name is made for each
+# What zipfile and numpy raise of what they cannot read.
+UNREADABLE: tuple[type[Exception], ...]
+UNREADABLE = (ValueError, TypeError, KeyError, OSError, EOFError, AttributeError, NotImplementedError)
+UNREADABLE += (RuntimeError, OverflowError, SyntaxError, zipfile.BadZipFile, zlib.error, struct.error)
+
 
 def counts(
     test: str,
@@ -29,11 +39,13 @@ def counts(
     labels = {split: _arrays(path, ["y"])["y"] for split, path in _paths(train, test).items()}
     found = len(np.unique(np.concatenate(list(labels.values()))))
     sizes = {split: len(y) for split, y in labels.items()}
+    with _readable(test):
+        across = max(_shape(test, "x")[1:], default=None)
     return {
         "train": 0,
         **sizes,
         "classes": len(classes) if classes else found,
-        "size": size or max(_shape(test, "x")[1:], default=None),
+        "size": size or across,
     }
 
 
@@ -119,27 +131,45 @@ def _arrays(path: str, names: list[str]) -> dict[str, np.ndarray]:
     """These arrays of a file; ModelkinError if it cannot be read or lacks one."""
     if not Path(path).is_file():
         raise ModelkinError(_no_file(path))
-    try:
-        with np.load(path, allow_pickle=False) as found:
-            missing = [name for name in ("x", "y") if name not in found.files]
-            if missing:
-                raise ModelkinError(f"{path} must hold arrays x and y; {missing[0]} is missing.")
-            arrays = {name: found[name] for name in names if name in found.files}
-    except (ValueError, OSError, EOFError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
-        raise ModelkinError(f"{path} is not a readable .npz file of plain arrays ({error}).") from None
+    with _readable(path), np.load(path, allow_pickle=False) as found:
+        missing = [name for name in ("x", "y") if name not in found.files]
+        if missing:
+            raise ModelkinError(f"{path} must hold arrays x and y; {missing[0]} is missing.")
+        for name in {"x", *names} & {*found.files}:
+            _shape(path, name)
+        arrays = {name: found[name] for name in names if name in found.files}
     if arrays["y"].ndim != 1 or arrays["y"].dtype.kind not in "iu" or not len(arrays["y"]):
         raise ModelkinError(f"{path}: y must be one whole number for each image.")
+    if not 0 <= int(arrays["y"].min()) <= int(arrays["y"].max()) < MOST_CLASSES:
+        raise ModelkinError(
+            f"{path}: y must number the classes from 0, {MOST_CLASSES} of them at the most; it goes from "
+            f"{arrays['y'].min()} to {arrays['y'].max()}."
+        )
     return arrays
 
 
+@contextlib.contextmanager
+def _readable(path: str) -> Iterator[None]:
+    """Whatever zipfile and numpy raise of a damaged file, in a sentence."""
+    try:
+        yield
+    except UNREADABLE as error:
+        said = " ".join(str(error).split())
+        raise ModelkinError(f"{path} is not a readable .npz file of plain arrays ({said:.200}).") from None
+
+
 def _shape(path: str, name: str) -> tuple[int, ...]:
-    """The shape of one array of a file that :func:`_arrays` has found good, from its header."""
+    """The shape of one array of a file, from its header, which must claim no more than there is."""
     with zipfile.ZipFile(path) as file, file.open(f"{name}.npy") as stream:
         version = np.lib.format.read_magic(stream)
         read = (
             np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         )
-        return read(stream)[0]
+        shape, _, kind = read(stream)
+        held = file.getinfo(f"{name}.npy").file_size
+    if math.prod(shape) * kind.itemsize > held:
+        raise ValueError(f"{name} claims to be {shape} and has {held} bytes")
+    return shape
 
 
 def _pixels(x: np.ndarray, y: np.ndarray, split: str) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 ``build(channels, size, width, representation)`` returns a module from images
 (n, channels, size, size) to representations (n, representation), the input of the last layer.
+``PATCH``, if it is there, divides the size; ``SMALLEST`` is the least one.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 
 from modelkin import registry
 from modelkin.errors import ModelkinError, unknown_name
+from modelkin.networks.own_files import read_names
 from modelkin.store import disk
 
 CUSTOM = re.compile(r"(?P<file>.+\.py):(?P<name>\w+)(\[(?P<key>[^\]]+)\])?$")
@@ -29,7 +31,24 @@ def names() -> list[str]:
 def build(name: str, *, channels: int, size: int, width: int, representation: int):
     """The feature extractor of that name; ModelkinError with the nearest valid name if there is none."""
     module = registry.load_choice(sys.modules[__name__], name, "architecture")
+    check_size(name, size)
     return module.build(channels, size, width, representation)
+
+
+def check_size(name: str, size: int) -> None:
+    """ModelkinError if an architecture of ours takes no images of so many pixels a side. Imports no torch."""
+    this = sys.modules[__name__]
+    patch, smallest = registry.literal(this, name, "PATCH", 1), registry.literal(this, name, "SMALLEST", 1)
+    if size % patch:
+        raise ModelkinError(
+            f"{name} takes images whose sides are multiples of {patch} pixels, and these have {size}; give "
+            "the dataset another `size`, or train another architecture."
+        )
+    if size < smallest:
+        raise ModelkinError(
+            f"{name} takes images of {smallest} pixels a side at the least, and these have {size}; give the "
+            "dataset another `size`, or train another architecture."
+        )
 
 
 def check_custom(place: str) -> re.Match:
@@ -39,6 +58,28 @@ def check_custom(place: str) -> re.Match:
         raise ModelkinError(f"architecture '{place}' must be path/to/file.py:callable.")
     disk.check_file(found["file"], "the architecture's file")
     return found
+
+
+def check_callable(place: str) -> None:
+    """ModelkinError unless a file has the callable, or the key, that 'path/to/file.py:callable' names.
+
+    The file is read and not run, so a name that running it would make is not missed.
+    """
+    found = check_custom(place)
+    path = Path(found["file"])
+    try:
+        names = read_names(path.read_bytes())
+    except (SyntaxError, ValueError) as error:
+        line = f" (line {error.lineno})" if isinstance(error, SyntaxError) and error.lineno else ""
+        raise ModelkinError(f"architecture '{place}': {path} is not Python: {error.args[0]}{line}.") from None
+    if names is None:
+        return
+    if found["name"] not in names:
+        shown = [name for name in names if not name.startswith("_")]
+        raise unknown_name(f"callable in {path}", found["name"], shown)
+    keys = names[found["name"]]
+    if found["key"] is not None and keys is not None and found["key"] not in keys:
+        raise unknown_name(f"key of {found['name']} in {path}", found["key"], keys)
 
 
 def short(architecture: str) -> str:

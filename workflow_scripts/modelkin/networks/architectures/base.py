@@ -5,8 +5,6 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from modelkin.errors import ModelkinError
-
 
 def convolution(
     inputs: int, outputs: int, *, stride: int = 1, kernel: int = 3, groups: int = 1
@@ -38,10 +36,6 @@ class Patches(nn.Module):
 
     def __init__(self, channels: int, size: int, patch: int, dimension: int):
         super().__init__()
-        if size % patch:
-            raise ModelkinError(
-                f"images of {size} pixels cannot be cut into patches of {patch}; choose another image size."
-            )
         self.tokens = (size // patch) ** 2
         self.project = nn.Conv2d(channels, dimension, patch, patch)
         self.position = nn.Parameter(0.02 * torch.randn(1, self.tokens, dimension))

@@ -7,7 +7,8 @@ from torch import nn
 
 from modelkin.networks.architectures.base import Patches, TokenAverage, perceptron
 
-PATCH, DEPTH = 4, 2
+PATCH = 4
+DEPTH = 2
 
 
 class Block(nn.Module):

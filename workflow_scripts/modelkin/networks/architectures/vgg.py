@@ -6,6 +6,8 @@ from torch import nn
 
 from modelkin.networks.architectures.base import convolution
 
+SMALLEST = 4  # or nothing is left of them after pooling twice
+
 
 def build(channels: int, size: int, width: int, representation: int) -> nn.Module:
     """Two pairs of convolutions, each followed by pooling, then one dense layer."""

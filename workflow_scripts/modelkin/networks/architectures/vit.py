@@ -7,7 +7,8 @@ from torch import nn
 
 from modelkin.networks.architectures.base import Patches, TokenAverage, perceptron
 
-PATCH, DEPTH, HEADS = 4, 2, 4
+PATCH = 4
+DEPTH, HEADS = 2, 4
 
 
 class Block(nn.Module):

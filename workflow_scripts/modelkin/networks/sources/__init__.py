@@ -2,9 +2,10 @@
 
 Each has ``KEYS``, what an entry of the config may say beside what all may; ``REQUIRED``, what it
 must say; ``files(entry)``, the local files that it names, there or not; ``check(entry)``, which looks at
-everything else that can be known at once and imports nothing heavy;
+everything else that can be known at once and imports nothing heavy, unless something seems wrong;
 ``take(classes, **entry)``, which returns a :class:`Taken`; and ``network(**build)``, which makes
-the same network again without weights. Models of source 'train' are made by the workflow itself.
+the same network again without weights. One that needs a package which is no part of the installation has
+``missing(entry)`` too, which says so. Models of source 'train' are made by the workflow itself.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ class Taken:
     origin: where the weights are from, to be read by people. build: what ``network`` takes, as JSON.
     mean, std: normalisation per channel in units of [0, 1]; size: of the images in pixels;
     interpolation: how images were scaled in training; crop: share of the side that was cut out.
-    None where it is not known.
+    hub: the name at a hub that the weights were loaded by. None where it is not known.
     """
 
     network: Any
@@ -41,6 +42,7 @@ class Taken:
     size: int | None = None
     interpolation: str | None = None
     crop: float | None = None
+    hub: str | None = None
 
 
 def blank(source: str, classes: int, *, architecture: str, options: Mapping[str, Any] | None = None, **_):
@@ -51,9 +53,27 @@ def blank(source: str, classes: int, *, architecture: str, options: Mapping[str,
     return get(source).blank(classes, architecture, dict(options or {}))
 
 
+def known_names(source: str) -> list[str]:
+    """The architectures that a source knows by name, sorted; none if it takes what a user names.
+
+    Nothing is downloaded; those of a package that is not installed are not told.
+    """
+    asked = getattr(get(source), "known_names", None)
+    return sorted(asked()) if asked else []
+
+
+def missing(source: str, **entry: Any) -> list[str]:
+    """What an entry needs beside its files and is not installed, as sentences."""
+    asked = getattr(get(source), "missing", None)
+    return asked(entry) if asked else []
+
+
 def outside(source: str, architecture: str, **entry: Any) -> list[str]:
-    """The files and folders that an entry names: checkpoint, own architecture, a hub's local folder."""
-    found = list(get(source).files({"architecture": architecture, **entry}))
+    """The files and folders that a model is made of: those that its entry names (checkpoint, own code,
+    a hub's local folder), and where its source keeps its downloads, if that is no cache of many programs.
+    """
+    module, whole = get(source), {"architecture": architecture, **entry}
+    found = [*module.files(whole), *(module.kept(whole) if hasattr(module, "kept") else ())]
     own = architectures.CUSTOM.match(architecture)
     if own:
         found.append(own["file"])

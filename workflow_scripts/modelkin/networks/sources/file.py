@@ -5,10 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from modelkin import lazy
 from modelkin.networks import architectures, sources
-from modelkin.networks.checkpoints import fit_to_network, read_checkpoint
+
+if TYPE_CHECKING:
+    from modelkin.networks import checkpoints
+else:  # a config is checked without torch
+    checkpoints = lazy.module("modelkin.networks.checkpoints")
 
 KEYS = frozenset({"architecture", "weights", "sha256", "trust_pickle", "options"})
 REQUIRED = ("architecture", "weights")
@@ -21,9 +26,12 @@ def files(entry: Mapping[str, Any]) -> list[str]:
 
 
 def check(entry: Mapping[str, Any]) -> None:
-    """ModelkinError unless an own architecture's file is there."""
-    if not LIBRARY.match(entry["architecture"]):
-        architectures.check_custom(entry["architecture"])
+    """ModelkinError unless the library knows the architecture, or the own file is there and holds it."""
+    library = LIBRARY.match(entry["architecture"])
+    if library:
+        sources.get(library["source"]).check({**entry, "architecture": library["name"]})
+    else:
+        architectures.check_callable(entry["architecture"])
 
 
 def take(classes: int, architecture: str, weights: str, **more) -> sources.Taken:
@@ -39,7 +47,7 @@ def take(classes: int, architecture: str, weights: str, **more) -> sources.Taken
         return replace(taken, build={"library": library["source"], **taken.build})
     options = more.pop("options", {})
     found = network(architecture, options)
-    fit_to_network(found, read_checkpoint(weights, **more), weights)
+    checkpoints.fit_to_network(found, checkpoints.read_checkpoint(weights, **more), weights)
     return sources.Taken(found, str(weights), {"architecture": architecture, "options": options})
 
 

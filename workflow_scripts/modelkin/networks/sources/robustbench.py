@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import PurePath
 from typing import Any
 
-from modelkin.errors import ModelkinError
+from modelkin.errors import ModelkinError, unknown_name
 from modelkin.networks import sources
+from modelkin.networks.sources.base import library_text
 
 KEYS = frozenset({"architecture", "options"})
 REQUIRED = ("architecture",)
 DATASETS = {"cifar10": 32, "cifar100": 32, "imagenet": 224}
+NAME = re.compile(r"""\(\s*['"](\w[\w+-]*)['"],\s*\{""")  # of a model, in the zoo's files
 
 
 def files(entry: Mapping[str, Any]) -> list[str]:
@@ -19,8 +22,38 @@ def files(entry: Mapping[str, Any]) -> list[str]:
     return []
 
 
+def kept(entry: Mapping[str, Any]) -> list[str]:
+    """Where the zoo keeps the checkpoint, and reads it from, once it has been downloaded."""
+    options = complete_options(entry.get("options") or {})
+    folder = PurePath(options.get("model_dir", "models"), options["dataset"], options["threat_model"])
+    return [str(folder / f"{entry['architecture']}.pt")]
+
+
+def missing(entry: Mapping[str, Any]) -> list[str]:
+    """A sentence if the package is not installed."""
+    return [] if library_text("robustbench", "model_zoo") else [f"{_lacking()}."]
+
+
 def check(entry: Mapping[str, Any]) -> None:
-    """Nothing can be known before the package is asked."""
+    """ModelkinError unless the zoo, if it is installed, has the model, and the dataset is one of its own."""
+    options = complete_options(entry.get("options", {}))
+    if options["dataset"] not in DATASETS:
+        raise unknown_name("dataset of RobustBench", options["dataset"], DATASETS)
+    name, text = entry["architecture"], library_text("robustbench", "model_zoo")
+    if text and not re.search(rf"""['"]{re.escape(name)}['"]\s*[,:]""", text):
+        raise unknown_name("model of RobustBench", name, NAME.findall(text), "modelkin models robustbench")
+
+
+def known_names() -> list[str]:
+    """The names of the zoo's models, as its files have them."""
+    return NAME.findall(library_text("robustbench", "model_zoo"))
+
+
+def _lacking() -> str:
+    return (
+        "source 'robustbench' needs the package robustbench, which is not installed; docs/config.md says how "
+        "to install it"
+    )
 
 
 def take(classes: int, architecture: str, *, options: Mapping[str, Any] | None = None) -> sources.Taken:

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import types
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from modelkin import lazy
 from modelkin.errors import ModelkinError, unknown_name
 from modelkin.networks import sources
-from modelkin.networks.checkpoints import fit_to_network, read_checkpoint
+from modelkin.networks.sources.base import library_text
+
+if TYPE_CHECKING:
+    from modelkin.networks import checkpoints
+else:  # a config is checked without torch
+    checkpoints = lazy.module("modelkin.networks.checkpoints")
 
 KEYS = frozenset({"architecture", "weights", "sha256"})
 REQUIRED = ("architecture", "weights")
 SIZES = {"imagenet": 224, "cifar": 32}
 # The library's AlexNet names its last layer otherwise; all that both have and that is not here is the same.
 OWN = {"alexnet"}
+# How the libraries' files name what builds a network.
+BUILDER = r"^(def {0}\((pretrained|\*, weights|\*args, \*\*kwargs)|{0} = \w+$)"
 
 
 def files(entry: Mapping[str, Any]) -> list[str]:
@@ -24,8 +33,13 @@ def files(entry: Mapping[str, Any]) -> list[str]:
 
 
 def check(entry: Mapping[str, Any]) -> None:
-    """ModelkinError unless the family is one of the library's."""
-    _family(entry["architecture"])
+    """ModelkinError unless the family is the library's, and the name torchvision's or its own."""
+    family, name = _family(entry["architecture"])
+    text = library_text("robustness", f"{family}_models")
+    if family == "imagenet" and name not in OWN:
+        text += library_text("torchvision", "models")
+    if not re.search(BUILDER.format(re.escape(name)), text, re.MULTILINE):
+        _check_name(family, name)
 
 
 def take(classes: int, architecture: str, weights: str, *, sha256: str | None = None) -> sources.Taken:
@@ -35,10 +49,10 @@ def take(classes: int, architecture: str, weights: str, *, sha256: str | None = 
     pickle holds is passed over, and none of its code is run.
     """
 
-    found = read_checkpoint(weights, sha256=sha256, passing_over=True)
+    found = checkpoints.read_checkpoint(weights, sha256=sha256, passing_over=True)
     inner = {name.removeprefix("model."): value for name, value in found.items() if name.startswith("model.")}
     network_ = network(architecture, classes)
-    fit_to_network(network_, inner or found, weights)
+    checkpoints.fit_to_network(network_, inner or found, weights)
     family, _ = _family(architecture)
     mean, std = (found.get(f"normalizer.new_{key}") for key in ("mean", "std"))
     return sources.Taken(
@@ -61,12 +75,36 @@ def network(architecture: str, classes: int):
     from torchvision import models
 
     family, name = _family(architecture)
-    if family == "imagenet" and name not in OWN and name in models.list_models(module=models):
+    if _is_torchvisions(family, name):
         return models.get_model(name, weights=None, num_classes=classes)
+    _check_name(family, name)
+    return _library(family)[name](num_classes=classes)
+
+
+def _is_torchvisions(family: str, name: str) -> bool:
+    from torchvision import models
+
+    return family == "imagenet" and name not in OWN and name in models.list_models(module=models)
+
+
+def _check_name(family: str, name: str) -> None:
+    """ModelkinError unless an architecture of that family is torchvision's or the library's own."""
+    if _is_torchvisions(family, name):
+        return
     table = _library(family)
     if name not in table:
         raise unknown_name(f"architecture of the robustness library for {family}", name, table)
-    return table[name](num_classes=classes)
+
+
+def known_names() -> list[str]:
+    """The names of the library's own architectures, as its files have them."""
+    named = {
+        "cifar": re.findall(r"^(\w+) = \w+$", library_text("robustness", "cifar_models"), re.MULTILINE),
+        "imagenet": re.findall(
+            r"^def (\w+)\(pretrained", library_text("robustness", "imagenet_models"), re.MULTILINE
+        ),
+    }
+    return [f"{family}/{name}" for family, names in named.items() for name in names if name.islower()]
 
 
 def check_named(architecture: str, options: Mapping[str, Any]) -> None:
@@ -95,7 +133,7 @@ def _library(family: str) -> dict[str, Any]:
     except ImportError as error:
         raise ModelkinError(
             f"this architecture is the robustness library's own, which cannot be imported ({error}); "
-            "install it: pip install -e '.[robustness]'."
+            "install it: pip install robustness."
         ) from None
     module = {"imagenet": imagenet_models, "cifar": cifar_models}[family]
     return {

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from modelkin import lazy
 from modelkin.errors import ModelkinError, unknown_name
-from modelkin.networks import sources
-from modelkin.networks.checkpoints import fit_to_network, read_checkpoint
-from modelkin.networks.sources.base import PLAIN_TEXT, check_plain_options
+from modelkin.networks import hub, sources
+from modelkin.networks.sources.base import PLAIN_TEXT, check_plain_options, library_text
+
+if TYPE_CHECKING:
+    from modelkin.networks import checkpoints
+else:  # a config is checked without torch
+    checkpoints = lazy.module("modelkin.networks.checkpoints")
 
 KEYS = frozenset({"architecture", "weights", "sha256", "trust_pickle", "options"})
 REQUIRED = ("architecture",)
+SCHEMES = ("hf-hub", "local-dir")  # before a colon, in place of a name
 
 
 def files(entry: Mapping[str, Any]) -> list[str]:
@@ -20,7 +27,18 @@ def files(entry: Mapping[str, Any]) -> list[str]:
 
 
 def check(entry: Mapping[str, Any]) -> None:
-    """Nothing can be known before timm is imported."""
+    """ModelkinError unless timm knows the name, and has weights of its tag if they are to be timm's."""
+    architecture = entry["architecture"]
+    if ":" in architecture:
+        if architecture.split(":")[0] not in SCHEMES:
+            raise _unknown_scheme(architecture)
+        return
+    name, _, tag = architecture.partition(".")
+    text = library_text("timm", "models")
+    if f"@register_model\ndef {name}(" not in text:
+        _check_name(name)
+    if tag and "weights" not in entry and not re.search(rf"""['"]{re.escape(architecture)}['"]""", text):
+        _check_tag(architecture)
 
 
 def take(
@@ -44,7 +62,7 @@ def take(
         found = _pretrained(architecture, options)
     else:
         found = _created(name, num_classes=classes, **more | options)
-        fit_to_network(found, read_checkpoint(weights, **reading), weights)
+        checkpoints.fit_to_network(found, checkpoints.read_checkpoint(weights, **reading), weights)
     data = timm.data.resolve_model_data_config(found)
     tag = found.pretrained_cfg.get("tag") or ""
     return sources.Taken(
@@ -56,7 +74,16 @@ def take(
         size=data["input_size"][-1],
         interpolation=data["interpolation"],
         crop=data["crop_pct"],
+        hub=None if weights else hub_name(found),
     )
+
+
+def hub_name(found: Any) -> str | None:
+    """Where at the hub a network of timm has its pretrained weights from, None if they are from elsewhere."""
+    from timm.models._builder import _resolve_pretrained_source
+
+    loaded_from, place = _resolve_pretrained_source(found.pretrained_cfg)
+    return hub.SCHEME + (place if isinstance(place, str) else place[0]) if loaded_from == "hf-hub" else None
 
 
 def blank(classes: int, architecture: str, options: Mapping[str, Any]):
@@ -82,6 +109,37 @@ def check_named(architecture: str, options: Mapping[str, Any]) -> None:
     check_plain_options(options)
 
 
+def known_names() -> list[str]:
+    """The names of timm's architectures, as its files have them."""
+    return re.findall(r"^@register_model\ndef (\w+)\(", library_text("timm", "models"), re.MULTILINE)
+
+
+def _check_name(name: str) -> None:
+    import timm
+
+    if not timm.models.is_model(name):
+        raise unknown_name("architecture of timm", name, timm.list_models(), "modelkin models timm")
+
+
+def _check_tag(architecture: str) -> None:
+    import timm
+
+    name = architecture.split(".")[0]
+    tagged = timm.list_models(f"{name}.*", pretrained=True)
+    if architecture in tagged:
+        return
+    if not tagged:
+        raise ModelkinError(
+            f"timm has no weights of '{name}'; name a file as `weights`, or another architecture."
+        )
+    raise unknown_name("weights of timm", architecture, tagged)
+
+
+def _unknown_scheme(architecture: str) -> ModelkinError:
+    scheme = architecture.split(":")[0]
+    return ModelkinError(f"timm knows no '{scheme}:'; write a name, hf-hub:owner/name or local-dir:path.")
+
+
 def _resolved(architecture: str) -> tuple[str, dict[str, Any]]:
     """The name in timm's registry, and the keywords that a hub's config adds to it."""
     import timm
@@ -95,9 +153,7 @@ def _resolved(architecture: str) -> tuple[str, dict[str, Any]]:
         elif scheme == "local-dir":
             _, name, arguments = timm.models._hub.load_model_config_from_path(place)
         else:
-            raise ModelkinError(
-                f"timm knows no '{scheme}:'; write a name, hf-hub:owner/name or local-dir:path."
-            )
+            raise _unknown_scheme(architecture)
     except (OSError, ValueError, KeyError) as error:
         raise _unavailable(architecture, error) from None
     return name, dict(arguments or {})
@@ -113,9 +169,8 @@ def _pretrained(architecture: str, options: Mapping[str, Any]):
 def _created(architecture: str, **keywords):
     import timm
 
-    name = architecture.split(".")[0]
-    if ":" not in architecture and not timm.models.is_model(name):
-        raise unknown_name("architecture of timm", name, timm.list_models())
+    if ":" not in architecture:
+        _check_name(architecture.split(".")[0])
     try:
         return timm.create_model(architecture, **keywords)
     except (TypeError, ValueError) as error:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from modelkin import lazy
 from modelkin.errors import ModelkinError, unknown_name
 from modelkin.networks import sources
-from modelkin.networks.checkpoints import fit_to_network, read_checkpoint
-from modelkin.networks.sources.base import check_plain_options
+from modelkin.networks.sources.base import check_plain_options, library_text
+
+if TYPE_CHECKING:
+    from modelkin.networks import checkpoints
+else:  # a config is checked without torch
+    checkpoints = lazy.module("modelkin.networks.checkpoints")
 
 KEYS = frozenset({"architecture", "weights", "sha256", "trust_pickle", "options"})
 REQUIRED = ("architecture",)
@@ -25,7 +31,13 @@ def files(entry: Mapping[str, Any]) -> list[str]:
 
 
 def check(entry: Mapping[str, Any]) -> None:
-    """Nothing can be known before torchvision is imported."""
+    """ModelkinError unless torchvision knows the name, and the weights if they are named and no file."""
+    name, weights = entry["architecture"], entry.get("weights", "DEFAULT")
+    known = _read_names().get(name)
+    if known is None:
+        _check_name(name)
+    if BY_NAME.match(weights) and weights not in (known or ()):
+        _check_weights(name, weights)
 
 
 def take(
@@ -47,11 +59,10 @@ def take(
     local = not BY_NAME.match(weights)
     if local:
         found = _built(architecture, num_classes=classes, **options)
-        fit_to_network(found, read_checkpoint(weights, **reading), weights)
+        checkpoints.fit_to_network(found, checkpoints.read_checkpoint(weights, **reading), weights)
         transform = known.DEFAULT.transforms()
     else:
-        if weights not in known.__members__:
-            raise unknown_name(f"weights of torchvision's {architecture}", weights, known.__members__)
+        _check_weights(architecture, weights)
         found = _downloaded(architecture, known[weights], options)
         transform = known[weights].transforms()
         options |= {key: getattr(found, key) for key in SET_BY_WEIGHTS if hasattr(found, key)}
@@ -91,12 +102,43 @@ def check_named(architecture: str, options: Mapping[str, Any]) -> None:
     check_plain_options(options)
 
 
+def known_names() -> list[str]:
+    """The names of torchvision's classification models, as its files have them."""
+    return list(_read_names())
+
+
+@functools.cache
+def _read_names() -> dict[str, set[str]]:
+    """The names of weights by the name of their architecture, as far as they can be read off the files."""
+    text = library_text("torchvision", "models")
+    members = {
+        name: {"DEFAULT", *re.findall(r"^    ([A-Z0-9_]+) = Weights\(", body, re.MULTILINE)}
+        for name, body in re.findall(r"^class (\w+)\(WeightsEnum\):\n((?:    .*\n|\n)+)", text, re.MULTILINE)
+    }
+    found = re.findall(
+        r"^@register_model\(\)\n(?:@.*\n|    .*\n|\)\n)*def (\w+)\(\s*\*, weights: Optional\[(\w+)\]",
+        text,
+        re.MULTILINE,
+    )
+    return {name: members.get(weights, set()) for name, weights in found}
+
+
+def _check_weights(architecture: str, weights: str) -> None:
+    from torchvision import models
+
+    known = models.get_model_weights(architecture).__members__
+    if weights not in known:
+        raise unknown_name(f"weights of torchvision's {architecture}", weights, known)
+
+
 def _check_name(architecture: str) -> None:
     from torchvision import models
 
     names = models.list_models(module=models)
     if architecture not in names:
-        raise unknown_name("classification model of torchvision", architecture, names)
+        raise unknown_name(
+            "classification model of torchvision", architecture, names, "modelkin models torchvision"
+        )
 
 
 def _built(architecture: str, **keywords):

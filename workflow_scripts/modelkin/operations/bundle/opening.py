@@ -53,7 +53,9 @@ class Bundle:
             self._check_artifacts()
             self.study = self._valid_study()
         except (zipfile.BadZipFile, EOFError, NotImplementedError, UnicodeDecodeError, OSError) as error:
-            raise ModelkinError(f"{path} is damaged or not a bundle ({error}); ask for it again.") from None
+            raise ModelkinError(
+                f"{path} is damaged or not a bundle ({str(error):.200}); ask for it again."
+            ) from None
 
     @property
     def left_out(self) -> list[str]:

@@ -149,7 +149,6 @@ COLUMNS: dict[str, dict[str, tuple[str, str]]] = {
         "model": ("", "model that was inverted"),
         **INVERSION,
         **SUCCESS,
-        "rescued": ("share of images", "images that a rescue found; 0 if the config asks for none"),
     },
     "training": {
         "model": ("", "model that was trained"),
@@ -470,7 +469,7 @@ LAYER_MAP = {
     "measure": (
         "",
         "layer_cka: minibatch or exact debiased CKA of all outputs; pooled_layer_cka: of means over "
-        "positions",
+        "positions; layer_procrustes: Procrustes similarity of all outputs, the mean over batches",
     ),
     "model_a": ("", "first model; the same as model_b within one"),
     "model_b": ("", "second model"),
@@ -628,6 +627,7 @@ COLUMNS["other_models"] = {
 PLACE = {
     "front": ("", "model whose first layers are taken"),
     "end": ("", "model whose last layers are taken"),
+    "task": ("", "label of the dataset whose images train and judge the stitch"),
     "front_block": ("", "cut point of the front after which the stitch stands"),
     "end_block": ("", "cut point of the end before whose successors it stands"),
     "front_depth": ("1", "depth of the front's cut point among its layers, from 0 to 1"),
@@ -674,6 +674,7 @@ COLUMNS["stitching"] = {
     "repeat": ("1", "number of the training, from 0"),
     "epochs": ("1", "epochs of the training"),
     "learning_rate": ("1", "its first or highest rate"),
+    "batch_norm": ("", "frozen, or published: the donors' batch norms drifted during the training"),
     "diverged_at": (
         "steps",
         "step of the training at which its loss was finite no more; missing if it always was",
@@ -690,4 +691,76 @@ COLUMNS["stitching"] = {
         "1",
         "that relative to the root mean square distance of the end's values of two images",
     ),
+}
+
+
+def _agreement(case: str, images: str) -> dict[str, tuple[str, str]]:
+    return {
+        f"agreement_{case}": ("share of images", f"{images} on which the stitched model answers as the head"),
+        f"agreement_{case}_low": ("share of images", "lower end of its 95 % interval (Wilson)"),
+        f"agreement_{case}_high": ("share of images", "upper end of that interval"),
+        f"n_{case}": ("1", f"{images}: how many"),
+    }
+
+
+COLUMNS["stitching_agreement"] = {
+    "body": ("", "model whose representations are mapped"),
+    "head": ("", "model whose last layer is given them"),
+    "eps_body": ("1", LEVEL),
+    "norm_body": ("", "threat that the body was trained to withstand; empty for a standard model"),
+    "eps_head": ("1", LEVEL),
+    "norm_head": ("", "threat that the head was trained to withstand; empty for a standard model"),
+    "r2": ("1", "share of the variance of the head's own representations on natural probe images"),
+    "r2_train": ("1", "the same on the training images of which the map is made"),
+    "n_train": ("1", "training images of which the map is made"),
+    "n": ("1", "images of the natural probe, on which the models are asked"),
+    "accuracy_body": ("share of images", "right answers of the body"),
+    "accuracy_head": ("share of images", "right answers of the head's model"),
+    "accuracy_stitched": ("share of images", "right answers of the stitched model"),
+    **_agreement("all", "natural images"),
+    **_agreement("right", "images on which body and head are both right"),
+    **_agreement("wrong", "images on which body and head give one wrong answer"),
+    **_agreement("differ", "images on which body and head differ"),
+    "differ_body": ("share of images", "of those on which they differ, answered as the body does"),
+    "differ_neither": ("share of images", "of those on which they differ, answered as neither does"),
+    "differ_head_right": ("share of images", "of those on which they differ, the head is right on"),
+    "differ_body_right": ("share of images", "of those on which they differ, the body is right on"),
+    "note": ("", "why there are no numbers; empty if there are"),
+}
+
+
+def _loss(name: str, images: str) -> dict[str, tuple[str, str]]:
+    return {
+        f"{name}loss": (
+            "share of images",
+            f"accuracy of the whole front less that of the stitched, {images}",
+        ),
+        f"{name}loss_low": ("share of images", "lower end of its 95 % interval"),
+        f"{name}loss_high": ("share of images", "upper end of that interval"),
+    }
+
+
+COLUMNS["stitching_replaceable"] = {
+    **{key: PLACE[key] for key in ("front", "end", "task")},
+    **{key: COLUMNS["stitching"][key] for key in ("objective", "start", "mode", "epochs", "learning_rate")},
+    "repeats": ("1", "trainings over which accuracies are averaged"),
+    "recommended": ("", "whether neither loss can be more than the margin, by its interval"),
+    "margin": ("share of images", "the loss that counts as none"),
+    **{key: PLACE[key] for key in ("front_block", "end_block")},
+    "block": (
+        "1",
+        "the first block after which the rest of the front can be replaced by that of the end; the last one "
+        "if there is none",
+    ),
+    "blocks": ("1", "blocks at which the pair is stitched"),
+    "accuracy": ("share of images", "right answers of the stitched model on test images, mean of repeats"),
+    **_loss("", "test images"),
+    "n": ("1", "test images"),
+    **_loss("robust_", "attacked test images"),
+    "robust_n": ("1", "attacked test images"),
+    "random_end": (
+        "share of images",
+        "accuracy of the same with an end of random weights: where it is as high, the stitch does the work",
+    ),
+    "r2": ("1", "of direct matching at this place, on test images"),
 }

@@ -72,7 +72,7 @@ EACH_ALONG_TRAINING = Jobs(
 )
 EACH_STITCHED_PAIR = Jobs(
     "one for each stitched pair",
-    lambda study: [Subject(label, study.dataset) for label in study.stitched_pairs],
+    lambda study: [Subject(label, study.stitching_task(label)) for label in study.stitched_pairs],
 )
 EACH_IMPORTED = Jobs(
     "one for each imported table", lambda study: [Subject("", study.dataset) for _ in study.imported]
@@ -81,6 +81,12 @@ EACH_FIGURE = Jobs(
     "one for each figure that the study has the tables for",
     lambda study: [Subject("", study.dataset) for _ in possible_figures(study)],
 )
+
+
+def _layers_of_threats(study: Study) -> bool:
+    """Whether the layers of two models that withstand different threats are compared."""
+    pairs = [[study.models[name] for name in pair] for pair in study.layers_between]
+    return any(a["eps"] and b["eps"] and a["norm"] != b["norm"] for a, b in pairs)
 
 
 def possible_figures(study: Study) -> list[str]:
@@ -95,6 +101,7 @@ def possible_figures(study: Study) -> list[str]:
             and figure.measure in {None, *study.labels}
             and bool(study.compared or not figure.of_weights)
             and bool(study.compared or levels > 1 or not figure.of_levels)
+            and bool(not figure.of_threats or _layers_of_threats(study))
         )
 
     return [name for name in figures.names() if is_possible(figures.get(name))]
@@ -164,10 +171,8 @@ def no_passes(study: Study, subject: Subject) -> dict[str, Passes]:
 
 def inversion_passes(study: Study, subject: Subject, share: float = 1.0) -> dict[str, Passes]:
     """Of a share of the steps of all inversions; the targets' representations, and where each image ends."""
-    images, inversion = study.section("probes")["inverted"], study.section("inversion")
-    attempts = 1 + len(inversion.get("rescue", {}).get("ways", ()))  # of all images, at most
-    steps = inversion["steps"] * share + 1
-    return {subject.model: Passes(forwards=images, gradients=images * steps * attempts)}
+    images, steps = study.section("probes")["inverted"], study.section("inversion")["steps"]
+    return {subject.model: Passes(forwards=images, gradients=images * (steps * share + 1))}
 
 
 def expected_inversion_passes(study: Study, subject: Subject) -> dict[str, Passes]:
@@ -288,7 +293,7 @@ BLOCKS = 8  # of a network, as far as the config says; which there are is known 
 def stitching_passes(study: Study, subject: Subject) -> dict[str, Passes]:
     """Of matching, trainings, baselines and judging of one pair; after a block comes half a network."""
     section, (front, end) = study.stitching, study.stitched_pairs[subject.model]
-    counts = study.counts[study.dataset]
+    counts = study.counts[subject.dataset]
     train, test = (
         min(section[f"{split}_images"] or counts[split], counts[split]) for split in ("train", "test")
     )
@@ -299,16 +304,19 @@ def stitching_passes(study: Study, subject: Subject) -> dict[str, Passes]:
     judged, fronts, ends = len(asked) + 1, train + test * (1 + BLOCKS), train + test * (1 + BLOCKS)
     updates, through = 0.0, 0.0
     randoms = 2 if section["baselines"] else 0
-    plain = [each for each in asked if each.objective.name == "plain"]
-    fast = stitching.Training(stitching.Objective("plain"), "random", "fast", 0)
+    # Where batch norms drift each place has donors of its own, and shares no pass.
+    shared = section.get("batch_norm") != "published"
+    plain = [each for each in asked if shared and each.objective.name == "plain"]
+    fast = stitching.baseline_training(section)
     for each in [*plain, *[fast] * randoms]:
-        epochs = stitching.schedule_settings(section, each.mode)["epochs"]
+        epochs = stitching.schedule_settings(section, each)["epochs"]
         fronts += epochs * train
         updates += epochs * train * BLOCKS / 2
     for each in asked:
         if each not in plain:
-            epochs = stitching.schedule_settings(section, each.mode)["epochs"]
-            through += epochs * train * BLOCKS * (section["attack_steps"] + 1)
+            epochs = stitching.schedule_settings(section, each)["epochs"]
+            attacked_steps = section["attack_steps"] * (each.objective.name != "plain")
+            through += epochs * train * BLOCKS * (attacked_steps + 1)
     judging = one * (BLOCKS * (judged + randoms) / 2)
     whole = one * bool(section["baselines"])
     half = Passes(gradients=through / 2)
@@ -316,3 +324,14 @@ def stitching_passes(study: Study, subject: Subject) -> dict[str, Passes]:
     more = Passes(forwards=ends, updates=updates) + half + judging + whole
     found[end] = found.get(end, Passes()) + more
     return found
+
+
+def training_activation_passes(study: Study, subject: Subject) -> dict[str, Passes]:
+    """Of the training images on which representations are mapped."""
+    return {subject.model: Passes(forwards=agreement_images(study))}
+
+
+def agreement_images(study: Study) -> int:
+    """Training images of which maps between representations are made."""
+    images = study.counts[study.dataset]["train"]
+    return min(study.agreement["train_images"] or images, images)

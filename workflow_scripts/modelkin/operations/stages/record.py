@@ -145,6 +145,8 @@ class Stage:
     uses_gpu, uses_torch : bool
         Whether its jobs take a GPU where there is one, and whether they import torch, which all do that take
         a GPU.
+    multiplies_layers : bool
+        Whether the layers' outputs of all images of a batch are multiplied with each other in its passes.
     tables : sequence of Table
         That it writes.
     passes, expected_passes : callable
@@ -173,6 +175,7 @@ class Stage:
     condition: Condition | None = None
     uses_gpu: bool = False
     uses_torch: bool = False
+    multiplies_layers: bool = False
     tables: Sequence[Table] = ()
     passes: PassesOf = _no_passes
     expected_passes: PassesOf | None = None

@@ -207,7 +207,9 @@ register(
         jobs=counts.EACH_WITHIN,
         condition=LAYERS_WITHIN,
         uses_gpu=True,
+        multiplies_layers=True,
         passes=counts.within_passes,
+        seconds=sizes.procrustes_seconds,
         held=sizes.within_held,
         stored=sizes.within_stored,
     )
@@ -220,7 +222,9 @@ register(
         jobs=counts.EACH_BETWEEN,
         condition=LAYERS_BETWEEN,
         uses_gpu=True,
+        multiplies_layers=True,
         passes=counts.between_passes,
+        seconds=sizes.procrustes_seconds,
         held=sizes.between_held,
         stored=sizes.between_stored,
     )
@@ -228,11 +232,12 @@ register(
 register(
     Stage(
         name="layers_snapshots",
-        version=1,
+        version=2,
         description="Compares a model's layers along its training.",
         jobs=counts.EACH_ALONG_TRAINING,
         condition=LAYERS_ALONG_TRAINING,
         uses_gpu=True,
+        multiplies_layers=True,
         passes=counts.along_training_passes,
         held=sizes.along_training_held,
         stored=sizes.along_training_stored,
@@ -250,7 +255,7 @@ register(
 register(
     Stage(
         name="tables",
-        version=5,
+        version=4,
         description="Joins what is known of models, inversions and pairs, and summarises it.",
         jobs=counts.ONE,
         tables=[
@@ -269,7 +274,7 @@ register(
     Stage(
         name="other_models",
         recorded="tables",
-        version=5,
+        version=4,
         description="Lists the models of other tasks with their cards.",
         jobs=counts.ONE,
         condition=OTHER_TASKS,
@@ -342,11 +347,48 @@ register(
 register(
     Stage(
         name="stitching",
-        version=1,
-        description="Joins what is known of all stitches.",
+        version=2,
+        description="Joins what is known of all stitches, and says which blocks can be replaced.",
         jobs=counts.ONE,
         condition=STITCHING,
-        tables=described("stitching", "stitching_matching"),
+        tables=described("stitching", "stitching_matching", "stitching_replaceable"),
+        extra_minutes=DRAWING,
+    )
+)
+AGREEMENT = Condition("`stitching` has `agreement`", lambda study: study.agreement is not None)
+register(
+    Stage(
+        name="training_activations",
+        version=1,
+        description="Computes a model's representations of training images.",
+        jobs=counts.EACH_MODEL,
+        condition=AGREEMENT,
+        uses_gpu=True,
+        passes=counts.training_activation_passes,
+        held=sizes.training_split_held,
+        stored=sizes.training_activations_stored,
+    )
+)
+register(
+    Stage(
+        name="stitched_heads",
+        version=1,
+        description="Gives heads what other models compute, for every pair that a model completes.",
+        jobs=counts.EACH_MODEL,
+        condition=AGREEMENT,
+        uses_gpu=True,
+        seconds=sizes.head_seconds,
+        held=sizes.heads_held,
+    )
+)
+register(
+    Stage(
+        name="stitching_agreement",
+        version=1,
+        description="Joins what is known of heads on other models' representations.",
+        jobs=counts.ONE,
+        condition=AGREEMENT,
+        tables=described("stitching_agreement"),
         extra_minutes=DRAWING,
     )
 )

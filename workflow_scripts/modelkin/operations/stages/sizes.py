@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from modelkin.comparison import measures
 from modelkin.data import datasets
-from modelkin.operations.stages.counts import samples
+from modelkin.operations.stages.counts import agreement_images, samples
 from modelkin.operations.stages.record import ComparisonsOf, NumberOf, Subject
 from modelkin.study.config import Study
 
@@ -22,6 +22,7 @@ UNKNOWN_SIDE = 224  # pixels a side where the config does not say
 UNKNOWN_WIDTH = 2048  # of a representation where the config does not say
 DECODED = 200  # images a second
 READ = 2e8  # bytes a second from a slow disk
+MULTIPLIED = 1e10  # operations a second of products in float64 on a slow CPU
 FLOAT = 4  # bytes of a number
 PIXEL_BYTES = {"uint16": 2, "uint8": 1}
 
@@ -106,16 +107,28 @@ def logits_held(study: Study, subject: Subject) -> float:
 
 LAYERS = 80  # of a network, where only the network knows: of a WRN-28
 CUT_POINTS = 20
+DECOMPOSED = 7e-10  # seconds for a cell by Procrustes, divided by the cube of the batch: measured on a core
 
 
 def within_held(study: Study, subject: Subject) -> float:
     """The Gram matrices of a batch for all layers and images of a model, with two sets of weights."""
-    return (_layer_views(study, 1) + 1) * LAYERS * _gram(study)
+    return (_layer_views(study, 1) + 1) * LAYERS * _gram(study) + _turned(study, subject, 1)
 
 
 def between_held(study: Study, subject: Subject) -> float:
     """The same of two models, on natural images and on those that were made for either."""
-    return (2 * _layer_views(study, 2) + 1) * LAYERS * _gram(study)
+    return (2 * _layer_views(study, 2) + 1) * LAYERS * _gram(study) + _turned(study, subject, 2)
+
+
+def _turned(study: Study, subject: Subject, models: int) -> float:
+    """What Procrustes needs of all layers of so many models, in float64, on natural images."""
+    if not study.layers_by_procrustes(subject.model, subject.partner or subject.model):
+        return 0.0
+    return 2 * models * _weightings(study) * LAYERS * _gram(study)
+
+
+def _weightings(study: Study) -> int:
+    return 1 + (study.layers["baseline"] == "untrained")
 
 
 def along_training_held(study: Study, subject: Subject) -> float:
@@ -132,6 +145,14 @@ def _layer_views(study: Study, sources: int) -> int:
 def _gram(study: Study) -> int:
     natural = study.section("probes")["natural"]
     return FLOAT * min(natural, study.layers["estimator"].get("batch", natural)) ** 2
+
+
+def procrustes_seconds(study: Study, subject: Subject) -> float:
+    """A decomposition for each cell, and one more for chance, of trained and of random weights."""
+    if not study.layers_by_procrustes(subject.model, subject.partner or subject.model):
+        return 0.0
+    size = study.layers["estimator"]["batch"]
+    return 2 * _weightings(study) * _batches(study) * LAYERS**2 * DECOMPOSED * size**3
 
 
 def layer_cells(study: Study) -> float:
@@ -159,7 +180,18 @@ def page_held(study: Study, subject: Subject) -> float:
     return logits_held(study, subject) if study.active_compared else 0.0
 
 
+def heads_held(study: Study, subject: Subject) -> float:
+    """Representations of training images of two models, parts in float64, and products of features."""
+    width = representation_width(study)
+    return 3 * FLOAT * agreement_images(study) * width + 8 * 8 * width**2
+
+
 # on disk
+
+
+def training_activations_stored(study: Study, subject: Subject, costs: Costs) -> float:
+    """A model's representations and logits of training images."""
+    return FLOAT * agreement_images(study) * (costs[subject.model].width + _classes(study))
 
 
 def maps_stored(views: Callable[[Study, Subject], float], layers: int) -> Callable:
@@ -174,8 +206,9 @@ def maps_stored(views: Callable[[Study, Subject], float], layers: int) -> Callab
 
 
 def _maps_within(study: Study, subject: Subject) -> float:
-    weights = 1 + (study.layers["baseline"] == "untrained")
-    return weights * len(study.layers["features"]) * (2 * len(study.layers["images"]) - 1)
+    turned = study.layers_by_procrustes(subject.model, subject.partner or subject.model)
+    maps = len(study.layers["features"]) * (2 * len(study.layers["images"]) - 1) + turned
+    return _weightings(study) * maps
 
 
 def _maps_along_training(study: Study, subject: Subject) -> float:
@@ -283,3 +316,11 @@ def transfer_seconds(study: Study, subject: Subject) -> float:
     """In which the logits of every model on every model's images are read, twice."""
     size = 2 * FLOAT * study.section("probes")["natural"] * _classes(study)
     return len(study.attacks) * len(study.compared) ** 2 * size / READ
+
+
+def head_seconds(study: Study, subject: Subject) -> float:
+    """In which the representations of all models that a head is stitched to are read and mapped."""
+    width, images = representation_width(study), agreement_images(study)
+    partners = len(study.stitched_heads(subject.model))
+    mapped = 2 * (4 * images * width**2 + 20 * width**3) / MULTIPLIED
+    return (partners + 1) * (FLOAT * images * width / READ + mapped)

@@ -1,0 +1,97 @@
+"""Stitches in a study: what is made, what leaves them alone, and numbers that change with the version."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from modelkin.operations import data_dictionary, stages
+
+SECTION = {
+    "pairs": [["vgg-0", "vgg-0.5"]],
+    "objective": ["matching", "plain", {"adversarial": {"alpha": 0.5}}],
+    "start": ["least_squares", "random"],
+    "repeats": 1,
+    "epochs": 2,
+    "learning_rate": 0.05,
+    "train_images": 256,
+    "attacked": 20,
+    "attack_steps": 2,
+    "baselines": False,
+    "agreement": {},
+}
+OWN = {"stitch": 1, "stitching": 1, "training_activations": 4, "stitched_heads": 4, "stitching_agreement": 1}
+TABLES = ("stitching", "stitching_matching", "stitching_agreement", "stitching_replaceable")
+# Raise a stage's version, and these with it, when its results change.
+PINNED = {"stitch": 1, "stitching": 2}
+PINNED |= {"training_activations": 1, "stitched_heads": 1, "stitching_agreement": 1}
+NUMBERS = {
+    "adversarial-0.5 least_squares": 10.07,
+    "adversarial-0.5 random": 15.08,
+    "plain least_squares": 10.09,
+    "plain random": 15.16,
+    "matching": 9.719,
+    "least_squares r2": 0.2828,
+    "orthogonal r2": 0.2009,
+    "ridge r2": 0.2826,
+    "r2": 0.7851,
+    "agreement_all": 0.7583,
+    "agreement_differ": 0.5419,
+}
+
+
+@pytest.fixture(scope="module")
+def asked(finished, tmp_path_factory):
+    """The finished study, and what was planned when it asked for stitches."""
+    study = finished.copied(tmp_path_factory.mktemp("stitching") / "study")
+    study.config["stitching"] = SECTION
+    planned = study.planned()
+    study.make(*(f"{study.results.relative_to(study.folder)}/tables/{name}.json" for name in TABLES))
+    return study, planned
+
+
+def table(study, name):
+    return pd.read_parquet(study.results / "tables" / f"{name}.parquet")
+
+
+def test_a_finished_study_that_asks_for_stitches_makes_only_them(asked):
+    made = {name: count for name, count in asked[1].items() if not name.startswith("figure_")}
+    assert made == OWN | {"dictionary": 1, "explorer": 1, "all": 1, "total": asked[1]["total"]}
+
+
+def test_tables_have_the_columns_of_the_dictionary(asked):
+    for name in TABLES:
+        assert list(table(asked[0], name).columns) == list(data_dictionary.COLUMNS[name]), name
+
+
+def test_stitches_do_not_ask_for_heads_nor_heads_for_stitches(asked):
+    study = asked[0]
+    pairs = {key: value for key, value in SECTION.items() if key != "agreement"}
+    for section in (pairs, {"agreement": {}}):
+        study.config["stitching"] = section
+        assert not {*study.planned()} & {*OWN}
+    study.config["stitching"] = SECTION
+
+
+def test_numbers_change_only_with_the_version(asked):
+    assert {name: stages.VERSIONS[name] for name in PINNED} == PINNED
+    assert numbers(asked[0]) == pytest.approx(NUMBERS, rel=0.02, abs=0.01)
+
+
+def numbers(study):
+    """A few for each stage."""
+    stitched, matched = (table(study, name) for name in TABLES[:2])
+    trained = stitched[stitched["start"].notna()].groupby(["objective", "start"])
+    found = {" ".join(key): own["distance"].mean() for key, own in trained}
+    found |= {"matching": stitched.query("objective == 'matching'")["distance"].mean()}
+    found |= {f"{key} r2": own.mean() for key, own in matched.groupby("family")["r2"]}
+    heads = table(study, TABLES[2])
+    return found | {name: heads[name].mean() for name in ("r2", "agreement_all", "agreement_differ")}
+
+
+def test_heads_meet_the_models_of_their_level_in_both_directions(asked):
+    heads = table(asked[0], "stitching_agreement")
+    assert set(zip(heads["body"], heads["head"], strict=True)) == {
+        *(("vgg-0", "mlp-0"), ("mlp-0", "vgg-0"), ("vgg-0.5", "mlp-0.5"), ("mlp-0.5", "vgg-0.5"))
+    }
+    assert np.allclose(heads[["agreement_differ", "differ_body", "differ_neither"]].sum(axis=1), 1)
+    assert (heads["eps_body"] == heads["eps_head"]).all()
