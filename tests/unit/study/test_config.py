@@ -117,8 +117,8 @@ BAD = {
     "part of a measure's name": (wrong(measures=["cka"]), "did you mean 'debiased_cka' or 'linear_cka'"),
     "means of another number of channels": (
         elsewhere("torchvision", architecture="resnet18", mean=[0.5, 0.4, 0.3, 0.2]),
-        "mean has 4 numbers, but the images of digits have 1 channel; give mean 1 number, or 3 for a model of "
-        "colour images.$",
+        "mean has 4 numbers, but the images of digits have 1 channel; give mean 1 number, or 3 for a model "
+        "of colour images.$",
     ),
     "deviations of no number of channels": (
         elsewhere("timm", architecture="resnet18", std=[0.5, 0.4]),
