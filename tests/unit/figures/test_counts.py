@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from modelkin import figures
-from modelkin.analysis import tables
+from modelkin.analysis import relations, tables
 from modelkin.figures import base
 
 SETTINGS = {"palette": "colorblind", "order": "level"}
@@ -51,7 +51,12 @@ def footnote(name, **more):
     if figures.get(name).measure:
         rows = rows.query("kind == 'natural'")
     made = {"models": MODELS, "similarity": rows, "summary": tables.summary(rows, MODELS)}
-    drawn = figures.get(name).draw(made | {"asymmetry": tables.asymmetry(rows, MODELS)} | more, SETTINGS)
+    data = made | {"asymmetry": tables.asymmetry(rows, MODELS)} | more
+    if name == "relations":
+        data["relations"] = relations.relation_similarities(
+            data["similarity"], data["models"], permutations=19
+        )
+    drawn = figures.get(name).draw(data, SETTINGS)
     base.plt.close(drawn)
     return drawn.get_supxlabel()
 
