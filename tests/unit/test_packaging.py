@@ -1,6 +1,7 @@
 """The package stands alone: a wheel of it serves a notebook elsewhere, and brings the workflow along."""
 
 import email
+import importlib.util
 import json
 import os
 import re
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from pathlib import Path
 
 import pytest
 import yaml
@@ -240,3 +242,8 @@ def test_editors_find_the_schema_of_every_config():
         first, _, named = config.read_text().partition("\n")[0].partition("$schema=")
         assert first == "# yaml-language-server: ", config
         assert (config.parent / named).resolve() == schema.SCHEMA.resolve(), config
+
+
+def test_where_the_package_is_developed_no_copy_of_it_is_imported():
+    found = importlib.util.find_spec("modelkin").origin
+    assert Path(found).is_relative_to(ROOT / "workflow_scripts")
