@@ -292,12 +292,12 @@ def best_ensembles(
 
     @functools.cache
     def errors_elsewhere(members: tuple[int, ...]) -> np.ndarray:
-        """Of a set on the other half of each split."""
+        # of a set, on the other half of each split
         total = np.sum([stack[i] for i in members], axis=0, dtype=np.float64)
         return (total.argmax(1) != labels) @ others / others.sum(0)
 
     def gains_of(chosen: Sequence[Iterable[int]], singles: np.ndarray) -> np.ndarray:
-        """What the set that each split chooses gains on its other half."""
+        # by the set that each split chooses, on its other half
         found = [errors_elsewhere(tuple(sorted(map(int, members)))) for members in chosen]
         return singles - np.array([errors[split] for split, errors in enumerate(found)])
 
