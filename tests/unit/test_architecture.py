@@ -119,3 +119,12 @@ def test_tools_see_what_is_imported_later():
         assert not hidden, f"{file}: {hidden} should stand under `if TYPE_CHECKING` too"
         seen += len(imported_later(tree))
     assert seen
+
+
+def test_reading_the_figures_of_a_study_loads_no_library_that_is_slow():
+    """As every start of Snakemake does."""
+    run = (
+        "import sys; from modelkin import figures; [*map(figures.get, figures.names())]; print(*sys.modules)"
+    )
+    loaded = subprocess.run([sys.executable, "-c", run], capture_output=True, text=True, check=True).stdout
+    assert not {"matplotlib", "seaborn", "scipy", "sklearn", "torch", "zarr", "xarray"} & {*loaded.split()}

@@ -5,15 +5,22 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from scipy import linalg
-from sklearn.manifold import TSNE
-from sklearn.metrics import adjusted_rand_score
 
+from modelkin import lazy
 from modelkin.analysis.tables import LOG, each_matrix, model_levels, under_each_other
 from modelkin.errors import ModelkinError, unknown_name
+
+if TYPE_CHECKING:
+    from scipy import linalg
+    from sklearn import manifold, metrics
+else:
+    linalg = lazy.module("scipy.linalg")
+    manifold = lazy.module("sklearn.manifold")
+    metrics = lazy.module("sklearn.metrics")
 
 WHICH = {"measure": "str", "kind": "str"}
 STABILITY = (
@@ -260,7 +267,7 @@ def t_sne(matrix: np.ndarray, direction: str, seed: int = 0) -> np.ndarray:
     distances = np.clip((distances + distances.T) / 2, 0, None)
     np.fill_diagonal(distances, 0)
     perplexity = min(30.0, max(1.0, (len(matrix) - 1) / 3))
-    return TSNE(
+    return manifold.TSNE(
         metric="precomputed", init="random", perplexity=perplexity, random_state=seed % 2**32
     ).fit_transform(distances)
 
@@ -503,14 +510,14 @@ def cluster_tables(
                 "clusters_supported": found.clusters if stable.ari_models_p <= CHANCE else 1,
                 # Missing where nobody says what a model without weights is.
                 "ari_architecture": (
-                    adjusted_rand_score(here["architecture"], found.labels)
+                    metrics.adjusted_rand_score(here["architecture"], found.labels)
                     if here["architecture"].all()
                     else math.nan
                 ),
-                "ari_other_laplacian": adjusted_rand_score(
+                "ari_other_laplacian": metrics.adjusted_rand_score(
                     spectral(near, found.clusters, other).labels, found.labels
                 ),
-                "ari_level": adjusted_rand_score([str(levels[name]) for name in names], found.labels),
+                "ari_level": metrics.adjusted_rand_score([str(levels[name]) for name in names], found.labels),
             }
         )
         made["cluster_stability"].append(pd.DataFrame([stabilities]))
