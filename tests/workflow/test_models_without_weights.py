@@ -17,7 +17,7 @@ from modelkin.study.config import read_study
 
 TABLES = {
     *("models", "components", "similarity", "summary", "relations"),
-    *("clusters", "cluster_stability", "spectra", "spectral_features"),
+    *("conclusions", "clusters", "cluster_stability", "spectra", "spectral_features"),
     *("component_importance", "component_scores", "component_keywords"),
     *("dictionary", "measures"),
 }

@@ -77,6 +77,7 @@ GOOD = Measure(
     compare=compare,
     version=1,
     source="here",
+    definition="the share of logits of one sign",
     invariances=("scale",),
 )
 SCALED = dataclasses.replace(

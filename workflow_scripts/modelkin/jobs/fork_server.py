@@ -24,6 +24,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
@@ -189,6 +190,7 @@ def _end_with(connection: socket.socket, server: int) -> None:
         gone, _, _ = select.select([connection], [], [], fork_client.WATCH)
         if gone:
             break
+    time.sleep(2 * fork_client.WATCH)  # a script that watches its run may say why it ends
     os._exit(1)
 
 
