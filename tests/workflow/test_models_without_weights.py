@@ -133,7 +133,7 @@ def test_without_components_there_are_clusters_all_the_same(whole, tmp_path):
     study.make("--until", "clusters")
     assert tables(study).keys() == TABLES - {
         *("components", "component_importance", "component_scores", "component_keywords"),
-        *("dictionary", "measures"),
+        *("conclusions", "dictionary", "measures"),
     }
 
 
