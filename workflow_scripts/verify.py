@@ -30,4 +30,5 @@ with jobs.running_job(snakemake.log[0], "verify") as log:
     log.info("%s", text)
     print(text, flush=True)
     if not fine:
+        log.error("the study is not as it was made; each finding is listed above, with what to do.")
         sys.exit(1)
