@@ -83,11 +83,11 @@ def conclusions_table(
         measure, turned so that it is positive where the conclusion holds. low, high: its 95 % interval with
         models resampled, NaN below :data:`~modelkin.analysis.level_means.FEWEST` models (of a closest pair:
         over images, with the choice of the pair in it, see :func:`against_the_best_other`). p: two-sided
-        share of permutations of the models with an effect as far from 0, the observed one among them; NaN where there is nothing to permute, or
-        all relabellings are too few for one of :data:`CHANCE`. holds: "yes" or "opposite" where p is at most
-        :data:`CHANCE` (without a p: where the interval excludes 0), else "undecided", or "too few models" if
-        neither is known. under: what all measures say together that have enough models; holding,
-        opposite: how many say so, decided: of how many.
+        share of permutations of the models with an effect as far from 0, the observed one among them; NaN
+        where there is nothing to permute, or all relabellings are too few for one of :data:`CHANCE`. holds:
+        "yes" or "opposite" where p is at most :data:`CHANCE` (without a p: where the interval excludes 0),
+        else "undecided", or "too few models" if neither is known. under: what all measures say together that
+        have enough models; holding, opposite: how many say so, decided: of how many.
     """
     rows = []
     usable = level_means.usable_pairs(similarity, models)
@@ -384,14 +384,14 @@ def _closest(grids: Mapping[tuple[str, str], Grid]) -> Iterator[dict]:
             continue
         pair = max(firsts, key=firsts.count)  # of those named as often, the first measure's
         for measure, ranked in of_kind.items():
-            if pair not in [names for names, _ in ranked]:
+            names = [each for each, _ in ranked]
+            if pair not in names:
                 continue
-            effect, low, high = against_the_best_other(
-                *np.array([numbers for _, numbers in ranked]).T, [names for names, _ in ranked].index(pair)
-            )
+            values, errors = np.array([numbers for _, numbers in ranked]).T
+            effect, low, high = against_the_best_other(values, errors, names.index(pair))
             finding = Finding(
                 *(effect, low, high, math.nan),
-                *(len({name for names, _ in ranked for name in names}), len(ranked)),
+                *(len({name for each in names for name in each}), len(ranked)),
                 verdict(effect, low, high, math.nan),
             )
             yield {

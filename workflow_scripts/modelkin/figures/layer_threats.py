@@ -39,8 +39,8 @@ def draw(data, settings):
     maps = maps[[pair in drawn for pair in zip(maps["model_a"], maps["model_b"], strict=True)]]
     base.footnote(
         figure,
-        f"{base.counted(maps['n'])} images; above each map the mean of the same layers with its 95 % interval;"
-        f" chance, images permuted: {round(maps['chance'].mean(), 2) + 0.0:.2f}",
+        f"{base.counted(maps['n'])} images; above each map the mean of the same layers with its 95 % "
+        f"interval; chance, images permuted: {round(maps['chance'].mean(), 2) + 0.0:.2f}",
     )
     return figure
 
