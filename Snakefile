@@ -140,6 +140,7 @@ rule plan:
         **needs("plan"),
     params:
         kept=paths.CALIBRATION,
+        folder=RESULTS,
     script:
         "workflow_scripts/plan.py"
 

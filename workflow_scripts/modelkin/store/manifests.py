@@ -194,7 +194,7 @@ def verified_store_of(manifest: str | Path, suffix: str) -> Path:
 
 
 def first_damage(manifests: Iterable[str | Path]) -> ModelkinError | None:
-    """What to say of the first of these artifacts that is not what was stored or has odd facts; None if none."""
+    """What to say of the first of these that is not what was stored or has odd facts; None if none is."""
     for manifest in map(Path, manifests):
         if manifest.suffix != ".json" or not manifest.is_file():
             continue
