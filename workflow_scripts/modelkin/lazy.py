@@ -21,5 +21,5 @@ class _Later:
 
     def __getattr__(self, attribute: str) -> Any:
         found = getattr(importlib.import_module(self._name), attribute)
-        setattr(self, attribute, found)  # asked for once: an import takes its time even if it has nothing to do
+        setattr(self, attribute, found)  # an import takes its time even if it has nothing to do
         return found
