@@ -141,6 +141,7 @@ rule plan:
         **needs("plan"),
     params:
         kept=paths.CALIBRATION,
+        folder=RESULTS,
     script:
         "workflow_scripts/plan.py"
 

@@ -27,7 +27,11 @@ with jobs.running_job(snakemake.log[0], "plan") as log:
         more = plan.study_plan(larger, costs | {"one-more": costs[study.compared[-1]]}, start, device)
     text = "\n".join(filter(None, [plan.plan_text(table, more, devices), plan.layer_batches(study, costs)]))
     on = f"at a sustained {teraflops:g} teraflops" if teraflops else f"on {device}"
-    said = [f"Study '{study.name}' {on}, one job at a time, nothing computed yet:", text]
+    there = plan.finished_artifacts(snakemake.params.folder)
+    computed = "as if nothing were computed" if there else "nothing computed yet"
+    said = [f"Study '{study.name}' {on}, one job at a time, {computed}:", text]
+    if there:
+        said.append(f"{there} of its artifacts are there already; snakemake -n says which jobs are left.")
     if teraflops:
         said.append("Similarity, figures and the start of each job were timed on this machine's CPU.")
     said += plan.plan_warnings(study)

@@ -1,10 +1,10 @@
 """Say whether every artifact of the study is what its manifest and the config say; exit status 1 if not."""
 
 import json
-import sys
 from pathlib import Path
 
 from modelkin import jobs
+from modelkin.errors import ModelkinError
 from modelkin.operations import changed_inputs, mixed_devices, verify
 
 with jobs.running_job(snakemake.log[0], "verify") as log:
@@ -30,4 +30,4 @@ with jobs.running_job(snakemake.log[0], "verify") as log:
     log.info("%s", text)
     print(text, flush=True)
     if not fine:
-        sys.exit(1)
+        raise ModelkinError(f"{params.study} is not whole: what was found stands above, with what to do.")

@@ -19,6 +19,9 @@ def said(study):
     """Exit status of `snakemake verify`, and the lines with its findings."""
     done = study.run("--cores", "1", "verify")
     states = tuple(verify.ADVICE)
+    # A study that is not whole is no job that died.
+    assert "ended without a word" not in done.stdout
+    assert ("FAILED verify: tiny is not whole" in done.stdout) == (done.returncode != 0)
     return done.returncode, [line for line in done.stdout.splitlines() if line.startswith(states)]
 
 

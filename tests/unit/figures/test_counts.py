@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from modelkin import figures
-from modelkin.analysis import relations, tables
-from modelkin.figures import base
+from modelkin.analysis import correlations, relations, tables
+from modelkin.figures import base, layer_epoch_pairs, layer_epochs, layer_maps, layer_transfer
 
 SETTINGS = {"palette": "colorblind", "order": "level"}
 NAMES = list("abcde")
@@ -166,3 +166,176 @@ def test_importance_of_two_models_is_a_line_too():
 def test_saliency_of_models_of_distinct_levels_is_drawn():
     distinct = MODELS.assign(eps=[0.0, 0.1, 0.2, 0.3, 0.4])
     assert "natural images" in footnote("saliency", models=distinct)
+
+
+def test_images_of_failed_sources_are_not_counted_where_they_are_not_drawn():
+    rows = failed_rows("d")
+    rows.loc[rows["inversion_failed"], "n"] = 99
+    said = footnote("asymmetry", similarity=rows, asymmetry=tables.asymmetry(rows, MODELS))
+    assert "n = 20 images" in said
+    assert "without the inverted images of 1 of 5 models" in said
+
+
+def outcomes(outcome, student=None, **columns):
+    """A table with an outcome of every pair, or of those with a student, and its correlations."""
+    pairs = [pair for pair in itertools.combinations(NAMES, 2) if student in (None, *pair)]
+    table = pd.DataFrame(pairs, columns=["model_a", "model_b"]).assign(**columns)
+    known = correlations.with_similarity(table, similarity(), outcome, resamples=9, permutations=9)
+    return table, known.assign(teachers="all")
+
+
+def test_ensembles_count_the_pairs_that_have_both_a_gain_and_a_value():
+    gains = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, np.nan]
+    table, known = outcomes("error_reduction_rate", error_reduction_rate=gains)
+    given = {"ensemble_pairs": table, "ensemble_correlations": known}
+    # Of ten pairs one has no gain, and a and b no value on inverted images.
+    assert footnote("ensembles", **given).startswith("8 to 9 pairs")
+    rows = failed_rows("d")
+    assert "images of 1 of 5 models" in footnote("ensembles", similarity=rows, **given)
+    copied = MODELS.assign(same_weights_as=[None, None, None, "a", None])
+    said = footnote("ensembles", models=copied, similarity=rows, **given)
+    assert said.startswith("5 to 6 pairs")
+    assert "hollow" not in said, "the copy, whose inversion failed, is not drawn"
+
+
+def test_distillation_counts_the_teachers_that_are_drawn():
+    table, known = outcomes(
+        "student_accuracy", "e", student_accuracy=[0.1, 0.2, 0.3, np.nan], repeats=[2, 2, 2, 5]
+    )
+    said = footnote("distillation", distillation=table, distillation_correlations=known)
+    assert said.startswith("3 teachers, mean of 2 students each")
+
+
+@pytest.mark.parametrize(("fewer", "most"), [(3, 4), (5, 5)])
+def test_diversity_says_the_most_draws_that_a_point_has(fewer, most):
+    about = {"members": 2, "error": 0.1, "error_reduction_rate": 0.2, "all_wrong": 0.1}
+    given = {
+        "ensemble_clusters": pd.DataFrame([about | {"clusters": 1}] * 4),
+        "ensemble_relations": pd.DataFrame([about | {"relation": "initialisation"}] * fewer),
+    }
+    assert f"at most {most} draws" in footnote("diversity", **given)
+
+
+def test_a_heatmap_counts_the_images_of_the_pairs_that_have_a_value():
+    base.style()
+    drawn = figures.get("heatmaps").draw(
+        {"models": MODELS, "similarity": similarity()}, SETTINGS, "linear_cka"
+    )
+    base.plt.close(drawn)
+    titles = [axis.get_title() for axis in drawn.axes]
+    assert titles[:2] == [
+        "natural images\nn = 10 to 14, chance 0.10",
+        "inverted images\nn = 20, chance 0.10",
+    ]
+
+
+def test_a_copy_is_no_other_start_among_distances():
+    base.style()
+    places = pd.DataFrame({"model": NAMES, "cluster": [0, 0, 0, 1, 1]})
+    features = pd.DataFrame({"model": NAMES * 2, "rank": [1] * 5 + [2] * 5, "value": np.arange(10.0)})
+    about = {"measure": "linear_cka", "kind": "natural"}
+    given = {"clusters": places.assign(**about), "spectral_features": features.assign(**about)}
+    for copied, said, note in (
+        ([None] * 5, "initialisation\n10", ""),
+        ([None, None, "a", None, None], "initialisation\n6", "; without c, copies of other models"),
+    ):
+        models = MODELS.assign(same_weights_as=copied)
+        drawn = figures.get("spectral_distances").draw(given | {"models": models}, SETTINGS, "linear_cka")
+        base.plt.close(drawn)
+        assert [text.get_text() for text in drawn.axes[1].get_xticklabels()] == [said]
+        assert drawn.get_supxlabel().endswith("standard deviation" + note)
+
+
+# Figures of layers draw some of their table's rows.
+
+
+def layer_tables():
+    """Two models, e of a higher count in a part of each table that no figure draws."""
+    cells = [
+        {"model_a": a, "model_b": b, "layer_a": one, "layer_b": two, "n": 30 + 5 * (a != b), "kind": kind}
+        for kind in ("natural", "adversarial")
+        for a, b in (("d", "d"), ("a", "d"))
+        for one in ("conv", "fc")
+        for two in ("conv", "fc")
+    ]
+    maps = pd.DataFrame(cells).assign(
+        kind_a="natural", measure="layer_cka", value=0.5, chance=0.0, snapshot=pd.NA, source="d"
+    )
+    summary = maps.drop_duplicates(["model_a", "model_b", "kind"]).assign(
+        statistic="off_diagonal", ci_low=0.4, ci_high=0.6, untrained=0.1
+    )
+    layers = pd.DataFrame(
+        [
+            {"model": name, "layer": layer, "stage": 0, "block_end": False, "cut_point": True}
+            for name in NAMES
+            for layer in ("conv", "fc")
+        ]
+    )
+    hidden = maps.assign(snapshot=3, n=99)
+    return {"layer_maps": pd.concat([maps, hidden]), "layer_summary": summary, "layers": layers}
+
+
+def test_layer_maps_count_the_images_of_the_maps_that_are_drawn(monkeypatch):
+    assert footnote("layer_maps", **layer_tables()).startswith("30 to 35 images")
+    monkeypatch.setattr(layer_maps, "MOST", 1)
+    assert footnote("layer_maps", **layer_tables()).startswith("30 images")
+
+
+def test_attacks_by_depth_count_the_images_of_the_attacks():
+    rows = pd.DataFrame(
+        [
+            {"model": name, "kind": kind, "depth": depth, "n": n}
+            for name in "ad"
+            for depth in (0.0, 1.0)
+            for kind, n in (("adversarial", 40 + 2 * (name == "d")), ("natural", 99))
+        ]
+    ).assign(
+        measure="layer_cka",
+        value=0.5,
+        ci_low=0.4,
+        ci_high=0.6,
+        untrained=0.1,
+        accuracy=0.9,
+        robust_accuracy=0.1,
+    )
+    assert footnote("layer_adversarial", layer_adversarial=rows).startswith("40 to 42 images")
+
+
+def test_epochs_count_the_images_of_the_models_that_are_drawn(monkeypatch):
+    rows = pd.DataFrame(
+        [
+            {"model": name, "layer": layer, "epoch": epoch, "epoch_a": epoch, "epoch_b": other, "n": n}
+            for name, n in zip("abc", (20, 25, 99), strict=True)
+            for layer in ("conv", "fc")
+            for epoch in (1, 2)
+            for other in (1, 2)
+        ]
+    ).assign(best_epoch=1, to_last=0.5, to_last_stderr=0.1, block_end=False, value=0.5, chance=0.0)
+    losses = pd.DataFrame({"model": list("abc"), "epoch": 1}).assign(
+        train_loss=1.0, test_loss=1.0, train_adversarial_loss=1.0, test_adversarial_loss=1.0
+    )
+    for figure in (layer_epochs, layer_epoch_pairs):
+        monkeypatch.setattr(figure, "MOST", 2)
+    assert footnote("layer_epochs", layer_epochs=rows, training_epochs=losses).startswith("20 to 25 images")
+    assert footnote("layer_epoch_pairs", layer_epoch_pairs=rows).startswith("20 to 25 images")
+
+
+def test_transfer_counts_the_images_of_the_maps_that_are_drawn():
+    thirds = {f"cka_{third}": [0.5] for third in layer_transfer.THIRDS}
+    transfer = pd.DataFrame(
+        {
+            "source": ["d"],
+            "target": ["a"],
+            "source_eps": [0.25],
+            "target_eps": [0.0],
+            "kind": ["adversarial"],
+            "measure": "layer_cka",
+            "accuracy": [0.9],
+            "robust_accuracy": [0.2],
+            **thirds,
+        }
+    )
+    ranks = pd.DataFrame({"third": layer_transfer.THIRDS, "kind": "adversarial", "measure": "layer_cka"})
+    ranks = ranks.assign(spearman_adversarial=np.nan, spearman_natural=np.nan)
+    said = footnote("layer_transfer", layer_transfer=transfer, layer_transfer_ranks=ranks, **layer_tables())
+    assert said.startswith("35 images"), "not those of maps within a model"

@@ -59,13 +59,20 @@ def test_each_robust_model_stands_beside_those_of_other_levels_the_most_alike_fi
 
 
 @pytest.mark.parametrize(
-    ("pairs", "panels"), [(PAIRS, 6), ({("linf", "l2"): 0.9}, 1), ({("std", "linf"): 0.4}, 0)]
+    ("pairs", "panels"),
+    [
+        (PAIRS, 6),
+        (PAIRS | {("l2", "linf-b"): 0.5}, 7),  # rows of two and of three maps
+        ({("linf", "l2"): 0.9}, 1),
+        ({("std", "linf"): 0.4}, 0),
+    ],
 )
 def test_it_is_drawn(pairs, panels, tmp_path):
     base.style()
     drawn = base.draw_study(figures.get("layer_threats"), tables(pairs), {})
     titles = [axis.get_title() for axis in drawn.axes if axis.get_title()]
     assert len(titles) == panels
-    assert not panels or titles[0].startswith("linf 0.03 with l2 1\n0.90 [0.80, 1.00]")
+    first = "l2 1 with linf 0.03" if panels == 7 else "linf 0.03 with l2 1"
+    assert not panels or titles[0].startswith(f"{first}\n0.90 [0.80, 1.00]")
     base.save(drawn, tmp_path, "drawn", 60, MODELS)
     assert (tmp_path / "drawn.png").stat().st_size > 1000

@@ -50,6 +50,12 @@ class Functional(nn.Module):
         return self.fc(self.conv(x).relu().mean((2, 3)))
 
 
+class Colours(Functional):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 6, 3)
+
+
 class Squeezed(nn.Module):
     """The head is a 1 x 1 convolution, with pooling after it."""
 
@@ -321,10 +327,14 @@ def test_networks_that_do_not_take_or_give_what_they_should(networks):
     path, _ = saved(networks)
     with pytest.raises(ModelkinError, match=r"does not take images of shape \(3, 8, 8\)"):
         taken(path, f"{networks}:small", EXAMPLE.repeat(1, 3, 1, 1))
-    with pytest.raises(
-        ModelkinError, match="mean has 3 numbers, .* have 1 channels; give it 1, or the dataset `channels: 3`"
-    ):
+    with pytest.raises(ModelkinError, match=r"does not take images of shape \(3, 8, 8\)"):
         taken(path, f"{networks}:small", mean=[0, 0, 0])
+    with pytest.raises(
+        ModelkinError, match="mean or std has 2 numbers, .* give it 1, or 3 for a model of col"
+    ):
+        taken(path, f"{networks}:small", std=[1, 1])
+    with pytest.raises(ModelkinError, match=r"takes 3 channels \(mean has 3 numbers, std 1\)"):
+        taken(path, f"{networks}:small", mean=[0, 0, 0], std=[1])
 
 
 def test_architectures_that_are_not_there(networks):
@@ -360,3 +370,25 @@ def test_wrong_entries(entry, said):
     made = dict(TINY, models=[*TINY["models"], {"name": "mine", "source": "file", **entry}])
     with pytest.raises(ModelkinError, match=said):
         Study(made)
+
+
+def test_grey_and_colour_models_are_given_the_same_images_each_in_its_way(networks, tmp_path):
+    """Explicitly, by the numbers of `mean`: of grey images copies, of colours the luminance."""
+    path, _ = saved(networks)
+    colours = torch.rand(len(EXAMPLE), 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    grey = taken(path, f"{networks}:small", colours, mean=[0.5], std=[0.25])
+    alone = taken(path, f"{networks}:small", mean=[0.5], std=[0.25])
+    light = (colours * torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)).sum(1, keepdim=True)
+    torch.testing.assert_close(grey(colours), alone(light), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(grey.representation(colours), grey.representation(light))
+    write_model(tmp_path / "grey.json", grey, [], stage="import", version=1)
+    entry = {"source": "file", "architecture": f"{networks}:small"}
+    torch.testing.assert_close(load_model(tmp_path / "grey.json", entry=entry)(colours), grey(colours))
+    wanted = colours[:2].clone().requires_grad_()
+    grey(wanted).sum().backward()
+    assert wanted.grad.abs().amax((0, 2, 3)).min() > 0, "every colour can be descended"
+
+    path, _ = saved(networks, "Colours")
+    colour = taken(path, f"{networks}:Colours", mean=[0.1, 0.2, 0.3], std=[0.5] * 3)
+    assert colour.blank(1).shape == (1, 3, 8, 8)
+    torch.testing.assert_close(colour(EXAMPLE), colour(EXAMPLE.repeat(1, 3, 1, 1)))

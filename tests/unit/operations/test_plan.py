@@ -3,12 +3,14 @@
 import copy
 import dataclasses
 
+import pandas as pd
 import pytest
 from conftest import TINY
 
 from modelkin.errors import ModelkinError
 from modelkin.networks import building, sources
 from modelkin.operations import network_costs, plan, resources
+from modelkin.store import frames
 from modelkin.study.config import Study
 
 COST = network_costs.Cost(
@@ -263,3 +265,20 @@ def test_the_cheapest_batch_for_a_wanted_error_is_named(tiny):
     forwards = 60 * 3 * 2  # with random weights too
     assert table.loc["layers_within", "hours"] == pytest.approx((forwards * (1 + 0.1 * 20) + 7) / 3600)
     assert plan.layer_batches(tiny[0], costs) == ""
+
+
+def test_what_a_study_that_was_killed_has_is_counted(tmp_path):
+    assert plan.finished_artifacts(tmp_path / "never begun") == 0
+    for name in ("pairs", "models"):
+        frames.write(
+            tmp_path / "tables" / f"{name}.json",
+            pd.DataFrame({"a": [1]}),
+            stage="tables",
+            version=1,
+            settings={},
+        )
+    (tmp_path / "tables" / "models.json").write_text("{half")
+    inside = tmp_path / "probes" / "natural.zarr"
+    inside.mkdir(parents=True)
+    (inside / "zarr.json").write_text((tmp_path / "tables" / "pairs.json").read_text())
+    assert plan.finished_artifacts(tmp_path) == 1

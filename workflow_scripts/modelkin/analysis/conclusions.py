@@ -6,15 +6,21 @@ where it holds, whatever the measure; how sure it is, permuted or resampled mode
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Iterator, Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from modelkin import probe_kinds
+from modelkin import lazy, probe_kinds
 from modelkin.analysis import level_means
+
+if TYPE_CHECKING:
+    from scipy import stats
+else:
+    stats = lazy.module("scipy.stats")
 
 COLUMNS = {
     **dict.fromkeys(("conclusion", "kind", "about", "measure"), "str"),
@@ -32,7 +38,6 @@ CONCLUSIONS = (ROBUST, LESS_ALIKE, SEEN, ARCHITECTURE, CLOSEST)
 YES, OPPOSITE, UNDECIDED, UNKNOWN = "yes", "opposite", "undecided", "too few models"
 EVERY, SOME, NONE, BOTH = "every measure", "some measures", "no measure", "measures contradict each other"
 CHANCE = 0.05
-Z = 1.959963984540054  # of a 95 % interval
 
 
 class Finding(NamedTuple):
@@ -76,13 +81,13 @@ def conclusions_table(
     DataFrame
         A row for each conclusion, kind of probe, what it is about and measure. effect: in units of the
         measure, turned so that it is positive where the conclusion holds. low, high: its 95 % interval with
-        models resampled (of a closest pair: over images), NaN below
-        :data:`~modelkin.analysis.level_means.FEWEST` models. p: two-sided share of permutations of the models
-        with an effect as far from 0, the observed one among them; NaN where there is nothing to permute, or
-        all relabellings are too few for one of :data:`CHANCE`. holds: "yes" or "opposite" where p is at most
-        :data:`CHANCE` (without a p: where the interval excludes 0), else "undecided", or "too few models" if
-        neither is known. under: what all measures say together that have enough models; holding,
-        opposite: how many say so, decided: of how many.
+        models resampled, NaN below :data:`~modelkin.analysis.level_means.FEWEST` models (of a closest pair:
+        over images, with the choice of the pair in it, see :func:`against_the_best_other`). p: two-sided
+        share of permutations of the models with an effect as far from 0, the observed one among them; NaN
+        where there is nothing to permute, or all relabellings are too few for one of :data:`CHANCE`. holds:
+        "yes" or "opposite" where p is at most :data:`CHANCE` (without a p: where the interval excludes 0),
+        else "undecided", or "too few models" if neither is known. under: what all measures say together that
+        have enough models; holding, opposite: how many say so, decided: of how many.
     """
     rows = []
     usable = level_means.usable_pairs(similarity, models)
@@ -379,16 +384,14 @@ def _closest(grids: Mapping[tuple[str, str], Grid]) -> Iterator[dict]:
             continue
         pair = max(firsts, key=firsts.count)  # of those named as often, the first measure's
         for measure, ranked in of_kind.items():
-            known = dict(ranked)
-            if pair not in known:
+            names = [each for each, _ in ranked]
+            if pair not in names:
                 continue
-            rival = next(other for other, _ in ranked if other != pair)
-            (value, error), (other, its) = known[pair], known[rival]
-            effect, width = value - other, Z * math.hypot(error, its)
-            low, high = effect - width, effect + width
+            values, errors = np.array([numbers for _, numbers in ranked]).T
+            effect, low, high = against_the_best_other(values, errors, names.index(pair))
             finding = Finding(
                 *(effect, low, high, math.nan),
-                *(len({name for names, _ in ranked for name in names}), len(ranked)),
+                *(len({name for each in names for name in each}), len(ranked)),
                 verdict(effect, low, high, math.nan),
             )
             yield {
@@ -398,6 +401,38 @@ def _closest(grids: Mapping[tuple[str, str], Grid]) -> Iterator[dict]:
                 "measure": measure,
                 **finding._asdict(),
             }
+
+
+def against_the_best_other(values: np.ndarray, errors: np.ndarray, chosen: int) -> tuple[float, float, float]:
+    """By how much one value is above the highest other one, with a 95 % interval that allows for the choice.
+
+    The highest of many values is too high by luck, and so is its distance from any other. Therefore the
+    interval is that of all differences at once (Tukey and Kramer; conservative for unequal errors, Hayter
+    1984), and holds for whichever value is looked at because of what the values are. Errors count as
+    independent; those of pairs on the same images mostly go together, which makes the interval too wide.
+
+    Parameters
+    ----------
+    values, errors : ndarray of shape (k,)
+        Of k > 1 pairs of models, and their standard errors.
+    chosen : int
+        Which value.
+
+    Returns
+    -------
+    effect, low, high : float
+        low and high are NaN if any error is.
+    """
+    others = np.arange(len(values)) != chosen
+    differences = values[chosen] - values[others]
+    widths = _factor_of(len(values)) * np.hypot(errors[chosen], errors[others])
+    return float(differences.min()), float((differences - widths).min()), float((differences + widths).min())
+
+
+@functools.cache
+def _factor_of(count: int) -> float:
+    """Standard errors from a difference to the end of its interval, that of all of so many values."""
+    return float(stats.studentized_range.ppf(1 - CHANCE, count, np.inf)) / math.sqrt(2)
 
 
 def _ranked(grid: Grid) -> list[tuple[tuple[str, str], tuple[float, float]]]:

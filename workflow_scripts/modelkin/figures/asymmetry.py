@@ -52,9 +52,10 @@ def draw(data, settings):
     pairs = tables.of_distinct(data["similarity"], data["models"]).query(
         "kind == 'inverted' and model_a != model_b and n > 0"
     )
+    shown = pairs[~tables.failed_sources(pairs)]
     base.footnote(
         figure,
-        f"means over pairs of different models, n = {base.counted(pairs['n'])} images; rows and columns: "
+        f"means over pairs of different models, n = {base.counted(shown['n'])} images; rows and columns: "
         "levels"
         + base.without_failed(pairs).replace("hollow: with", "without")
         + base.without_copies(data["models"]),

@@ -262,6 +262,11 @@ def facets(count: int, width: float = 3.0, height: float = 2.6, columns: int = 3
     return figure, list(axes.flat[:count])
 
 
+def kept(axes: np.ndarray) -> list[Any]:
+    """The axes of a grid that were not removed."""
+    return [axis for axis in axes.flat if axis.get_figure() is not None]
+
+
 def eps_axis(axis, found: Sequence[tables.Level], label: str = "robustness level eps") -> np.ndarray:
     """Levels at equal distances on the x axis; returns their positions."""
     axis.set_xticks(range(len(found)), list(map(str, found)))
@@ -434,6 +439,21 @@ def strip(
     axis.errorbar(places, means, spreads, ls="", capsize=2, ms=5, label=label, **look)
 
 
+def outcome_points(outcomes: pd.DataFrame, similarity: pd.DataFrame, outcome: str) -> pd.DataFrame:
+    """The pairs of models that have both the outcome and a value, by measure and kind of probe."""
+    points = outcomes.merge(tables.both_directions(similarity), on=["model_a", "model_b"])
+    return points[np.isfinite(points[["value", outcome]].to_numpy(float)).all(axis=1)]
+
+
+def rows_of_points(similarity: pd.DataFrame, points: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the similarity table from which the values of :func:`outcome_points` are."""
+    pairs = {frozenset(pair) for pair in zip(points["model_a"], points["model_b"], strict=True)}
+    here = [
+        frozenset(pair) in pairs for pair in zip(similarity["model_a"], similarity["model_b"], strict=True)
+    ]
+    return similarity[np.array(here, dtype=bool)]
+
+
 def outcome_panels(
     outcomes: pd.DataFrame,
     similarity: pd.DataFrame,
@@ -450,12 +470,11 @@ def outcome_panels(
     names = in_order(similarity)
     looks = kind_looks(similarity, palette)
     figure, axes = facets(len(names), width=3.2, height=3.0)
-    values = tables.both_directions(similarity)
+    found = outcome_points(outcomes, similarity, outcome)
     for axis, measure in zip(axes, names, strict=True):
         known = correlations[correlations["measure"] == measure].set_index("kind")
         for row in known.loc[kinds_in(known.reset_index())].itertuples():
-            part = values[(values["measure"] == measure) & (values["kind"] == row.Index)]
-            points = outcomes.merge(part, on=["model_a", "model_b"])
+            points = found[(found["measure"] == measure) & (found["kind"] == row.Index)]
             failed = points["inversion_failed"].to_numpy(bool)
             size, colour = 9 if len(points) > 50 else 22, looks[row.Index]["color"]
             axis.scatter(

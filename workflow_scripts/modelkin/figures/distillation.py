@@ -18,12 +18,14 @@ def draw(data, settings):
     figure.suptitle(
         f"Distillation into {table['model_b'].iloc[0]}: the student, against its similarity to the teacher"
     )
+    points = base.outcome_points(table, data["similarity"], "student_accuracy")
+    counted = base.counted(points.groupby(["measure", "kind"]).size())
     base.footnote(
         figure,
-        f"{len(table)} teachers, mean of {base.counted(table['repeats'])} students each; "
+        f"{counted} teachers, mean of {base.counted(points['repeats'])} students each; "
         "similarity of the teacher to the study's own model of the student's kind;\n"
         "r Pearson [95 % interval, models resampled], p teachers permuted"
-        + base.without_failed(data["similarity"]),
+        + base.without_failed(base.rows_of_points(data["similarity"], points)),
     )
     return figure
 

@@ -32,7 +32,11 @@ def draw(data, settings):
     axes[0, -1].legend(title="clusters", loc="upper left", bbox_to_anchor=(1, 1))
     axes[1, -1].legend(title="members differ in", loc="upper left", bbox_to_anchor=(1, 1))
     figure.suptitle("Diversity and ensembles")
-    draws = clusters.groupby(["members", "clusters"]).size().max()
+    draws = max(
+        rows.groupby(["members", by]).size().max()
+        for rows, by in ((clusters, "clusters"), (related, "relation"))
+        if len(rows)
+    )
     base.footnote(
         figure,
         f"mean and 95 % interval of at most {draws} draws; above: members from so many clusters, below: "

@@ -16,12 +16,14 @@ def draw(data, settings):
         palette=settings["palette"],
     )
     figure.suptitle("Ensembles of two models: what they gain, against their similarity")
+    points = base.outcome_points(pairs, data["similarity"], "error_reduction_rate")
+    counted = base.counted(points.groupby(["measure", "kind"]).size())
     base.footnote(
         figure,
-        f"{len(pairs)} pairs, logits averaged; error reduction rate = 1 - error of the "
+        f"{counted} pairs, logits averaged; error reduction rate = 1 - error of the "
         "ensemble / mean error of its members;\n"
         "r Pearson [95 % interval, models resampled], p models permuted"
-        + base.without_failed(data["similarity"])
+        + base.without_failed(base.rows_of_points(data["similarity"], points))
         + base.without_copies(data["models"]),
     )
     return figure

@@ -37,7 +37,7 @@ def draw(data, settings, measure: str):
         grid = whole(part).reindex(index=order, columns=order)
         image = base.square(axis, grid, labels, changes, vmin=low, vmax=high)
         chance = part["chance"].mean()
-        counted = f"n = {part['n'].min()}" + (f" to {part['n'].max()}" if part["n"].nunique() > 1 else "")
+        counted = f"n = {base.counted(part.loc[part['n'] > 0, 'n'])}"
         known = "" if np.isnan(chance) else f", chance {chance:.2f}"
         # Nobody says on which images an imported table rests.
         images = f"{probe_kinds.in_words(kind)} images\n{counted}{known}"

@@ -28,7 +28,10 @@ def draw(data, settings):
     dotted = (
         "; dotted: the same images, networks with random weights" if rows["untrained"].notna().any() else ""
     )
-    base.footnote(figure, f"{rows['n'].min()} images; bands: 95 % intervals{dotted}")
+    base.footnote(
+        figure,
+        f"{base.counted(rows.loc[rows['kind'].isin(kinds), 'n'])} images; bands: 95 % intervals{dotted}",
+    )
     return figure
 
 

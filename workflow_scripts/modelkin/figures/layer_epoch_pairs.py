@@ -25,11 +25,13 @@ def draw(data, settings):
         for axis in line[len(places) :]:
             axis.remove()
         line[0].set_ylabel(f"{base.model_in_words(data['models'], name)}\nepoch")
-    figure.colorbar(image, ax=axes, shrink=0.7, label="CKA")
+    figure.colorbar(image, ax=base.kept(axes), shrink=0.7, label="CKA")
     figure.suptitle("Each epoch against each other, from early to late layers")
+    rows = rows[rows["model"].isin(names)]
+    chance = round(rows["chance"].mean(), 2) + 0.0
     base.footnote(
         figure,
-        f"{rows['n'].min()} images; chance, images permuted: {round(rows['chance'].mean(), 2) + 0.0:.2f}",
+        f"{base.counted(rows['n'])} images; chance, images permuted: {chance:.2f}",
     )
     return figure
 

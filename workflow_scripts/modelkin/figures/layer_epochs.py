@@ -36,7 +36,8 @@ def draw(data, settings):
             axis.xaxis.get_major_locator().set_params(integer=True)
         right.legend(fontsize=6.5)
     figure.suptitle("Which layers converge first")
-    said = f"{rows['n'].min()} images; bands: 95 % intervals; grey line: the epoch of the lowest test loss"
+    counted = base.counted(rows.loc[rows["model"].isin(names), "n"])
+    said = f"{counted} images; bands: 95 % intervals; grey line: the epoch of the lowest test loss"
     more = rows["model"].nunique() - len(names)
     base.footnote(
         figure, f"{said}; dotted: .95" + (f"; {more} more models are in the table" if more > 0 else "")

@@ -25,7 +25,11 @@ def draw(data, settings):
         axis.set_title(f"{words}\n{base.statistic_of(summary, 'off_diagonal')}", fontsize=8)
     figure.colorbar(image, ax=axes, shrink=0.7, label="linear CKA (unbiased)")
     figure.suptitle("Layers within models and between them, natural images")
-    said = f"{maps['n'].min()} images; above each map the mean off the diagonal with its 95 % interval"
+    drawn = set(pairs[:MOST])
+    maps = maps[[pair in drawn for pair in zip(maps["model_a"], maps["model_b"], strict=True)]]
+    said = (
+        f"{base.counted(maps['n'])} images; above each map the mean off the diagonal with its 95 % interval"
+    )
     chance = f"chance, images permuted: {round(maps['chance'].mean(), 2) + 0.0:.2f}"
     left = f"; {len(pairs) - MOST} more maps stand in the table layer_maps" if len(pairs) > MOST else ""
     base.footnote(figure, f"{said}; {chance}; white lines: where the resolution falls{left}")

@@ -33,12 +33,14 @@ def draw(data, settings):
             axis.set_title(f"{level[one]} with {level[other]}\n{said}", fontsize=8)
         for axis in line[len(others) :]:
             axis.remove()
-    figure.colorbar(image, ax=axes, shrink=0.7, label="linear CKA (unbiased)")
+    figure.colorbar(image, ax=base.kept(axes), shrink=0.7, label="linear CKA (unbiased)")
     figure.suptitle("Models that withstand different attacks, natural images")
+    drawn = {(row.model_a, row.model_b) for others in found.values() for row in others}
+    maps = maps[[pair in drawn for pair in zip(maps["model_a"], maps["model_b"], strict=True)]]
     base.footnote(
         figure,
-        f"{maps['n'].min()} images; above each map the mean of the same layers with its 95 % interval; "
-        f"chance, images permuted: {round(maps['chance'].mean(), 2) + 0.0:.2f}",
+        f"{base.counted(maps['n'])} images; above each map the mean of the same layers with its 95 % "
+        f"interval; chance, images permuted: {round(maps['chance'].mean(), 2) + 0.0:.2f}",
     )
     return figure
 

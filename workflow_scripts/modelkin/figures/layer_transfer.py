@@ -27,11 +27,14 @@ def draw(data, settings):
             line[1], part, data["layer_transfer_ranks"].query("kind == @kind and measure == 'layer_cka'")
         )
         line[2].remove()
+    counts: set[int] = set()
     for line, row in zip(axes[len(kinds) :], shown, strict=True):
-        _triple(figure, line, row, maps, data["layers"])
+        counts |= set(_triple(figure, line, row, maps, data["layers"])["n_attacked"])
     figure.suptitle("Transfer of attacks, and source against target layer by layer")
     of = f" of {probe_kinds.in_words(kinds[0])}" if len(kinds) > 1 else ""
-    base.footnote(figure, f"{maps['n'].min()} images; maps: an example{of} of each sort of source and target")
+    base.footnote(
+        figure, f"{base.counted(counts)} images; maps: an example{of} of each sort of source and target"
+    )
     return figure
 
 
@@ -84,8 +87,8 @@ def _ink(value: float) -> str:
     return "white" if value < 0.6 else "black"
 
 
-def _triple(figure, axes, row, maps, layers) -> None:
-    """The map on the source's adversarial images, that on natural ones, and their difference."""
+def _triple(figure, axes, row, maps, layers):
+    """The map on the source's adversarial images, that on natural ones, and their difference; its cells."""
     pair = maps[
         maps["model_a"].isin([row.source, row.target]) & maps["model_b"].isin([row.source, row.target])
     ]
@@ -110,6 +113,7 @@ def _triple(figure, axes, row, maps, layers) -> None:
         axis.set(xlabel=b)
     right = f"right on {row.accuracy:.2f}, attacked {row.robust_accuracy:.2f}"
     axes[0].set(ylabel=f"{row.source} to {row.target}\n{right}\n{a}")
+    return cells
 
 
 FIGURE = Figure(

@@ -34,7 +34,8 @@ def draw(data, settings):
     figure.suptitle("Cosine of the gradients of the true label's loss with respect to the image")
     base.footnote(
         figure,
-        f"n = {base.counted(rows.query('n > 0')['n'])} natural images; bars: 95 % interval over images",
+        f"n = {base.counted(rows.query('n > 0')['n'])} natural images; bars: 95 % interval over images"
+        + base.without_copies(data["models"]).replace("without", "left: without"),
     )
     return figure
 

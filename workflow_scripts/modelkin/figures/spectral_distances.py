@@ -5,7 +5,7 @@ import numpy as np
 from modelkin import probe_kinds
 from modelkin.analysis import relations
 from modelkin.figures import base
-from modelkin.figures.base import Figure, pd, plt
+from modelkin.figures.base import Figure, pd, plt, tables
 
 
 def draw(data, settings, measure: str):
@@ -42,13 +42,15 @@ def draw(data, settings, measure: str):
     base.footnote(
         figure,
         "Euclidean distance of the eigenvectors' entries; white lines: clusters; below: pairs by what they "
-        "differ in, with mean and standard deviation",
+        "differ in, with mean and standard deviation" + base.without_copies(data["models"]),
     )
     return figure
 
 
 def _by_relation(axis, distances: np.ndarray, names: list[str], models: pd.DataFrame) -> None:
-    """Pairs by how the two models are related."""
+    """Pairs by how the two models are related; a copy is no other start."""
+    kept = np.isin(names, tables.distinct(models)["name"])
+    distances, names = distances[np.ix_(kept, kept)], list(np.array(names)[kept])
     a, b = np.triu_indices(len(names), 1)
     pairs = pd.DataFrame({"model_a": np.take(names, a), "model_b": np.take(names, b)})
     related = relations.pair_relations(pairs, models).to_numpy()

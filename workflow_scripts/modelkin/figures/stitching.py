@@ -33,7 +33,8 @@ def draw(data, settings):
         handles, names = axis.get_legend_handles_labels()
         found |= dict(zip(names, handles, strict=True))
     figure.legend(found.values(), found, loc="outside right center")
-    repeats = int(made["repeat"].max(skipna=True) + 1) if made["repeat"].notna().any() else 0
+    trained = made[made["repeat"].notna()].groupby(["front", "end", "task", "kind", "block"], dropna=False)
+    repeats = base.counted(trained["repeat"].nunique())
     figure.suptitle("Stitched models: the front's blocks up to one, then those of the end")
     base.footnote(
         figure,

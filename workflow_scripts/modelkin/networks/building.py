@@ -68,6 +68,7 @@ def from_source(
         Name of the layer whose input is the representation; found by tracing if it is not given.
     mean, std : sequence of float, optional
         Normalisation of each channel, pixels being in [0, 1]; by default what the source knows, else none.
+        They say how many channels the model takes: see :meth:`Classifier.prepared`.
     size : int, optional
         Pixels a side of the images that it takes; by default what the source knows, else the dataset's.
     resize : {"nearest", "bilinear", "bicubic", "own"}
@@ -88,19 +89,19 @@ def from_source(
         independent of the others.
     """
     found = sources.get(source).take(len(images.classes), **entry)
-    channels, own = images.shape[0], found.interpolation
-    for key, given in (("mean", mean), ("std", std)):
-        if given is not None and len(given) != channels:
-            raise ModelkinError(
-                f"{key} has {len(given)} numbers, but the dataset's images have {channels} channels; give it "
-                f"{channels}"
-                + (f", or the dataset `channels: {len(given)}`." if len(given) in (1, 3) else ".")
-            )
+    shown, own = images.shape[0], found.interpolation
+    channels = len(next((given for given in (mean, std) if given is not None), [0.0] * shown))
+    if channels != shown and {channels, shown} != {1, 3}:
+        raise ModelkinError(
+            f"mean or std has {channels} numbers, but the dataset's images have {shown} channels; give it "
+            f"{shown}, or {4 - shown} for a model of {'colour' if shown == 1 else 'grey'} images."
+        )
     mean, std = mean or found.mean or [0.0] * channels, std or found.std or [1.0] * channels
     if not len(mean) == len(std) == channels:
         raise ModelkinError(
             f"the model takes {len(mean)} channels (mean has {len(mean)} numbers, std {len(std)}), but the "
-            f"dataset's images have {channels}; give the dataset `channels: {len(mean)}`."
+            f"dataset's images have {shown}; give the dataset `channels: {len(mean)}`, or the model `mean` "
+            "and `std` of as many numbers as it takes, and images are converted for it."
         )
     size = size or found.size or images.shape[-1]
     resize = (own if own in RESIZING else "bilinear") if resize == "own" else resize
@@ -136,7 +137,7 @@ def _tried(model: Classifier, example: torch.Tensor) -> torch.Tensor:
         again, alone = model(example), [model(one[None]) for one in example]
     except (RuntimeError, ValueError, TypeError, IndexError, AssertionError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        shape = (example.shape[1], model.size, model.size)
+        shape = (model.mean.shape[1], model.size, model.size)
         raise ModelkinError(
             f"the model does not take images of shape {shape} ({reason}); its `size` or the dataset's "
             "`channels` may be wrong."

@@ -21,6 +21,7 @@ from modelkin.networks.folding import fold_batch_norms
 from modelkin.networks.tracing import Reached, SplitPoint, captured_inputs
 
 RESIZING = ("nearest", "bilinear", "bicubic")
+LUMINANCE = (0.299, 0.587, 0.114)  # of red, green and blue
 Network = TypeVar("Network", bound=nn.Module)
 
 
@@ -85,6 +86,9 @@ class Classifier(nn.Module):
     def prepared(self, images: torch.Tensor) -> torch.Tensor:
         """Scale and normalise images as the network takes them.
 
+        A network of colour images is given grey ones in each of its channels, one of grey images the
+        luminance of colours (ITU-R BT.601, as Pillow has it).
+
         Parameters
         ----------
         images : Tensor of shape (n, c, h, w)
@@ -92,9 +96,12 @@ class Classifier(nn.Module):
 
         Returns
         -------
-        Tensor of shape (n, c, size, size)
+        Tensor of shape (n, channels of the network, size, size)
         """
-        return (resized(images, self.size, self.resize) - self.mean) / self.std
+        images = resized(images, self.size, self.resize)
+        if images.shape[1] == 3 and self.mean.shape[1] == 1:
+            images = torch.einsum("nchw,c->nhw", images, images.new_tensor(LUMINANCE))[:, None]
+        return (images - self.mean) / self.std
 
     def representation(self, images: torch.Tensor) -> torch.Tensor:
         """Compute the input of the head, flattened; what comes after it is not computed.

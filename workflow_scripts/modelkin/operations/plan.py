@@ -1,7 +1,8 @@
 """What a study will cost, before anything runs: jobs, passes of models, hours and bytes.
 
 It builds the networks without weights and times each for a moment, or counts its multiply-adds for a device
-that is not here; it runs no stage and reads no result, and needs neither the dataset nor the weights.
+that is not here; it runs no stage, of results it counts what is there, and it needs neither the dataset nor
+the weights.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 import pandas as pd
 import torch
@@ -23,6 +25,7 @@ from modelkin.operations import stages
 from modelkin.operations.network_costs import Cost, elapsed_seconds
 from modelkin.operations.stages import Comparisons, Passes, Stage, Subject, counts, sizes
 from modelkin.stitching import settings as stitching
+from modelkin.store import manifests
 from modelkin.study.config import Study
 
 IMPORTS = "import modelkin.training.fit, modelkin.comparison.similarity, modelkin.optimise.inversion"
@@ -133,6 +136,16 @@ def _paired(label: str, samples: int, width: int, times: int, device: str) -> fl
             measure.compare(*prepared)
 
     return once + times * elapsed_seconds(compare, device)
+
+
+def finished_artifacts(folder: str | Path) -> int:
+    """How many artifacts of a study have their manifest; 0 for a study that was never begun."""
+    found = 0
+    for where, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not name.endswith((".zarr", ".partial", ".parts"))]
+        made = (Path(where, name) for name in files if name.endswith(".json"))
+        found += sum(manifests.read_intact(path) is not None for path in made)
+    return found
 
 
 def plan_warnings(study: Study) -> list[str]:

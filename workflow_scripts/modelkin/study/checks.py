@@ -200,9 +200,9 @@ def _source(name: str, entry: dict[str, Any], taken_in: bool) -> None:
 
 
 def _normalisation(study, name: str, entry: dict[str, Any]) -> None:
-    """ModelkinError unless the normalisation that an entry names has a number for each channel.
+    """ModelkinError unless the normalisation that an entry names has a number for each channel of its model.
 
-    Three for grey images as well: they are repeated in the channels of a model of colour images.
+    Three for grey images as well, and one for colour images: they are converted for the model.
     """
     given = {key: len(entry[key]) for key in ("mean", "std") if key in entry}
     label = study.dataset_of(name)
@@ -210,11 +210,11 @@ def _normalisation(study, name: str, entry: dict[str, Any]) -> None:
         return
     channels = study.channels(label)
     for key, numbers in given.items():
-        if numbers != channels and (channels, numbers) != (1, 3):
+        if numbers != channels and {channels, numbers} != {1, 3}:
             raise ModelkinError(
                 f"model '{name}': {key} has {counted(numbers, 'number')}, but the images of {label} have "
                 f"{counted(channels, 'channel')}; give {key} {counted(channels, 'number')}"
-                + (", or 3 for a model of colour images." if channels == 1 else ".")
+                f", or {4 - channels} for a model of {'colour' if channels == 1 else 'grey'} images."
             )
 
 

@@ -227,7 +227,8 @@ COLUMNS: dict[str, dict[str, tuple[str, str]]] = {
         "low": (
             "measure",
             "lower end of its 95 % interval, models being resampled, missing for fewer than five; of a "
-            "closest pair over images",
+            "closest pair over images, for all differences of pairs at once (Tukey and Kramer), as the "
+            "values choose the pair",
         ),
         "high": ("measure", "upper end of it"),
         "p": (

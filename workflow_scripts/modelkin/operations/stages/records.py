@@ -405,7 +405,7 @@ register(
 register(
     Stage(
         name="conclusions",
-        version=1,
+        version=2,
         description="Says which conclusions hold under every measure, and which under some.",
         jobs=counts.ONE,
         tables=described("conclusions"),
@@ -511,7 +511,7 @@ register(
     Stage(
         name="figures",
         rule="figure_*",
-        version=6,
+        version=7,
         description="Draws a figure.",
         jobs=counts.EACH_FIGURE,
         usual_seconds=4.0,
