@@ -1,0 +1,131 @@
+"""What a table says of a measure on a kind of probe is said of its own rows alone."""
+
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from modelkin.analysis import (
+    clusters,
+    component_importance,
+    correlations,
+    ensembles,
+    level_means,
+    relations,
+    tables,
+    teachers,
+)
+
+NAMES = list("abcdef")
+DIRECTIONS = {"cka": "similarity", "apart": "distance"}
+KINDS = ("natural", "inverted")
+MODELS = pd.DataFrame(
+    {
+        "name": NAMES,
+        "eps": [0.0] * 3 + [0.5] * 3,
+        "norm": "l2",
+        "architecture": list("uvwuvw"),
+        "structure": list("uvwuvw"),
+        "regime": ["s"] * 3 + ["r"] * 3,
+        "hyper_parameters": "",
+        "same_weights_as": None,
+        "at_chance": False,
+        "inversion_failed": False,
+        "clean_accuracy": np.linspace(0.5, 0.9, 6),
+    }
+)
+COMPONENTS = pd.DataFrame(
+    {"model": NAMES, "base_family": list("uvwuvw"), "stem": list("xxyyxy"), "activation": list("ppqqqp")}
+)
+PAIRS = pd.DataFrame(itertools.combinations(NAMES, 2), columns=["model_a", "model_b"])
+
+
+def similarity():
+    rng = np.random.default_rng(5)
+    rows = pd.DataFrame(
+        [
+            {"measure": measure, "kind": kind, "model_a": a, "model_b": b, "source": a}
+            for measure, kind in itertools.product(DIRECTIONS, KINDS)
+            for a, b in itertools.product(NAMES, repeat=2)
+            if kind == "inverted" or a <= b
+        ]
+    )
+    numbers = rng.random((len(rows), 2))
+    rows = rows.assign(value=numbers[:, 0], stderr=0.05, chance=numbers[:, 1], n=50, inversion_failed=False)
+    return rows.assign(attack_success=np.nan, inversion_success=1.0, source=rows["model_a"])
+
+
+def logits():
+    rng = np.random.default_rng(6)
+    labels = rng.integers(3, size=40)
+    return {name: np.eye(3)[labels] + rng.normal(0, 0.8, (40, 3)) for name in NAMES}, labels
+
+
+MADE = {
+    "summary": lambda rows: tables.summary(rows, MODELS),
+    "relations": lambda rows: relations.relation_similarities(rows, MODELS, permutations=19),
+    "means": lambda rows: level_means.level_means(rows, MODELS, resamples=20),
+    "ensembles": lambda rows: correlations.with_similarity(
+        PAIRS.assign(gain=np.sin(np.arange(len(PAIRS)))), rows, "gain", resamples=20, permutations=19
+    ),
+    "teachers": lambda rows: teachers.distillation_tables(
+        pd.DataFrame(
+            [
+                {"teacher": name, "repeat": repeat, "student_accuracy": 0.3 * i % 1, "teacher_agreement": 0.5}
+                for i, name in enumerate(NAMES[:-1])
+                for repeat in range(2)
+            ]
+        ),
+        rows,
+        MODELS,
+        COMPONENTS,
+        student="f",
+        seed=0,
+    )["distillation_correlations"],
+    "choices": lambda rows: ensembles.chosen_ensembles(
+        *logits(), rows, [2, 3], 5, np.random.default_rng(0), DIRECTIONS
+    ),
+}
+
+
+def of_clusters(rows):
+    """All tables of clusters and of components."""
+    made = clusters.cluster_tables(
+        rows, MODELS, DIRECTIONS, number=2, laplacian="normalised", repeats=3, share=0.8, seed=0
+    )
+    return made | component_importance.component_tables(COMPONENTS, rows, made["clusters"], seed=0)
+
+
+def check_alone(make):
+    """Tables (by name) of several measures and kinds against those of the rows of one."""
+    rows = similarity()
+    # The one that is looked at shares its measure with another one, and its kind with a third.
+    rows = rows[(rows["measure"] == "cka") | (rows["kind"] == "inverted")]
+    made = make(rows)
+    here = (rows["measure"] == "cka") & (rows["kind"] == "inverted")
+    alone = make(rows[here])
+    for name, whole in made.items():
+        assert len(whole[["measure", "kind"]].drop_duplicates()) == 3, name
+        part = whole[(whole["measure"] == "cka") & (whole["kind"] == "inverted")]
+        pd.testing.assert_frame_equal(
+            part.reset_index(drop=True), alone[name].reset_index(drop=True), check_dtype=False
+        )
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_each_measure_and_kind_by_itself(name):
+    check_alone(lambda rows: {name: MADE[name](rows)})
+
+
+def given_alone(components, pairs, *, seed):
+    """In place of fits, which take seconds: what they are given."""
+    told = {"component": [",".join(components["model"])], "importance": [pairs["value"].sum()]}
+    return pd.DataFrame(told), {"pairs": len(pairs), "models": len(components)}
+
+
+def test_clusters_and_components_by_themselves(monkeypatch):
+    monkeypatch.setattr(clusters, "SHUFFLES", 3)
+    monkeypatch.setattr(clusters, "t_sne", lambda matrix, direction, seed: matrix[:, :2])
+    monkeypatch.setattr(component_importance, "importance", given_alone)
+    check_alone(of_clusters)
