@@ -299,3 +299,10 @@ def test_a_study_of_one_model_has_no_conclusions():
     table = conclusions_table(rows, models, DIRECTIONS)
     assert len(table) == 0
     assert list(table.columns) == list(conclusions.COLUMNS)
+
+
+def test_inverted_images_alone_are_held_against_nothing():
+    models = models_of()
+    rows = similarity_of(models, planted(), kinds=("inverted",), measures=("cka",))
+    told = set(conclusions_table(rows, models, DIRECTIONS, permutations=19, resamples=19)["conclusion"])
+    assert told == set(conclusions.CONCLUSIONS) - {conclusions.LESS_ALIKE}
