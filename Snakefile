@@ -65,6 +65,7 @@ if workflow.is_main_process:
 
 
 onstart:
+    schedule_only_when_jobs_end()
     # Only what the coming jobs make: a checkpoint may go when its model has been taken in. Touching makes nothing.
     coming = [] if workflow.touch else [*workflow.dag.needrun_jobs()]
     made = {path for job in coming for path in job.output}

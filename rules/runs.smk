@@ -34,6 +34,15 @@ def ended(job):
     )
 
 
+def schedule_only_when_jobs_end():
+    """Lift Snakemake's default limit of 100 jobs a second, for which it looks at all waiting jobs again a second
+    after each look, and begins one more such chain with every job that ends: it came to do little else.
+    """
+    limiter = workflow.scheduler.job_rate_limiter
+    if limiter and (limiter.max_jobs, limiter.timespan) == (100, 1):
+        workflow.scheduler.job_rate_limiter = None
+
+
 def start_fork_server(coming):
     """Have the scripts of the coming jobs run by forks of one process that has loaded their libraries.
 

@@ -37,7 +37,7 @@ def tables(study):
 def whole(tmp_path_factory):
     folder = tmp_path_factory.mktemp("published")
     study = StudyFolder(folder, published(folder, 12))
-    study.make()
+    study.said = study.make("--verbose")
     return study
 
 
@@ -48,6 +48,11 @@ def test_there_is_what_can_be_known_and_nothing_else(whole):
     assert tables(whole).keys() == TABLES
     assert {path.stem for path in (whole.results / "figures").glob("*.json")} == FIGURES
     assert "Nothing to be done" in whole.run("--dry-run").stdout
+
+
+def test_snakemake_looks_at_what_is_ready_when_a_job_has_ended(whole):
+    looks, ends = (whole.said.count(f"\n{text}") for text in ("Ready jobs: ", "Finished jobid: "))
+    assert 0 < looks <= ends + 1, "it looks again by the clock, more often the more jobs have ended"
 
 
 def test_the_planted_clusters_and_what_stands_for_them_are_found(whole):

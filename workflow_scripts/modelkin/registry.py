@@ -6,6 +6,7 @@ Listing the names imports nothing, so a config is validated without importing to
 from __future__ import annotations
 
 import ast
+import functools
 import importlib
 import pkgutil
 from pathlib import Path
@@ -19,7 +20,12 @@ INTERNAL = {"base"}
 
 def names(package: ModuleType) -> list[str]:
     """The sorted names of the choices in a package."""
-    return sorted(m.name for m in pkgutil.iter_modules(package.__path__) if m.name not in INTERNAL)
+    return [*_names(tuple(package.__path__))]
+
+
+@functools.cache
+def _names(folders: tuple[str, ...]) -> list[str]:
+    return sorted(m.name for m in pkgutil.iter_modules(folders) if m.name not in INTERNAL)
 
 
 def descriptions(package: ModuleType) -> dict[str, str]:

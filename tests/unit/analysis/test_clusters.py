@@ -1,6 +1,7 @@
 """Spectral clustering: against definitions and libraries, planted answers, odd matrices, wrong input."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -387,14 +388,14 @@ def test_the_noise_is_symmetric_and_as_large_as_the_standard_errors(monkeypatch)
     matrix, _ = planted((3, 3))
     stderr = np.full((6, 6), 0.01)
     stderr[0, 1] = stderr[1, 0] = 0.1
-    seen, affinity = [], clusters.affinity
+    seen, weights = [], clusters._weights
 
     def spied(values, direction):
-        if values.shape == matrix.shape:  # not of a subset
-            seen.append(values - matrix)
-        return affinity(values, direction)
+        if values.shape[1:] == matrix.shape:  # not of a subset
+            seen.extend(values - matrix)
+        return weights(values, direction)
 
-    monkeypatch.setattr(clusters, "affinity", spied)
+    monkeypatch.setattr(clusters, "_weights", spied)
     clusters.stability(matrix, stderr, "similarity", clusters=2, repeats=200)
     noise = np.stack(seen[1 : 1 + 200])  # then come the shuffled ones
     assert len(noise) == 200
@@ -402,6 +403,19 @@ def test_the_noise_is_symmetric_and_as_large_as_the_standard_errors(monkeypatch)
     off = ~np.eye(6, dtype=bool)
     assert noise.std(0)[off] == pytest.approx(stderr[off], rel=0.2)
     assert (noise[:, ~off] == 0).all()
+
+
+def test_how_many_matrices_are_decomposed_together_changes_nothing(monkeypatch):
+    rng = np.random.default_rng(0)
+    matrix = rng.random((7, 7))
+    matrix = (matrix + matrix.T) / 2
+    found = []
+    for at_once in (2**22, 3 * 49, 1):
+        monkeypatch.setattr(clusters, "AT_ONCE", at_once)
+        found.append(clusters.stability(matrix, np.full((7, 7), 0.1), "distance", clusters=3, repeats=7))
+    for each in found[1:]:
+        np.testing.assert_array_equal(each.together, found[0].together)
+        assert replace(each, together=found[0].together) == found[0]
 
 
 def test_noise_of_unknown_size_is_not_taken_for_none():

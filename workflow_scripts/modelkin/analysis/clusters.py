@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -29,6 +29,7 @@ STABILITY = (
 )
 SHUFFLES, SUBSETS = 99, 20  # of the null, and of the models in each
 CHANCE = 0.05
+AT_ONCE = 2**22  # numbers, in matrices that are decomposed together
 # What stands in each table of clusters, for a study in which no measure has any.
 COLUMNS = {
     "clusters": {"model": "str", "cluster": "int64"}
@@ -166,12 +167,19 @@ def affinity(matrix: np.ndarray, direction: str) -> np.ndarray:
             f"the matrix holds NaN or infinite values, first in row {a}, column {b}, so the models cannot "
             "be clustered; leave out the model or the measure."
         )
-    if direction == "distance":
-        apart = matrix[~np.eye(len(matrix), dtype=bool)]
-        typical = np.median(apart) if len(apart) else 0
-        matrix = np.exp(-matrix / typical) if typical > 0 else (matrix <= 0).astype(float)
-    weights = np.clip((matrix + matrix.T) / 2, 0, None)
-    np.fill_diagonal(weights, 0)
+    return _weights(matrix[None], direction)[0]
+
+
+def _weights(matrices: np.ndarray, direction: str) -> np.ndarray:
+    """:func:`affinity` of each of R matrices (R, M, M) that are known to be finite."""
+    models = matrices.shape[1]
+    if direction == "distance" and models > 1:
+        typical = np.median(matrices[:, ~np.eye(models, dtype=bool)], axis=1)
+        spread, distances = typical > 0, matrices
+        matrices = (distances <= 0).astype(float)
+        matrices[spread] = np.exp(-distances[spread] / typical[spread, None, None])
+    weights = np.clip((matrices + matrices.swapaxes(1, 2)) / 2, 0, None)
+    weights[:, range(models), range(models)] = 0
     return weights
 
 
@@ -218,13 +226,7 @@ def spectral(affinity: np.ndarray, clusters: int | None = None, laplacian: str =
     """
     affinity = np.asarray(affinity, dtype=float)
     _check(affinity, clusters)
-    degree = affinity.sum(1)
-    if laplacian == "normalised":
-        scale = np.where(degree > 0, 1 / np.sqrt(np.where(degree > 0, degree, 1)), 0)
-        matrix = np.diag((degree > 0).astype(float)) - scale[:, None] * affinity * scale
-    else:
-        scale = np.ones_like(degree)
-        matrix = np.diag(degree) - affinity
+    (matrix,), (scale,) = _laplacians(affinity[None], laplacian)
     eigenvalues, vectors = np.linalg.eigh(matrix)
     if clusters is None:
         clusters = _eigengap(eigenvalues)
@@ -232,19 +234,37 @@ def spectral(affinity: np.ndarray, clusters: int | None = None, laplacian: str =
     if laplacian == "normalised":
         length = np.linalg.norm(features, axis=1, keepdims=True)
         features = np.divide(features, length, out=np.zeros_like(features), where=length > 0)
-    found = _cluster_qr(vectors[:, :clusters])
+    (found,) = _cluster_qr(vectors[None, :, :clusters])
     return Clustering(_by_appearance(found), clusters, eigenvalues, features, _embedding(vectors, scale))
 
 
+def _laplacians(weights: np.ndarray, laplacian: str) -> tuple[np.ndarray, np.ndarray]:
+    """The Laplacians (R, M, M) of affinities, and by what (R, M) their eigenvectors are scaled."""
+    degree = weights.sum(2)
+    connected = (degree > 0).astype(float)
+    if laplacian == "normalised":
+        scale = np.divide(1, np.sqrt(degree), out=np.zeros_like(degree), where=degree > 0)
+        return _diagonal(connected) - scale[:, :, None] * weights * scale[:, None], scale
+    return _diagonal(degree) - weights, np.ones_like(degree)
+
+
+def _diagonal(values: np.ndarray) -> np.ndarray:
+    return values[:, :, None] * np.eye(values.shape[1])
+
+
 def _cluster_qr(vectors: np.ndarray) -> np.ndarray:
-    """Clusters (M,) of K orthonormal eigenvectors (M, K): the K models that are most unlike each other are
-    found by pivoted QR, and every model joins the one whose direction is nearest (Damle, Minden, Ying 2019).
+    """Clusters (R, M) of K orthonormal eigenvectors (R, M, K): the K models that are most unlike each other
+    are found by pivoted QR, and every model joins the one whose direction is nearest (Damle, Minden, Ying
+    2019).
     """
-    clusters = vectors.shape[1]
+    clusters = vectors.shape[2]
     # Rounded, or the rounding of equal lengths would choose.
-    pivots = linalg.qr(vectors.T.round(9), pivoting=True, mode="r")[1][:clusters]
-    left, _, right = linalg.svd(vectors[pivots].T)
-    return np.abs(vectors @ left @ right).round(9).argmax(1)
+    rounded = vectors.swapaxes(1, 2).round(9)
+    # LAPACK itself, for the checks around it would take most of the time of thousands of small matrices.
+    pivots = np.stack([linalg.lapack.dgeqp3(each)[1][:clusters] - 1 for each in rounded])
+    chosen = np.take_along_axis(vectors, pivots[:, :, None], axis=1)
+    left, _, right = np.linalg.svd(chosen.swapaxes(1, 2))
+    return np.abs(vectors @ left @ right).round(9).argmax(2)
 
 
 def t_sne(matrix: np.ndarray, direction: str, seed: int = 0) -> np.ndarray:
@@ -310,33 +330,40 @@ def stability(
     rng = np.random.default_rng(seed)
     models = len(matrix)
 
-    def labelled(matrix: np.ndarray) -> np.ndarray:
-        return spectral(affinity(matrix, direction), clusters, laplacian).labels
+    def labelled(matrices: Sequence[np.ndarray]) -> np.ndarray:
+        """Clusters (R, m) of matrices of as many models each."""
+        laplacians, _ = _laplacians(_weights(np.stack(matrices), direction), laplacian)
+        return _cluster_qr(np.linalg.eigh(laplacians)[1][:, :, :clusters])
 
-    whole = labelled(matrix)
+    whole = spectral(affinity(matrix, direction), clusters, laplacian).labels  # which checks them too
     size = min(models, max(clusters, 2, round(share * models)))
-    subsets, noisy, shuffled = [], [], []
     spread = np.triu(stderr, 1)
     # No noise in place of noise of unknown size would look like stability.
     known = np.isfinite(spread).all()
-    together, drawn = np.zeros((2, models, models))
-    for _ in range(repeats):
-        chosen = np.sort(rng.choice(models, size, replace=False))
-        block = np.ix_(chosen, chosen)
-        labels = labelled(matrix[block])
-        subsets.append(_adjusted_rand(whole[chosen], labels))
-        together[block] += labels[:, None] == labels
-        drawn[block] += 1
-        noise = rng.standard_normal((models, models)) * spread
+    subsets, noisy, shuffled = [], [], []
+    together, times = np.zeros((2, models, models))
+    at_once = max(1, AT_ONCE // models**2)
+    for start in range(0, repeats, at_once):
+        chosen, noises = [], []
+        for _ in range(start, min(start + at_once, repeats)):
+            chosen.append(np.sort(rng.choice(models, size, replace=False)))
+            noises.append(rng.standard_normal((models, models)) * spread)
+        every = labelled([matrix[np.ix_(some, some)] for some in chosen])
+        for some, found in zip(chosen, every, strict=True):
+            subsets.append(_adjusted_rand(whole[some], found))
+            block = np.ix_(some, some)
+            together[block] += found[:, None] == found
+            times[block] += 1
         if known:
-            noisy.append(_adjusted_rand(whole, labelled(matrix + noise + noise.T)))
+            every = labelled([matrix + noise + noise.T for noise in noises])
+            noisy += [_adjusted_rand(whole, found) for found in every]
+    noisy = noisy if known else [math.nan]
     if size < models:
         nulls = np.random.default_rng([seed, SHUFFLES])
         for _ in range(SHUFFLES):
             null = _shuffled(matrix, nulls)
             shuffled.append(_stability_of(null, labelled, size, min(SUBSETS, repeats), nulls))
-    noisy = noisy if known else [math.nan]
-    shares = np.divide(together, drawn, out=np.full_like(drawn, np.nan), where=drawn > 0)
+    shares = np.divide(together, times, out=np.full_like(times, np.nan), where=times > 0)
     if size == models:
         subsets = shuffled = [math.nan]
     as_stable = np.asarray(shuffled) >= np.mean(subsets)
@@ -363,18 +390,16 @@ def _shuffled(matrix: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 def _stability_of(
     matrix: np.ndarray,
-    labelled: Callable[[np.ndarray], np.ndarray],
+    labelled: Callable[[Sequence[np.ndarray]], np.ndarray],
     size: int,
     subsets: int,
     rng: np.random.Generator,
 ) -> float:
     """Mean adjusted Rand index of the clusters of so many models drawn at random with those of all."""
-    whole = labelled(matrix)
-    found = []
-    for _ in range(subsets):
-        chosen = np.sort(rng.choice(len(matrix), size, replace=False))
-        found.append(_adjusted_rand(whole[chosen], labelled(matrix[np.ix_(chosen, chosen)])))
-    return float(np.mean(found))
+    (whole,) = labelled([matrix])
+    chosen = [np.sort(rng.choice(len(matrix), size, replace=False)) for _ in range(subsets)]
+    labels = labelled([matrix[np.ix_(some, some)] for some in chosen])
+    return float(np.mean([_adjusted_rand(whole[some], of) for some, of in zip(chosen, labels, strict=True)]))
 
 
 def _adjusted_rand(a: np.ndarray, b: np.ndarray) -> float:

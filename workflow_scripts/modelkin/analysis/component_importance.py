@@ -249,6 +249,8 @@ def component_tables(
     dict of DataFrame
         component_importance, component_scores and component_keywords.
     """
+    import sklearn  # slow
+
     similarity = similarity[similarity[["model_a", "model_b"]].isin(set(table["model"])).all(axis=1)]
     values = tables.both_directions(similarity)
     values = values[values["model_a"] < values["model_b"]]
@@ -260,7 +262,9 @@ def component_tables(
     made: dict[str, list[pd.DataFrame]] = {name: [] for name in COLUMNS}
     for measure, kind, pairs in each_matrix(values):
         which = {"measure": measure, "kind": kind}
-        found, score = importance(known[measure, kind], pairs, seed=seed)
+        # Else each of the thousands of small trees checks what all of them are given.
+        with sklearn.config_context(skip_parameter_validation=True, assume_finite=True):
+            found, score = importance(known[measure, kind], pairs, seed=seed)
         made["component_importance"].append(found.assign(**which))
         made["component_scores"].append(pd.DataFrame([{**which, **score}]))
         here = clusters.query("measure == @measure and kind == @kind").set_index("model")
