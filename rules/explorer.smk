@@ -23,7 +23,7 @@ rule explorer:
         report(
             f"{RESULTS}/explorer.html",
             caption="../report/explorer.rst",
-            category="0 The answer",
+            category="00 The answer",
             labels={
                 "figure": "Explorer: the answer in words, every number to explore"
             },

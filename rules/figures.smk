@@ -13,16 +13,17 @@ MADE_OF_ATTACKED = [
         if study.active_compared
     ),
 ]
+# Two digits, for the report sorts them as text.
 SECTIONS = {
-    "models": "1 Models",
-    "inversion": "2 Inversion",
-    "levels": "3 Similarity by level",
-    "pairs": "4 Similarity of every pair",
-    "clusters": "5 Clusters",
-    "components": "6 What makes models alike",
-    "ensembles": "7 Ensembles",
-    "distillation": "8 Distillation and advice",
-    "layers": "9 Layer by layer",
+    "models": "01 Models",
+    "inversion": "02 Inversion",
+    "levels": "03 Similarity by level",
+    "pairs": "04 Similarity of every pair",
+    "clusters": "05 Clusters",
+    "components": "06 What makes models alike",
+    "ensembles": "07 Ensembles",
+    "distillation": "08 Distillation and advice",
+    "layers": "09 Layer by layer",
     "stitching": "10 Stitching",
 }
 

@@ -3,19 +3,22 @@
 import re
 import shutil
 import subprocess
+from unittest.mock import Mock
 
 import pytest
 from conftest import ROOT
+from docutils.core import publish_parts
+from jinja2 import Environment
 
 SECTIONS = [
-    "1 Models",
-    "2 Inversion",
-    "3 Similarity by level",
-    "4 Similarity of every pair",
-    "5 Clusters",
-    "6 What makes models alike",
-    "7 Ensembles",
-    "8 Distillation and advice",
+    "01 Models",
+    "02 Inversion",
+    "03 Similarity by level",
+    "04 Similarity of every pair",
+    "05 Clusters",
+    "06 What makes models alike",
+    "07 Ensembles",
+    "08 Distillation and advice",
 ]
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 QUIET = [
@@ -46,8 +49,25 @@ def test_every_figure_is_in_the_report_with_its_caption(finished, report):
 
 def test_the_story_goes_through_every_section():
     story = (ROOT / "report" / "workflow.rst").read_text()
-    told = [" ".join(found) for found in re.findall(r"^(\d+)\. \*(.+?)\*:", story, re.MULTILINE)]
-    assert told == [*SECTIONS, "9 Layer by layer", "10 Stitching"]
+    told = [
+        f"{int(number):02} {name}" for number, name in re.findall(r"^(\d+)\. \*(.+?)\*:", story, re.MULTILINE)
+    ]
+    assert told == [*SECTIONS, "09 Layer by layer", "10 Stitching"]
+    assert told == sorted(told), "the report sorts its sections as text"
+
+
+@pytest.mark.parametrize("sections", [(), ("layers",), ("stitching",), ("layers", "stitching")])
+def test_the_story_is_a_list_whatever_a_study_has(sections):
+    config = {"study": "digits", "models": [], "measures": [], "dataset": {"name": "digits"}}
+    config |= dict.fromkeys(("adversarial", *sections), {})
+    made = Mock(config=config)
+    # As Snakemake makes it.
+    story = Environment(trim_blocks=True, lstrip_blocks=True).from_string(
+        (ROOT / "report" / "workflow.rst").read_text()
+    )
+    page = publish_parts(story.render(snakemake=made), writer="html5")["body"]
+    assert "system-message" not in page
+    assert page.count("<li>") == 8 + len(sections)
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")

@@ -11,7 +11,7 @@ def draw(data, settings):
     maps = data["layer_maps"].query("kind == 'natural' and kind_a == 'natural' and measure == 'layer_cka'")
     maps = maps[maps["snapshot"].isna()]
     pairs = chosen(maps, data["models"])
-    figure, axes = base.facets(min(MOST, len(pairs)), width=3.1, height=3.3, columns=4)
+    figure, axes = base.facets(min(MOST, len(pairs)), width=3.1, height=3.9, columns=4)
     for axis, (a, b) in zip(axes, pairs, strict=False):
         cells = maps[(maps["model_a"] == a) & (maps["model_b"] == b)]
         summary = data["layer_summary"].query(
@@ -23,6 +23,7 @@ def draw(data, settings):
             axis.set(ylabel=a, xlabel=b)
             words = f"{words}\nwith {base.model_in_words(data['models'], b)}"
         axis.set_title(f"{words}\n{base.statistic_of(summary, 'off_diagonal')}", fontsize=8)
+    figure.set_layout_engine("compressed")  # the other one lets titles of several lines overlap
     figure.colorbar(image, ax=axes, shrink=0.7, label="linear CKA (unbiased)")
     figure.suptitle("Layers within models and between them, natural images")
     drawn = set(pairs[:MOST])

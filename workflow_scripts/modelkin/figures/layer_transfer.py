@@ -7,6 +7,7 @@ from modelkin.figures import base
 from modelkin.figures.base import Figure, plt, sns
 
 THIRDS = ("first", "middle", "last")
+FEWEST = 6  # sources and targets in a scatter: those of three models
 EXAMPLES = 4  # pairs of source and target whose maps are drawn
 
 
@@ -23,13 +24,19 @@ def draw(data, settings):
         part = transfer[transfer["kind"] == kind]
         _matrix(figure, line[0], part, data["models"])
         line[0].set_title(probe_kinds.in_words(kind))
-        _success(
-            line[1], part, data["layer_transfer_ranks"].query("kind == @kind and measure == 'layer_cka'")
-        )
         line[2].remove()
+        if len(part) < FEWEST:
+            line[1].remove()
+            continue
+        ranks = data["layer_transfer_ranks"].query("kind == @kind and measure == 'layer_cka'")
+        _success(line[1], part, ranks)
+    cells = [_cells(row, maps) for row in shown]
+    # One scale, or a difference of rounding looks like any other.
+    most = max(float(np.nanmax(np.abs(each["difference"]))) for each in cells)
     counts: set[int] = set()
-    for line, row in zip(axes[len(kinds) :], shown, strict=True):
-        counts |= set(_triple(figure, line, row, maps, data["layers"])["n_attacked"])
+    for line, row, each in zip(axes[len(kinds) :], shown, cells, strict=True):
+        _triple(figure, line, row, each, data["layers"], most)
+        counts |= set(each["n_attacked"])
     figure.suptitle("Transfer of attacks, and source against target layer by layer")
     of = f" of {probe_kinds.in_words(kinds[0])}" if len(kinds) > 1 else ""
     base.footnote(
@@ -87,8 +94,8 @@ def _ink(value: float) -> str:
     return "white" if value < 0.6 else "black"
 
 
-def _triple(figure, axes, row, maps, layers):
-    """The map on the source's adversarial images, that on natural ones, and their difference; its cells."""
+def _cells(row, maps):
+    """The cells of a source and target on natural images and on those that were made for the source."""
     pair = maps[
         maps["model_a"].isin([row.source, row.target]) & maps["model_b"].isin([row.source, row.target])
     ]
@@ -98,13 +105,16 @@ def _triple(figure, axes, row, maps, layers):
     cells = natural.merge(
         attacked, on=["model_a", "model_b", "layer_a", "layer_b"], suffixes=("_natural", "_attacked")
     )
-    cells = cells.assign(difference=cells["value_attacked"] - cells["value_natural"])
+    return cells.assign(difference=cells["value_attacked"] - cells["value_natural"])
+
+
+def _triple(figure, axes, row, cells, layers, most: float) -> None:
+    """The map on the source's adversarial images, that on natural ones, and their difference, to +-most."""
     shown = (("value_attacked", "the source's adversarial images"), ("value_natural", "natural images"))
     for axis, (value, title) in zip(axes, shown, strict=False):
         image = base.draw_layer_map(axis, cells, layers, value)
         axis.set_title(title, fontsize=8)
     figure.colorbar(image, ax=axes[:2], shrink=0.8, label="CKA")
-    most = float(np.nanmax(np.abs(cells["difference"])))
     image = base.draw_layer_map(axes[2], cells, layers, "difference", cmap="RdBu_r", vmin=-most, vmax=most)
     axes[2].set_title("difference", fontsize=8)
     figure.colorbar(image, ax=axes[2], shrink=0.8, label="adversarial - natural")
@@ -113,7 +123,6 @@ def _triple(figure, axes, row, maps, layers):
         axis.set(xlabel=b)
     right = f"right on {row.accuracy:.2f}, attacked {row.robust_accuracy:.2f}"
     axes[0].set(ylabel=f"{row.source} to {row.target}\n{right}\n{a}")
-    return cells
 
 
 FIGURE = Figure(
