@@ -62,7 +62,8 @@ def draw_study(seed: int, *, fewest: int = 2) -> Drawn:
     """A study of up to six models that are not retired, the same for the same seed.
 
     Levels are equal, distinct or of mixed norms; models may be retired, copies of others or not invertible,
-    measures undefined for pairs, for a model or for all, and counts of samples may differ.
+    measures undefined for pairs, for a model or for all, counts of samples may differ, and a class be without
+    images.
     """
     rng = np.random.default_rng(seed)
     active = int(rng.integers(fewest, 7))
@@ -105,7 +106,8 @@ def draw_study(seed: int, *, fewest: int = 2) -> Drawn:
         probe: found | {"median_loss": float(np.median(found["loss"]))} for probe, found in inversions.items()
     }
     facts = {name: {"success": float(rng.random()), "median_distance": 0.1} for name in names}
-    classes = rng.integers(3, size=40)
+    # Of the last class there may be no image.
+    classes = rng.integers(3 if rng.random() < 0.7 else 2, size=40)
     return Drawn(
         described[:active],
         cards,

@@ -90,5 +90,6 @@ def test_drawn_studies_are_of_every_sort():
     assert any(len(set(study.shells[0]["model_a"])) > len(study.described) for study in drawn), "retired"
     weights = [[card["weights"].iloc[0] for card in study.cards.values()] for study in drawn]
     assert any(len(set(each)) < len(each) for each in weights), "copies"
+    assert {len(set(study.labels)) for study in drawn} == {2, 3}, "a class without images"
     losses = [[facts["median_loss"] for facts in study.inversions.values()] for study in drawn]
     assert any(max(each) > 0.2 for each in losses), "failed inversions"

@@ -363,3 +363,13 @@ def test_the_table_of_models_joins_what_is_of_each():
     assert "attack_success" not in made
     alone = tables.models_table(models, cards, inverted, {})
     assert alone["attack_success"].isna().all(), "the column is there without an attack"
+
+
+def test_a_users_components_stand_where_they_say_something():
+    found = pd.DataFrame({"model": list("ab"), "stem": ["conv", "patch"]})
+    rows = [{"model": "b", "stem": "", "family": "vit"}, {"model": "a", "stem": "pool", "family": None}]
+    made = tables.combined_components(found, {"rows": rows, "replace": False})
+    assert made.to_dict("list") == {"model": list("ab"), "stem": ["pool", "patch"], "family": ["", "vit"]}
+    replaced = tables.combined_components(found, {"rows": rows[:1], "replace": True})
+    assert replaced.to_dict("list") == {"model": ["b"], "stem": [""], "family": ["vit"]}
+    assert tables.combined_components(found, None).equals(found)

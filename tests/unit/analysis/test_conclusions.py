@@ -299,3 +299,60 @@ def test_a_study_of_one_model_has_no_conclusions():
     table = conclusions_table(rows, models, DIRECTIONS)
     assert len(table) == 0
     assert list(table.columns) == list(conclusions.COLUMNS)
+
+
+def test_inverted_images_alone_are_held_against_nothing():
+    models = models_of()
+    rows = similarity_of(models, planted(), kinds=("inverted",), measures=("cka",))
+    told = set(conclusions_table(rows, models, DIRECTIONS, permutations=19, resamples=19)["conclusion"])
+    assert told == set(conclusions.CONCLUSIONS) - {conclusions.LESS_ALIKE}
+
+
+def test_pairs_are_those_of_the_means_and_no_others(found):
+    """Six models at either level: 36 pairs of two levels, 15 of one, 66 in all."""
+    by = found[found["measure"] == "cka"].groupby("conclusion")["pairs"].agg(set)
+    assert by[conclusions.SEEN] == {36}
+    assert by[conclusions.LESS_ALIKE] == {15}
+    assert by[conclusions.ROBUST] == {30}
+    assert by[conclusions.CLOSEST] == {66}
+
+
+def test_a_pair_without_a_value_leaves_the_others_in_the_mean():
+    models = models_of()
+    rows = similarity_of(models, planted(), measures=("cka",))
+    gone = (rows["model_a"] == "a-0.0") & (rows["model_b"] == "b-0.0") & (rows["kind"] == "natural")
+    assert gone.sum() == 1
+    made = conclusions_table(rows.assign(value=rows["value"].mask(gone)), models, DIRECTIONS)
+    row = made.set_index(["conclusion", "kind"]).loc[(conclusions.ROBUST, "natural")]
+    natural = rows[(rows["kind"] == "natural") & ~gone & (rows["model_a"] != rows["model_b"])]
+    level = natural[["model_a", "model_b"]].map(lambda name: name.rpartition("-")[2])
+    means = [
+        natural.loc[(level["model_a"] == eps) & (level["model_b"] == eps), "value"].mean()
+        for eps in ("0.5", "0.0")
+    ]
+    assert row["effect"] == pytest.approx(means[0] - means[1])
+    assert row["pairs"] == 29
+
+
+def test_a_model_that_natural_images_do_not_know_is_in_no_difference_of_kinds():
+    models = models_of()
+    rows = similarity_of(models, planted(), measures=("cka",))
+    unknown = (rows[["model_a", "model_b"]] == "f-0.5").any(axis=1) & (rows["kind"] == "natural")
+    made = conclusions_table(rows[~unknown], models, DIRECTIONS, permutations=19, resamples=19)
+    by = made[made["conclusion"] == conclusions.LESS_ALIKE].set_index("about")["models"]
+    assert by.to_dict() == {"standard": 6, "l2 0.5": 5}
+
+
+def test_the_only_pair_is_not_the_closest_of_any():
+    models = models_of(levels=(0.0,), architectures=("a", "b"))
+    made = conclusions_table(similarity_of(models, planted()), models, DIRECTIONS)
+    assert conclusions.CLOSEST not in set(made["conclusion"])
+
+
+def test_relabellings_without_a_value_are_not_counted():
+    found = np.array([2.0] + [0.1] * 20 + [math.nan] * 19)
+    assert conclusions._p(found) == pytest.approx(1 / 21)
+
+
+def test_no_effect_is_no_conclusion():
+    assert conclusions.verdict(0.0, math.nan, math.nan, 0.01) == conclusions.UNDECIDED

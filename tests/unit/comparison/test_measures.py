@@ -87,6 +87,8 @@ def test_procrustes():
     nuclear = np.sqrt(1 - procrustes(x, np.pad(y, ((0, 0), (0, 1))))[2])
     assert value("procrustes", x, y) == pytest.approx(1 - np.sqrt(2 - 2 * nuclear) / 2, abs=1e-10)
     assert value("procrustes", y, x) == pytest.approx(value("procrustes", x, y), abs=1e-10)
+    first, second = torch.tensor([[1.0], [-1], [0], [0]]), torch.tensor([[0.0], [0], [1], [-1]])
+    assert value("procrustes", first, second) == pytest.approx(1 - np.sqrt(0.5)), "nothing in common"
 
 
 @pytest.mark.parametrize("shape", [(60, 10, 8), (30, 100, 80), (30, 30, 30)])

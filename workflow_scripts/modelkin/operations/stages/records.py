@@ -501,7 +501,7 @@ register(
 register(
     Stage(
         name="dictionary",
-        version=5,
+        version=6,
         description="Describes every column of every table, and every measure.",
         jobs=counts.ONE,
         tables=described("dictionary", "measures"),
