@@ -129,3 +129,24 @@ def test_clusters_and_components_by_themselves(monkeypatch):
     monkeypatch.setattr(clusters, "t_sne", lambda matrix, direction, seed: matrix[:, :2])
     monkeypatch.setattr(component_importance, "importance", given_alone)
     check_alone(of_clusters)
+
+
+def test_a_teacher_is_the_mean_of_its_students_and_a_copy_is_in_no_correlation():
+    accuracies = {name: [0.1 * i, 0.1 * i, 0.1 * i + 0.3] for i, name in enumerate(NAMES[:-1])}
+    students = pd.DataFrame(
+        [
+            {"teacher": name, "repeat": repeat, "student_accuracy": value, "teacher_agreement": value / 2}
+            for name, values in accuracies.items()
+            for repeat, value in enumerate(values)
+        ]
+    )
+    copied = MODELS.assign(same_weights_as=[None, "a", None, None, None, None])
+    made = teachers.distillation_tables(students, similarity(), copied, COMPONENTS, student="f", seed=0)
+    table = made["distillation"].set_index("model_a")
+    for name, values in accuracies.items():
+        assert table["student_accuracy"][name] == pytest.approx(np.mean(values))
+        assert table["student_accuracy_sd"][name] == pytest.approx(np.std(values, ddof=1))
+        assert table["teacher_agreement"][name] == pytest.approx(np.mean(values) / 2)
+        assert table["repeats"][name] == 3
+    every = made["distillation_correlations"].query("teachers == 'all'")
+    assert set(every["n"]) == {4}, "b has the weights of a"
