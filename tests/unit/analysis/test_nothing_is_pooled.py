@@ -10,6 +10,7 @@ from modelkin.analysis import (
     clusters,
     component_importance,
     correlations,
+    ensemble_tables,
     ensembles,
     level_means,
     relations,
@@ -150,3 +151,23 @@ def test_a_teacher_is_the_mean_of_its_students_and_a_copy_is_in_no_correlation()
         assert table["repeats"][name] == 3
     every = made["distillation_correlations"].query("teachers == 'all'")
     assert set(every["n"]) == {4}, "b has the weights of a"
+
+
+def test_ensembles_are_of_the_clusters_that_the_config_names():
+    rows, (given, labels) = similarity(), logits()
+    here = (rows["measure"] == "apart") & (rows["kind"] == "natural")
+    made = [
+        ensemble_tables.ensemble_tables(
+            given,
+            labels,
+            chosen,
+            MODELS,
+            DIRECTIONS,
+            sizes=[2],
+            draws=5,
+            clusters_by={"measure": "apart", "kind": "natural"},
+            rng=np.random.default_rng(0),
+        )["ensemble_clusters"]
+        for chosen in (rows, rows[here])
+    ]
+    pd.testing.assert_frame_equal(*made)
