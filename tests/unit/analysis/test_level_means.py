@@ -47,3 +47,17 @@ def test_models_without_levels_differ_within_their_interval_as_often_as_it_says(
         row = rows.query("what == 'level' and kind == 'natural' and measure == 'linear_cka'").iloc[0]
         covered.append(row["low"] <= 0 <= row["high"])
     assert np.mean(covered) > 0.8
+
+
+def test_too_few_robust_models_are_held_against_no_standard_ones():
+    models = models_of(8, robust=3)
+    similarity = similarity_of(models, lambda *_: 0.5, noise=0.1)
+    made = level_means.level_differences(similarity, models, resamples=20)
+    assert set(made["what"]) == {"kind"}, "five standard models have natural and inverted images"
+    assert set(made["level"]) == {"standard"}
+
+
+def test_inverted_images_without_natural_ones_differ_from_nothing():
+    models = models_of(6)
+    similarity = similarity_of(models, lambda *_: 0.5, noise=0.1).query("kind == 'inverted'")
+    assert level_means.level_differences(similarity, models, resamples=20).empty

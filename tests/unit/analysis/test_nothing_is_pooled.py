@@ -10,6 +10,7 @@ from modelkin.analysis import (
     clusters,
     component_importance,
     correlations,
+    ensemble_tables,
     ensembles,
     level_means,
     relations,
@@ -129,3 +130,44 @@ def test_clusters_and_components_by_themselves(monkeypatch):
     monkeypatch.setattr(clusters, "t_sne", lambda matrix, direction, seed: matrix[:, :2])
     monkeypatch.setattr(component_importance, "importance", given_alone)
     check_alone(of_clusters)
+
+
+def test_a_teacher_is_the_mean_of_its_students_and_a_copy_is_in_no_correlation():
+    accuracies = {name: [0.1 * i, 0.1 * i, 0.1 * i + 0.3] for i, name in enumerate(NAMES[:-1])}
+    students = pd.DataFrame(
+        [
+            {"teacher": name, "repeat": repeat, "student_accuracy": value, "teacher_agreement": value / 2}
+            for name, values in accuracies.items()
+            for repeat, value in enumerate(values)
+        ]
+    )
+    copied = MODELS.assign(same_weights_as=[None, "a", None, None, None, None])
+    made = teachers.distillation_tables(students, similarity(), copied, COMPONENTS, student="f", seed=0)
+    table = made["distillation"].set_index("model_a")
+    for name, values in accuracies.items():
+        assert table["student_accuracy"][name] == pytest.approx(np.mean(values))
+        assert table["student_accuracy_sd"][name] == pytest.approx(np.std(values, ddof=1))
+        assert table["teacher_agreement"][name] == pytest.approx(np.mean(values) / 2)
+        assert table["repeats"][name] == 3
+    every = made["distillation_correlations"].query("teachers == 'all'")
+    assert set(every["n"]) == {4}, "b has the weights of a"
+
+
+def test_ensembles_are_of_the_clusters_that_the_config_names():
+    rows, (given, labels) = similarity(), logits()
+    here = (rows["measure"] == "apart") & (rows["kind"] == "natural")
+    made = [
+        ensemble_tables.ensemble_tables(
+            given,
+            labels,
+            chosen,
+            MODELS,
+            DIRECTIONS,
+            sizes=[2],
+            draws=5,
+            clusters_by={"measure": "apart", "kind": "natural"},
+            rng=np.random.default_rng(0),
+        )["ensemble_clusters"]
+        for chosen in (rows, rows[here])
+    ]
+    pd.testing.assert_frame_equal(*made)
