@@ -143,6 +143,7 @@ GARBAGE = {
     "an option of a path": built("timm", TIMM | {"options": {"act_layer": "../x"}}),
     "an option that is unknown": built("timm", TIMM | {"options": {"no_such_thing": 1}}),
     "an option of another type": built("timm", TIMM | {"options": {"in_chans": [1, 2]}}),
+    "taken in, more keys": built("timm", TIMM, x=1),
     "an option inside an option": built("timm", TIMM | {"options": {"args": {"pretrained": True}}}),
     "an option of a huge number": built("timm", TIMM | {"options": {"in_chans": 10**12}}),
     "an option of a strange name": built("timm", TIMM | {"options": {"a/b": 1}}),
@@ -175,7 +176,9 @@ SAID = dict.fromkeys(
     ("nothing", "a list", "a text", "no keys", "a source of nothing", "trained, no keys"),
     "does not say what a model is built of",
 )
-SAID |= dict.fromkeys(("trained, more keys", "the source train"), "does not say what a model is built of")
+SAID |= dict.fromkeys(
+    ("trained, more keys", "taken in, more keys", "the source train"), "does not say what a model is built of"
+)
 SAID |= {
     "trained, another architecture": "names no architecture of ours",
     "trained, a width of text": "has no usable width",
