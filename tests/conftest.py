@@ -14,6 +14,7 @@ import yaml
 from filelock import FileLock
 
 from modelkin.jobs import gpus
+from modelkin.store import manifests
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -110,8 +111,9 @@ class StudyFolder:
         return done.stdout
 
     def planned(self) -> dict[str, int]:
-        """What a dry run would do: the number of jobs of each rule."""
+        """What a dry run would do: the number of jobs of each rule; what else it says is then in `said`."""
         done = self.run("--dry-run", "--quiet", "rules")
+        self.said = done.stdout
         assert done.returncode == 0, done.stdout[-4000:]
         return {rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", done.stdout, re.MULTILINE)}
 
@@ -126,6 +128,16 @@ class StudyFolder:
     def stamps(self) -> dict[str, tuple[bytes, int]]:
         """Content and mtime of every manifest."""
         return {name: (path.read_bytes(), path.stat().st_mtime_ns) for name, path in self.manifests().items()}
+
+    def computed_on(self, device: str) -> None:
+        """Let the manifests say that all that a device computes was computed on this one."""
+        for path in self.manifests().values():
+            made, status = json.loads(path.read_text()), path.stat()
+            if "device" in made:
+                made["device"] = device
+                made[manifests.OWN] = manifests.own_digest(made)
+                path.write_text(manifests.text_of(made))
+                os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
 
     def copied(self, folder: Path) -> "StudyFolder":
         """The same study elsewhere, with times and Snakemake's own records."""

@@ -68,4 +68,9 @@ def published(folder, models, seed=0):
     }
 
 
-OTHER_COMPONENTS = {"activation": ("ReLU", "GELU"), "search": ("yes", "no")}
+EVIL = "</script><script>alert(1)</script>"
+OTHER_COMPONENTS = {
+    "activation": ("ReLU", "GELU"),
+    "search": ("yes", "no"),
+    f"{EVIL}$x_{{$": (EVIL, r"$\frac{1}$"),
+}

@@ -28,9 +28,8 @@ from modelkin.errors import ModelkinError
 from modelkin.networks import checkpoint_claims
 from modelkin.networks.checkpoints import read_checkpoint
 from modelkin.networks.stored_builds import check_taken, check_trained, stored_network
-from modelkin.operations import facts_schema
 from modelkin.operations.bundle import Bundle
-from modelkin.store import manifests
+from modelkin.store import facts_schema, manifests
 from modelkin.study import untrusted
 from modelkin.study.component_table import read_component_table
 from modelkin.study.config import Study, load_config

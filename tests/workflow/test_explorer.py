@@ -249,6 +249,12 @@ def test_names_from_outside_are_text_and_nothing_is_asked_of_anybody(driver, tmp
         similarity,
         measure_agreement=measure_agreement.measure_agreement(similarity, DIRECTIONS),
         clusters=pd.DataFrame(clusters),
+        components=pd.DataFrame(
+            {"model": names, "__proto__": EVIL, "constructor": ["a", "b"] * 3, EVIL: names}
+        ),
+        dictionary=pd.DataFrame(
+            [{"table": "components", "column": "model", "unit": EVIL, "meaning": "the model's name"}]
+        ),
         cluster_stability=pd.DataFrame(
             [stability | {"ari_models_sd": 0.1, "ari_architecture": 0.0, "ari_level": 0.0}]
         ),
@@ -267,6 +273,11 @@ def test_names_from_outside_are_text_and_nothing_is_asked_of_anybody(driver, tmp
     for view in ("heatmap", "pair", "model", "measures", "tables"):
         browser.open(f"#{view}")
         assert EVIL in browser.text("#view-other"), view
+    browser.open("#tables?table=components")
+    heads = browser.run(
+        "return [...document.querySelectorAll('th[data-sort]')].map((each) => each.dataset.sort)"
+    )
+    assert heads == ["model", "__proto__", "constructor", EVIL]
     asked = browser.run("return fetch('https://example.org').then(() => 'answered', () => 'refused')")
     assert asked == "refused"
     assert {url.split(":")[0] for url in browser.requests()} <= {"file", "data", "about", "blob"}

@@ -8,7 +8,7 @@ import zipfile
 import pandas as pd
 import pytest
 from conftest import ROOT, StudyFolder
-from planted import published
+from planted import EVIL, published
 
 from modelkin import figures
 from modelkin.figures import base
@@ -93,7 +93,11 @@ def test_it_is_verified_reported_and_bundled(whole, tmp_path):
     assert whole.run("--cores", "1", "verify").returncode == 0
     done = whole.run("--report", "report.html")
     assert done.returncode == 0, done.stdout[-2000:]
-    assert "12\nimage classifiers" in (whole.folder / "report.html").read_text().replace("\\n", "\n")
+    report = (whole.folder / "report.html").read_text()
+    assert "12\nimage classifiers" in report.replace("\\n", "\n")
+    explorer = (whole.results / "explorer.html").read_text()
+    assert EVIL not in report + explorer
+    assert EVIL.replace("<", r"\u003c").replace(">", r"\u003e") in explorer
     whole.make("bundle")
     bundle = whole.folder / "results" / "published-12.zip"
     with zipfile.ZipFile(bundle) as archive:

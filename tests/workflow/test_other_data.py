@@ -19,22 +19,31 @@ from torch import nn
 
 def larger():
     pooled = nn.Sequential(nn.Conv2d(1, 6, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(2))
-    return nn.Sequential(*pooled, nn.Flatten(), nn.Linear(24, 10))
+    return nn.Sequential(*pooled, nn.Flatten(), nn.Linear(24, 1), nn.Linear(1, 10))
 """
+# What somebody else may call a component, and what it may be.
+ODD = (r"$\frac{1}", "$x_{$", "<script>", '"><img src=x onerror=alert(1)>')
 
 
 @pytest.fixture(scope="module")
 def mixed(tmp_path_factory):
-    """Two trained models of 8 pixels, and one never trained of 12 pixels under two names."""
+    """Two trained models of 8 pixels, and one never trained of 12 pixels and one feature under two names;
+    beside them a table of components with odd names.
+    """
     folder = tmp_path_factory.mktemp("mixed")
     (folder / "networks.py").write_text(NETWORKS)
     torch.manual_seed(0)
-    layers = (nn.Conv2d(1, 6, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(24, 10))
-    torch.save(nn.Sequential(*layers).state_dict(), folder / "larger.pt")
+    layers = (nn.Conv2d(1, 6, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten())
+    network = nn.Sequential(*layers, nn.Linear(24, 1), nn.Linear(1, 10))
+    torch.save(network.state_dict(), folder / "larger.pt")
     own = {"source": "file", "architecture": "networks.py:larger", "weights": "larger.pt", "size": 12}
     config = {key: value for key, value in TINY.items() if key != "distillation"}
+    names = ("vgg-0", "mlp-0", "untaught", "twin")
+    table = {"model": names, "activation": ODD, ODD[1]: ODD[::-1], ODD[3]: ODD[1:] + ODD[:1]}
+    pd.DataFrame(table).to_csv(folder / "components.csv", index=False)
     config |= {
         "study": "mixed",
+        "components": {"file": "components.csv"},
         "models": [*TINY["models"][:2], {"name": "untaught", **own}, {"name": "twin", **own}],
         "other_datasets": [{"label": "big", "name": "digits", "size": 10, "test": 80, "seed": 3}],
         "probes": {**TINY["probes"], "saliency": 20},
@@ -112,12 +121,12 @@ def test_the_card_says_what_each_model_is(mixed):
     assert list(cards["size"]) == [8, 8, 12, 12]
     assert list(cards["source"]) == ["train", "train", "file", "file"]
     assert cards.loc["untaught", "origin"] == "larger.pt"
-    assert cards.loc["untaught", "head"] == "4"
-    assert cards.loc["untaught", "width"] == 24
-    assert cards.loc["untaught", "multiply_adds"] == 6 * 9 * 100 + 240
+    assert cards.loc["untaught", "head"] == "5"
+    assert cards.loc["untaught", "width"] == 1
+    assert cards.loc["untaught", "multiply_adds"] == 6 * 9 * 100 + 24 + 10
     assert cards["autoattack_accuracy"].between(0, 1).all()
     (points,) = {len(facts(mixed, f"models/{name}")["split_points"]) for name in ("untaught", "twin")}
-    assert cards.loc["twin", "split_points"] == points == 4
+    assert cards.loc["twin", "split_points"] == points == 5
 
 
 def test_models_that_know_nothing_and_models_that_are_the_same_are_told(mixed):
@@ -141,7 +150,7 @@ def text(pdf):
     import zlib
 
     found = b""
-    for stream in re.findall(rb"stream\r?\n(.*?)\r?\nendstream", pdf.read_bytes(), re.DOTALL):
+    for stream in re.findall(rb"stream\r?\n(.*?)\nendstream", pdf.read_bytes(), re.DOTALL):
         try:
             found += zlib.decompress(stream)
         except zlib.error:

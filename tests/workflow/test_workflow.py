@@ -58,6 +58,9 @@ def test_touched_and_reformatted_code_reruns_nothing(study):
 
 
 def test_an_appended_model_adds_its_own_jobs_and_touches_nothing(study):
+    # As if the first four had been computed on a GPU, which the user accepts.
+    study.computed_on("cuda")
+    study.config["mixed_devices"] = True
     before = study.stamps()
     study.config["models"].append(NEW_MODEL)
     rules = study.planned()
@@ -70,9 +73,30 @@ def test_an_appended_model_adds_its_own_jobs_and_touches_nothing(study):
     for name, stamp in before.items():
         if not name.startswith(("tables/", "figures/")):
             assert after[name] == stamp, name
+    verified = study.run("--cores", "1", "verify").stdout
+    assert "artifacts of several devices or precisions stand beside each other: " in verified
+    assert "train on cuda in float32 (4) and cpu in float32 (1)" in verified
     again = dict(NEW_MODEL, name="another")
     study.config["models"].append(again)
     assert study.planned()["total"] == rules["total"], "the number of jobs depends on the number of models"
+
+
+def test_a_model_of_another_precision_or_device_is_refused_before_any_job(study):
+    study.config["models"].append(NEW_MODEL)
+    study.config["precision"] = "bf16"
+    foretold = study.run("--dry-run")
+    assert foretold.returncode == 0, foretold.stdout[-2000:]
+    said = "computed on cpu in float32, and the coming ones would be on cpu in bf16, to stand in the same"
+    assert said in foretold.stdout
+    study.config["precision"] = "float32"
+    study.computed_on("cuda")
+    before, logs = study.stamps(), set((study.results / "logs").rglob("*"))
+    refused = study.run("--cores", "1")
+    assert refused.returncode != 0
+    assert "computed on cuda in float32, and the coming ones would be on cpu in float32" in refused.stdout
+    assert "or accept both with `mixed_devices: true`" in refused.stdout
+    assert study.stamps() == before
+    assert {path.name for path in set((study.results / "logs").rglob("*")) - logs} <= {"run.lock"}
 
 
 def test_a_retired_model_recomputes_no_shell(study):
@@ -96,9 +120,12 @@ def test_another_evaluation_retrains_nothing(study):
 def test_a_plot_setting_redraws_only_what_uses_it(study):
     study.config["figures"] = {"gallery": 2}
     assert set(study.planned()) == {"figure_inversions", "all", "total"}
+    # Figures are drawn anywhere, whatever their numbers were computed on.
+    study.computed_on("cuda bf16")
     study.config["figures"] = {"dpi": 80}
     rules = study.planned()
     assert set(rules) == figures(rules) | {"all", "total"}
+    assert "mixed_devices" not in study.said
 
 
 def test_a_new_measure_computes_itself_alone(study):

@@ -45,6 +45,8 @@ def test_a_users_cells_count_and_empty_ones_do_not(tmp_path):
         ("stem\nx\n", "column 'model'"),
         ("model,stem\na,x\nb,x,y\n", "line 3"),
         ("", "is empty"),
+        (f"model,stem\na,3x3\nb,{'x' * 201}\n", "line 3 of .* has a cell of 201 characters, and 200 at most"),
+        (f"model,{'x' * 201}\na,3x3\nb,x\n", "line 1 of .* has a cell of 201 characters"),
     ],
 )
 def test_a_users_table_that_is_wrong_is_refused(tmp_path, text, said):

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from modelkin import figures
-from modelkin.figures import base
+from modelkin.figures import base, keywords
 
 mpl.use("agg")
 MODELS = pd.DataFrame(
@@ -47,11 +47,19 @@ def test_there_are_such_figures():
 
 @pytest.mark.parametrize("text", [r"$\frac{1}", r"$\frac{1}$", "a $ b $ c", "$$", "100 $", "plain"])
 def test_texts_are_drawn_as_they_are(tmp_path, text):
-    table = pd.DataFrame({"keyword": [text, None], "rank": [1, 2]})
+    table = pd.DataFrame({"keyword": [text, None], "rank": [1, 2], text: [1, 2]})
     shown = base.as_plain_text(table)
     assert shown["rank"].tolist() == [1, 2]
     base.style()
     figure, axis = base.plt.subplots()
-    written = axis.text(0, 0, shown["keyword"][0])
+    for odd in (shown["keyword"][0], shown.columns[2]):
+        written = axis.text(0, 0, odd)
+        assert written._preprocess_math(written.get_text()) == (text, False)
     base.save(figure, tmp_path, "x", 50, MODELS)
-    assert written._preprocess_math(written.get_text()) == (text, False)
+
+
+def test_a_long_word_is_not_cut_between_a_dollar_and_what_makes_it_one():
+    """Keywords and components are broken into lines after they were made plain."""
+    for length in range(55, 65):
+        word = base.as_plain_text(pd.DataFrame({"x": ["y" * length + "$z$"]}))["x"][0]
+        assert keywords._lines([word, "more"]).split(",")[0] == word

@@ -284,6 +284,19 @@ def test_the_revision_of_a_name_at_the_hub_is_known_and_watched(cache):
     assert changed_inputs.changed_files(looked_at, manifest.get) == [], "what is gone has not moved"
 
 
+@pytest.mark.parametrize("path", ["{0}", "../../../{0}", "main/../../{0}"])
+def test_a_name_that_leads_out_of_the_cache_is_none(cache, path):
+    """A stranger's manifest may say that a model is of any name, and a sentence would quote what it is at."""
+    publish(cache, "1" * 40, 0)
+    secret = cache.parent / "secret"
+    secret.write_text("secret")
+    (cache / "secret").write_text("secret")
+    for place in (secret, "secret"):
+        name = f"hf-hub:own/small@{path.format(place)}"
+        assert hub.cached_revision(name) is None
+        assert not hub.has_moved(name, "1" * 40)
+
+
 def test_weights_of_a_file_are_of_no_hub(cache, tmp_path):
     publish(cache, "1" * 40, 0)
     weights = str(cache / "snapshots" / ("1" * 40) / "model.safetensors")

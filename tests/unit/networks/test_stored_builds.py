@@ -143,6 +143,12 @@ GARBAGE = {
     "an option of a path": built("timm", TIMM | {"options": {"act_layer": "../x"}}),
     "an option that is unknown": built("timm", TIMM | {"options": {"no_such_thing": 1}}),
     "an option of another type": built("timm", TIMM | {"options": {"in_chans": [1, 2]}}),
+    "an option inside an option": built("timm", TIMM | {"options": {"args": {"pretrained": True}}}),
+    "an option of a huge number": built("timm", TIMM | {"options": {"in_chans": 10**12}}),
+    "an option of a strange name": built("timm", TIMM | {"options": {"a/b": 1}}),
+    "options of robustness": built(
+        "robustness", {"architecture": "cifar/resnet18", "classes": 10, "options": {"x": 1}}
+    ),
     "torchvision's weights": built("torchvision", TIMM | {"options": {"weights_backbone": "DEFAULT"}}),
     "a function of torchvision": built("torchvision", TIMM | {"architecture": "get_model"}),
     "a family of robustness": built("robustness", {"architecture": "os/system", "classes": 10}),
@@ -164,11 +170,51 @@ GARBAGE = {
 }
 
 
+# What is said of them, so that each check answers for itself and not the next one behind it.
+SAID = dict.fromkeys(
+    ("nothing", "a list", "a text", "no keys", "a source of nothing", "trained, no keys"),
+    "does not say what a model is built of",
+)
+SAID |= dict.fromkeys(("trained, more keys", "the source train"), "does not say what a model is built of")
+SAID |= {
+    "trained, another architecture": "names no architecture of ours",
+    "trained, a width of text": "has no usable width",
+    "trained, too wide": "has no usable width",
+    "an unknown source": "names no source that there is",
+    "a network of text": "names no network",
+    "no architecture": "does not say what its source needs, or says more",
+    "a digest": "does not say what its source needs, or says more",
+    "an architecture of numbers": "has no usable architecture or options",
+    "options of a list": "has no usable architecture or options",
+    "classes of text": "has no usable classes",
+    "no classes": "has no usable classes",
+    "an option that is unknown": "timm cannot build 'resnet18'",
+    "an option of another type": "timm cannot build 'resnet18'",
+    "a function of torchvision": "unknown classification model of torchvision",
+    "a family of robustness": "unknown family of the robustness library",
+    "a function of robustness": "unknown architecture of the robustness library",
+    "options of robustness": "does not say what its source needs, or says more",
+    "robustbench": "whose code would be run",
+    "a library of nothing": "names the library 'os'",
+    "a library of another source": "names the library 'torchvision'",
+    "a head of nothing": "has no layer 'fc.nothing'",
+    "a head of a number": "has no usable head or resize",
+    "a resize of nothing": "has no usable head or resize",
+    "no size": "has no usable size",
+    "a std of another length": "has no usable std",
+}
+SAID |= dict.fromkeys(("a mean of text", "a mean of NaN"), "has no usable mean")
+SAID |= dict.fromkeys(
+    ("a hub", "a folder", "an unknown network", "a library's hub"), "unknown architecture of timm"
+)
+
+
 @pytest.mark.parametrize("what", GARBAGE)
 def test_a_build_of_garbage_is_refused_in_a_sentence(what):
     with pytest.raises(ModelkinError) as caught:
         rebuilt_model(json.loads(json.dumps(GARBAGE[what])))
     assert "\n" not in str(caught.value)
+    assert SAID.get(what, "which is no plain value or reaches out of the library") in str(caught.value)
 
 
 @pytest.mark.parametrize(

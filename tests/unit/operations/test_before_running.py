@@ -51,6 +51,18 @@ def test_a_checkpoint_is_asked_for_again_by_a_later_version_of_the_stage(folder)
     assert "own.pt, does not exist" in said
 
 
+@pytest.mark.parametrize("facts", [{}, {"images": 3}, {"images": {"test": 9}, "classes": [1], "shape": "x"}])
+def test_facts_of_garbage_are_named_before_anything_runs(folder, facts):
+    """All digests are in order; whoever wrote them knew how they are made."""
+    manifest = paths.study_folder("tiny") / paths.dataset("")
+    settings = {"dataset": TINY["dataset"]}
+    said = {"stage": "dataset", "version": 2, "settings": settings, "facts": facts}
+    manifests.write(manifest, lambda store: store.mkdir(), **said)
+    with pytest.raises(ModelkinError, match=r"the facts in results/tiny/dataset.json are not those of its"):
+        before_running.configured_study(config())
+    assert "delete it and run again" in str(manifests.first_damage([manifest]))
+
+
 def test_a_wrong_config_is_refused(folder):
     with pytest.raises(ModelkinError, match="unknown key"):
         before_running.configured_study(config() | {"prob": 1})

@@ -19,6 +19,18 @@ REACHING = {
         ["reads ../x.pt (outside of this folder)", "runs the code in ../x.pt (outside of this folder)"],
     ),
     "hub": ({"source": "timm", "architecture": "hf-hub:a/b"}, ["downloads hf-hub:a/b of timm"]),
+    "hub and file": (
+        {"source": "timm", "architecture": "hf-hub:a/b", "weights": "x.pt"},
+        ["downloads hf-hub:a/b of timm", "reads x.pt"],
+    ),
+    "file like a name": (
+        {"source": "timm", "architecture": "resnet18", "weights": "DEFAULT"},
+        ["reads DEFAULT"],
+    ),
+    "name of weights": (
+        {"source": "torchvision", "architecture": "swin_t", "weights": "DEFAULT"},
+        ["downloads swin_t of torchvision"],
+    ),
     "folder": ({"source": "timm", "architecture": "local-dir:/a"}, ["reads /a (an absolute path)"]),
     "name": ({"source": "torchvision", "architecture": "swin_t"}, ["downloads swin_t of torchvision"]),
     "option": (
@@ -65,6 +77,8 @@ def test_datasets_and_tables_reach_out_too():
 
 def test_what_reaches_for_nothing_is_not_marked():
     assert untrusted.marked_untrusted(TINY) == TINY
+    marked = [{**entry, "untrusted": True} for entry in TINY["models"]]
+    assert untrusted.marked_untrusted({**TINY, "models": marked}) == TINY, "what is ours needs no trust"
     assert (
         untrusted.marked_untrusted(config_of({**OWN, "untrusted": False}))["models"][-1]["untrusted"] is True
     )
@@ -102,9 +116,10 @@ def test_an_untrusted_dataset_that_was_taken_in_need_not_be_opened():
     dataset = {"name": "npz", "test": "/dev/zero", "train": "/dev/zero"}
     facts = {"images": {"test": 100, "train": 200}, "classes": list("abc"), "shape": [1, 8, 8]}
     made = {"tiny/dataset.json": {"settings": {"dataset": dataset}, "facts": facts}}
-    assert (
-        Study(untrusted.marked_untrusted(config_of(dataset=dataset)), made.get).counts["npz"]["test"] == 100
-    )
+    study = Study(untrusted.marked_untrusted(config_of(dataset=dataset)), made.get)
+    assert study.counts["npz"]["test"] == 100
+    assert study.outside() == {}
+    assert "is untrusted; look at its entry" in study.missing()["dataset.json"]
 
 
 def test_a_mark_changes_no_settings():

@@ -131,12 +131,13 @@ def only_words(title: str, why: str):
 
 
 def as_plain_text(table: pd.DataFrame) -> pd.DataFrame:
-    """A table whose texts are drawn as they are, and not as mathematics if they hold two dollars."""
+    """A table whose texts are drawn as they are, and not as mathematics if they hold two dollars; its columns
+    may be called after components, which users name.
+    """
     texts = [name for name in table if pd.api.types.is_string_dtype(table[name].dtype)]
     escaped = {name: table[name].map(_escaped, na_action="ignore") for name in texts}
-    return table.assign(
-        **{name: column for name, column in escaped.items() if not column.equals(table[name])}
-    )
+    changed = {name: column for name, column in escaped.items() if not column.equals(table[name])}
+    return table.assign(**changed).rename(columns=_escaped)
 
 
 def _escaped(value: Any) -> Any:

@@ -14,7 +14,7 @@ def draw(data, settings):
     figure.suptitle("Components of the architectures")
     same = "; ".join(f"{name.replace('_', ' ')}: {table[name].iloc[0]}" for name in shared)
     said = f"the same for all models: {same}" if same else "no component is the same for all models"
-    footnote(figure, textwrap.fill(said, 110))
+    footnote(figure, textwrap.fill(said, 110, break_long_words=False))
     return figure
 
 

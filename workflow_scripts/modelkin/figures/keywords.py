@@ -38,7 +38,7 @@ def draw(data, settings, measure: str):
 
 
 def _lines(words) -> str:
-    return "\n".join(textwrap.wrap(", ".join(words), WIDTH))
+    return "\n".join(textwrap.wrap(", ".join(words), WIDTH, break_long_words=False))
 
 
 FIGURE = Figure(

@@ -5,17 +5,23 @@ A name there may mean other weights tomorrow. It asks the cache of huggingface_h
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
 SCHEME = "hf-hub:"
+PART = r"[\w-][\w.-]*"  # of a path that leads nowhere else
+NAME = re.compile(rf"{SCHEME}{PART}(/{PART})?(@{PART}(/{PART})*)?")
 
 
 def cached_revision(name: str) -> str | None:
     """The commit that ``hf-hub:owner/name`` or ``hf-hub:owner/name@branch`` is at, None if none is here.
 
-    A name that holds a commit itself is always at that.
+    A name that holds a commit itself is always at that. Of what is no name, as a stranger's manifest may call
+    one, nothing is here.
     """
+    if NAME.fullmatch(name) is None:
+        return None
     from huggingface_hub.constants import HF_HUB_CACHE  # slow to import, and seldom asked for
 
     repository, _, branch = name.removeprefix(SCHEME).partition("@")

@@ -13,13 +13,13 @@ from typing import Any
 from modelkin.operations import changed_inputs, stages
 from modelkin.operations.changed_inputs import Changed
 from modelkin.store import disk, paths
-from modelkin.store.manifests import read_intact
+from modelkin.store.manifests import read_intact, read_sound
 from modelkin.study.config import Study, summarise_missing
 
 
 def configured_study(config: dict[str, Any]) -> Study:
     """The study of a config beside what it has made; ModelkinError if it is wrong or cannot be written."""
-    study = Study(config, made=lambda path: read_intact(f"{paths.RESULTS}/{path}"))
+    study = Study(config, made=lambda path: read_sound(f"{paths.RESULTS}/{path}"))
     disk.check_writable(paths.study_folder(study.name).as_posix())
     return study
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from modelkin.errors import ModelkinError
+from modelkin.store import facts_schema
 from modelkin.store.digests import digest_of, digest_of_text
 from modelkin.store.disk import remove_path, writable_folder, write_text
 
@@ -193,7 +194,7 @@ def verified_store_of(manifest: str | Path, suffix: str) -> Path:
 
 
 def first_damage(manifests: Iterable[str | Path]) -> ModelkinError | None:
-    """What to say of the first of these artifacts that is not what was stored; None if there is none."""
+    """What to say of the first of these that is not what was stored or has odd facts; None if none is."""
     for manifest in map(Path, manifests):
         if manifest.suffix != ".json" or not manifest.is_file():
             continue
@@ -203,7 +204,15 @@ def first_damage(manifests: Iterable[str | Path]) -> ModelkinError | None:
         path = manifest.with_suffix(found["suffix"])
         if path.exists() and digest_of(path) != found["digest"]:
             return _damage(path, manifest)
+        if why := facts_schema.why_wrong(found["stage"], found["facts"]):
+            return _odd_facts(manifest, why)
     return None
+
+
+def _odd_facts(manifest: str | Path, why: str) -> ModelkinError:
+    return ModelkinError(
+        f"the facts in {manifest} are not those of its stage ({why}); delete it and run again."
+    )
 
 
 def _damage(path: Path, manifest: str | Path) -> ModelkinError:
@@ -216,6 +225,14 @@ def read_intact(manifest: str | Path) -> dict[str, Any] | None:
     """The manifest at that path if it is there and as it was written."""
     path = Path(manifest)
     return parse_intact(path.read_text(errors="replace")) if path.is_file() else None
+
+
+def read_sound(manifest: str | Path) -> dict[str, Any] | None:
+    """As :func:`read_intact`; ModelkinError if its facts are not those of its stage."""
+    found = read_intact(manifest)
+    if found is not None and (why := facts_schema.why_wrong(found["stage"], found["facts"])):
+        raise _odd_facts(manifest, why)
+    return found
 
 
 def write(

@@ -10,6 +10,7 @@ from modelkin.errors import ModelkinError, unknown_name
 from modelkin.store import disk
 
 LARGEST = 1e8  # bytes of a table
+LONGEST = 200  # characters of a cell, which figures write out
 
 
 def read_component_table(
@@ -34,6 +35,12 @@ def read_component_table(
             f"components: {path} needs a column 'model' and one for each component, all of different names."
         )
     found: dict[str, dict[str, str]] = {}
+    for line, row in enumerate([columns, *rows], start=1):
+        if (longest := max(map(len, row), default=0)) > LONGEST:
+            raise ModelkinError(
+                f"components: line {line} of {path} has a cell of {longest} characters, and {LONGEST} at "
+                "most can be drawn; shorten it."
+            )
     for line, row in enumerate(rows, start=2):
         if len(row) != len(columns):
             raise ModelkinError(

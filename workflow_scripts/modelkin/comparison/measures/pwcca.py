@@ -26,8 +26,8 @@ def compare(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> Estimate:
     A direction's weight by a model is the sum over its features of the absolute product of canonical
     variate and feature. The paper weighs by one of the two models; which stands first in a config means
     nothing, so both are taken. Raises Undefined if the two have n directions together or more. The standard
-    error is to first order, with the directions and weights of all samples: some 15 % too small where
-    samples are 40 times the directions, and half where they are ten times.
+    error is to first order, with the directions and weights of all samples: near the spread over repeated
+    draws where samples are ten times the directions and more, while a full jackknife is larger than that.
     """
     same_samples(a["basis"], b["basis"])
     found = canonical.correlate(a["basis"], b["basis"])

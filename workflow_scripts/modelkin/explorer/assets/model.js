@@ -3,7 +3,8 @@ const CARD = ["architecture", "structure", "eps", "norm", "regime", "hyper_param
   "split_points", "clean_accuracy", "adversarial_accuracy", "autoattack_accuracy", "evaluated", "same_weights_as"];
 
 function described(name, column) {
-  return DATA.dictionary[name]?.[column] ?? ["", ""];
+  const known = DATA.dictionary[name] ?? {};
+  return Object.hasOwn(known, column) ? known[column] : ["", ""];
 }
 
 function viewModel(state) {

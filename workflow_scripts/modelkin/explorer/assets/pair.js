@@ -75,7 +75,7 @@ function pairAdversarial(a, b) {
 
 const answered = new Map();
 function predictionsOf(name) {
-  if (!answered.has(name)) answered.set(name, name in DATA.predictions.by_model ? numbersOf(DATA.predictions.by_model[name], "int32") : null);
+  if (!answered.has(name)) answered.set(name, Object.hasOwn(DATA.predictions.by_model, name) ? numbersOf(DATA.predictions.by_model[name], "int32") : null);
   return answered.get(name);
 }
 

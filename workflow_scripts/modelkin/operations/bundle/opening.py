@@ -16,8 +16,8 @@ from typing import Any
 import yaml
 
 from modelkin.errors import ModelkinError
-from modelkin.operations import facts_schema, verify
-from modelkin.store import disk, manifests
+from modelkin.operations import verify
+from modelkin.store import disk, facts_schema, manifests
 from modelkin.store.paths import RESULTS
 from modelkin.study import untrusted
 from modelkin.study.config import Study

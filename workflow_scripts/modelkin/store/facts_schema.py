@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import jsonschema
+from modelkin import lazy
+
+if TYPE_CHECKING:
+    import jsonschema
+else:  # which most that read manifests do without
+    jsonschema = lazy.module("jsonschema")
 
 TEXTS = {"type": "array", "items": {"type": "string"}}
 COUNT = {"type": "integer", "minimum": 0, "maximum": 2**40}
