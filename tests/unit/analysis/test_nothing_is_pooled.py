@@ -101,17 +101,17 @@ def of_clusters(rows):
 def check_alone(make):
     """Tables (by name) of several measures and kinds against those of the rows of one."""
     rows = similarity()
-    # The one that is looked at shares its measure with another one, and its kind with a third.
     rows = rows[(rows["measure"] == "cka") | (rows["kind"] == "inverted")]
     made = make(rows)
-    here = (rows["measure"] == "cka") & (rows["kind"] == "inverted")
-    alone = make(rows[here])
-    for name, whole in made.items():
-        assert len(whole[["measure", "kind"]].drop_duplicates()) == 3, name
-        part = whole[(whole["measure"] == "cka") & (whole["kind"] == "inverted")]
-        pd.testing.assert_frame_equal(
-            part.reset_index(drop=True), alone[name].reset_index(drop=True), check_dtype=False
-        )
+    # The first and the last of a measure's kinds: where they are pooled, one of them is changed.
+    for kind in KINDS:
+        alone = make(rows[(rows["measure"] == "cka") & (rows["kind"] == kind)])
+        for name, whole in made.items():
+            assert len(whole[["measure", "kind"]].drop_duplicates()) == 3, name
+            part = whole[(whole["measure"] == "cka") & (whole["kind"] == kind)]
+            pd.testing.assert_frame_equal(
+                part.reset_index(drop=True), alone[name].reset_index(drop=True), check_dtype=False
+            )
 
 
 @pytest.mark.parametrize("name", MADE)
