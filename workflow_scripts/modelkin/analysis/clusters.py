@@ -330,8 +330,8 @@ def stability(
     rng = np.random.default_rng(seed)
     models = len(matrix)
 
+    # Clusters (R, m) of R matrices of as many models each.
     def labelled(matrices: Sequence[np.ndarray]) -> np.ndarray:
-        """Clusters (R, m) of matrices of as many models each."""
         laplacians, _ = _laplacians(_weights(np.stack(matrices), direction), laplacian)
         return _cluster_qr(np.linalg.eigh(laplacians)[1][:, :, :clusters])
 
