@@ -121,9 +121,10 @@ def test_few_and_many_models(tmp_path, models):
     assert data["clusters"]["cluster"].nunique() == study.config["clusters"]["number"]
     settings = {"order": "cluster", "palette": "colorblind"}
     base.style()
+    shown = {name: base.as_plain_text(table) for name, table in data.items()}
     for name in FIGURES | OF_LEVELS:
         figure = figures.get(name)
-        drawn = figure.draw(data, settings, *([LABEL] if figure.per_measure else []))
+        drawn = figure.draw(shown, settings, *([LABEL] if figure.per_measure else []))
         base.save(drawn, tmp_path, name, 50, data["models"])
 
 
