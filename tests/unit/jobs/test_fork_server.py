@@ -63,7 +63,12 @@ SURROUNDINGS = """
 """
 
 
-def test_a_script_finds_what_it_would_in_its_own_interpreter(prefix, tmp_path, monkeypatch):
+@pytest.mark.parametrize("interrupt", [signal.default_int_handler, signal.SIG_IGN])
+def test_a_script_finds_what_it_would_in_its_own_interpreter(
+    prefix, tmp_path, monkeypatch, request, interrupt
+):
+    before = signal.signal(signal.SIGINT, interrupt)
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
     monkeypatch.setenv("SAID", "a 'quoted' word\nand a line")
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     path = script(tmp_path, SURROUNDINGS)

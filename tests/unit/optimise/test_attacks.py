@@ -32,7 +32,7 @@ RADIUS, STEP = {"linf": 0.1, "l2": 0.8}, {"linf": 0.03, "l2": 0.3}
 def model():
     torch.manual_seed(0)
     network = nn.Sequential(nn.Flatten(), nn.Linear(48, 30), nn.Tanh(), nn.Linear(30, 6)).double()
-    return classifier.frozen(classifier.Classifier(network, "3", [0.5], [0.5], 4)).double()
+    return classifier.frozen(classifier.Classifier(network, "3", [0.5] * 3, [0.5] * 3, 4)).double()
 
 
 @pytest.fixture
@@ -173,7 +173,7 @@ def test_vmi_fgsm_leaves_what_has_no_gradient_and_torchs_generator_alone(images)
 def test_autoattack_fools_wherever_pgd_does_and_moves_nothing_else(norm):
     torch.manual_seed(0)
     network = nn.Sequential(nn.Flatten(), nn.Linear(108, 30), nn.Tanh(), nn.Linear(30, 6))
-    model = classifier.frozen(classifier.Classifier(network, "3", [0.5], [0.5], 6))
+    model = classifier.frozen(classifier.Classifier(network, "3", [0.5] * 3, [0.5] * 3, 6))
     x = torch.rand(20, 3, 6, 6, generator=torch.manual_seed(1))
     y, radius = model(x).argmax(1), RADIUS[norm] / 4
     found = from_settings("autoattack", norm, radius)(model, x, y)

@@ -19,15 +19,16 @@ def served(command: list[str], environment: dict[str, str]) -> bool:
     return len(command) == 2 and command[0] == sys.executable and environment.get(THREADS) == "1"
 
 
-def ask(connection: socket.socket, script: str) -> int:
-    """Have the script run; its exit status, negative for the signal that ended it.
+def ask(connection: socket.socket, script: str, deaf: bool) -> int:
+    """Have the script run, deaf to Ctrl-C or not; its exit status, negative for the signal that ended it.
 
     Raises
     ------
     ConnectionError
         If the server ended before the script did.
     """
-    asked = json.dumps({"script": script, "cwd": os.getcwd(), "environment": dict(os.environ)}).encode()
+    surroundings = {"script": script, "cwd": os.getcwd(), "environment": dict(os.environ), "deaf": deaf}
+    asked = json.dumps(surroundings).encode()
     umask = os.umask(0)
     os.umask(umask)
     head = b"%d %d\n" % (umask, len(asked))
@@ -58,9 +59,9 @@ def main() -> None:
     except OSError:
         os.execvp(command[0], command)
     # Ctrl-C reaches the whole group: the script ends by it, and this process with the script.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    deaf = signal.signal(signal.SIGINT, signal.SIG_IGN) is signal.SIG_IGN  # as what a script starts with &
     try:
-        status = ask(connection, command[1])
+        status = ask(connection, command[1], deaf)
     except ConnectionError:
         sys.exit("the process that runs the scripts of all jobs was killed; run again.")
     if status < 0:

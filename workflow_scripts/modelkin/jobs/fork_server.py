@@ -176,7 +176,7 @@ def _run(connection: socket.socket, asked: dict, umask: int, streams: list[int])
     os.environ.clear()
     os.environ.update(asked["environment"])
     tempfile.tempdir = None  # it is of the environment
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGINT, signal.SIG_IGN if asked["deaf"] else signal.default_int_handler)
     threading.Thread(target=_end_with, args=(connection, os.getppid()), daemon=True).start()
     sys.argv = [asked["script"]]
     sys.path.insert(0, os.path.dirname(asked["script"]))
