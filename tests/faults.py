@@ -19,6 +19,7 @@ from conftest import StudyFolder
 from modelkin.store.digests import digest_of
 
 WAYS = ("job", "job", "job", "run", "main")  # what is killed: one job, the whole run, the main process alone
+OF_JOBS = (".snakemake/scripts", "modelkin.jobs.fork_server")  # in the words that a process was started with
 LATEST = 0.5  # seconds after a job has begun
 # Stages that end sooner and have one job, so that a kill that comes too late costs a run.
 BRIEF = dict.fromkeys(("dataset", "probes", "dictionary", "tables", "distillation", "recommendations"), 0.1)
@@ -143,11 +144,12 @@ def alive(process: psutil.Process) -> bool:
 
 
 def jobs_of(study: StudyFolder) -> list[psutil.Process]:
-    """Processes of jobs that work in the study's folder."""
+    """Processes of jobs that work in the study's folder: who asks for a script, forks that run one, their server."""
     found = []
     for process in psutil.process_iter():
         try:
-            if process.cwd() == str(study.folder) and ".snakemake/scripts" in " ".join(process.cmdline()):
+            words = " ".join(process.cmdline())
+            if process.cwd() == str(study.folder) and any(word in words for word in OF_JOBS):
                 found.append(process)
         except psutil.Error:
             continue
