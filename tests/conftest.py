@@ -69,11 +69,17 @@ AFTER_TABLES = OF_TABLES | {"sat_shortcut", "draws"}
 NEW_MODEL = {"name": "mixer-0", "source": "train", "architecture": "mixer"}
 
 
+# Files of minutes, the longest first: begun last, one of them would leave the other process idle.
+LONGEST = ("faults", "other_data", "other_tasks", "several_attacks", "sat", "layers", "runs", "disk", "verify")
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Mark each test with the folder that it stands in: unit, workflow or cluster."""
+    """Mark each test with the folder that it stands in: unit, workflow or cluster; long ones come first."""
     for item in items:
         item.add_marker(item.path.relative_to(ROOT / "tests").parts[0])
+    place = {f"test_{name}": number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path.stem, len(place)))
 
 
 class StudyFolder:
