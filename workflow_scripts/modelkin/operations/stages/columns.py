@@ -306,15 +306,15 @@ COLUMNS: dict[str, dict[str, tuple[str, str]]] = {
             "share of the variance of similarity that gradient boosting on components explains",
         ),
         "r2_new_models": ("1", "the same for pairs with a model that it did not see; missing for few models"),
-        "pairs": ("1", "pairs of models"),
-        "models": ("1", "models"),
+        "pairs": ("1", "pairs of models, without copies of others"),
+        "models": ("1", "models, without copies of others"),
     },
     "component_keywords": {
         **BY_PROBE,
         "cluster": ("", "number of the cluster"),
         "rank": ("1", "rank of the keyword in the cluster, from 1"),
         "keyword": ("", "component and what it is"),
-        "weight": ("1", "mean TF-IDF over the cluster's models"),
+        "weight": ("1", "mean TF-IDF over the cluster's models without copies of others"),
     },
     "ensemble_pairs": {
         **PAIR,
