@@ -68,6 +68,6 @@ function compareMeasures(x, y, kind, row) {
 
 function measureList() {
   const range = ({ low, high }) => (Number.isNaN(low) ? "" : `${number(low)} to ${number(high)}`);
-  return block("What they are", null, plainTable([{ text: "measure" }, { text: "direction" }, { text: "range" }, { text: "unit" }, { text: "compares" }, { text: "source" }],
-    MEASURES.map((each) => [link(measureTitle(each.measure), "heatmap", { measure: each.measure }), each.direction, range(each), each.unit === "1" ? "" : each.unit, each.needs ?? "", each.source ?? ""])));
+  return block("What they are", null, plainTable([{ text: "measure" }, { text: "direction" }, { text: "range" }, { text: "nothing in common" }, { text: "unit" }, { text: "compares" }, { text: "source" }],
+    MEASURES.map((each) => [link(measureTitle(each.measure), "heatmap", { measure: each.measure }), each.direction, range(each), each.unrelated ?? "", each.unit === "1" ? "" : each.unit, each.needs ?? "", each.source ?? ""])));
 }
