@@ -68,6 +68,7 @@ function compareMeasures(x, y, kind, row) {
 
 function measureList() {
   const range = ({ low, high }) => (Number.isNaN(low) ? "" : `${number(low)} to ${number(high)}`);
+  const wrapped = (text) => element("span", { style: { display: "inline-block", width: "24rem", whiteSpace: "normal" } }, text);
   return block("What they are", null, plainTable([{ text: "measure" }, { text: "direction" }, { text: "range" }, { text: "nothing in common" }, { text: "unit" }, { text: "compares" }, { text: "source" }],
-    MEASURES.map((each) => [link(measureTitle(each.measure), "heatmap", { measure: each.measure }), each.direction, range(each), each.unrelated ?? "", each.unit === "1" ? "" : each.unit, each.needs ?? "", each.source ?? ""])));
+    MEASURES.map((each) => [link(measureTitle(each.measure), "heatmap", { measure: each.measure }), each.direction, range(each), wrapped(each.unrelated ?? ""), each.unit === "1" ? "" : each.unit, each.needs ?? "", each.source ?? ""])));
 }
