@@ -136,6 +136,7 @@ def test_kinds_that_are_files(tmp_path):
         (("a/b", "A/B"), "stands there twice"),
         (("a", "a/b"), "is in a file"),
         (("a/b", "A"), "is in a file"),
+        (("A/b", "a"), "is in a file"),
         (("a/b/c", "a"), "is in a file"),
         ((), "lacks bundle.json"),
     ],
@@ -335,6 +336,40 @@ def test_what_is_read_into_memory_is_not_large(tmp_path, monkeypatch):
     assert bundle.Bundle(path).name == "tiny"
     monkeypatch.setattr(opening, "READABLE", largest - 1)
     with pytest.raises(ModelkinError, match="is too large"):
+        bundle.Bundle(path)
+
+
+def test_a_config_is_smaller_still(tmp_path, monkeypatch):
+    path = Whole().write(tmp_path / "x.zip")
+    size = len(yaml.safe_dump(CONFIG).encode())
+    monkeypatch.setattr(opening, "LARGEST_CONFIG", size)
+    assert bundle.Bundle(path).name == "tiny"
+    monkeypatch.setattr(opening, "LARGEST_CONFIG", size - 1)
+    with pytest.raises(ModelkinError, match="config.yaml is too large"):
+        bundle.Bundle(path)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [zipfile.BadZipFile("no"), EOFError("no"), NotImplementedError("no"), OSError("no")],
+    ids=repr,
+)
+def test_archives_that_cannot_be_read(tmp_path, monkeypatch, error):
+    """Whatever the library says of them, it is a sentence, and no longer than that."""
+    path = Whole().write(tmp_path / "x.zip")
+    monkeypatch.setattr(zipfile.ZipFile, "read", lambda *_: (_ for _ in ()).throw(error))
+    with pytest.raises(ModelkinError, match=r"x.zip is damaged or not a bundle .*no.*; ask for it again"):
+        bundle.Bundle(path)
+
+
+def test_a_config_that_is_no_text(tmp_path, monkeypatch):
+    path, read = Whole().write(tmp_path / "x.zip"), zipfile.ZipFile.read
+    monkeypatch.setattr(
+        zipfile.ZipFile,
+        "read",
+        lambda archive, info: b"\xff" if info.filename == bundle.CONFIG else read(archive, info),
+    )
+    with pytest.raises(ModelkinError, match="is damaged or not a bundle .*can't decode byte"):
         bundle.Bundle(path)
 
 

@@ -48,6 +48,12 @@ def test_bounds_are_where_they_are_said_to_be():
     repr(read_yaml(f"0x{'f' * (yaml_text.LONGEST - 2)}"))  # the largest whole number can be written
 
 
+def test_what_is_wrong_is_told_shortly():
+    with pytest.raises(yaml.YAMLError) as caught:
+        read_yaml(f"a: !!int {'x' * 2000}")
+    assert len(str(caught.value)) == 200
+
+
 def test_aliases_are_for_ones_own_configs():
     text = "a: &a [1]\nb: *a\n"
     assert read_yaml(text) == {"a": [1], "b": [1]}

@@ -54,6 +54,6 @@ def read_yaml(text: str, loader: type[Loader] = Loader) -> Any:
         return yaml.load(text, loader)  # noqa: S506
     except yaml.YAMLError:
         raise
-    except (ValueError, RecursionError, LookupError, AttributeError, TypeError, OverflowError) as error:
-        # Tags that say of a value that it is what it is not end in any of these.
-        raise yaml.YAMLError(" ".join(str(error).split())[:200] or type(error).__name__) from None
+    except Exception as error:
+        # Tags that say of a value that it is what it is not end in any error whatever.
+        raise yaml.YAMLError(" ".join(str(error).split())[:200]) from None

@@ -190,10 +190,11 @@ def _unsafe(info: zipfile.ZipInfo) -> str | None:
     parts = PurePosixPath(name).parts
     if name != info.filename or not name.isprintable() or "\\" in name or ":" in name:
         return "is not a usable path"
+    # A folder's name ends in a slash, which no path of a file does.
     if name.startswith("/") or ".." in parts or PurePosixPath(name).as_posix() != name:
         return "leads out of the bundle"
     kind = stat.S_IFMT(info.external_attr >> 16)
-    if kind not in (0, stat.S_IFREG) or info.is_dir():
+    if kind not in (0, stat.S_IFREG):
         return "is a link, a device or a folder, not a file"
     if info.flag_bits & 0x1:
         return "is encrypted"
