@@ -174,13 +174,10 @@ for each in workflow.rules:
 
 # Jobs parse this file too; only the process that plans them looks at ages.
 if workflow.is_main_process:
-    # Snakemake makes the folders of logs and benchmarks itself, and those with wildcards as jobs start.
+    # Snakemake makes the folders of logs and benchmarks itself. What a wildcard stands for is not a name yet, and
+    # with what it may be, all models perhaps, longer than names can be.
     beside = [path for each in workflow.rules for path in [*each.log, each.benchmark]]
-    beside = [
-        path
-        for path in map(str, filter(None, beside))
-        if "{" not in os.path.dirname(path)
-    ]
+    beside = [re.sub(r"{.*", "*", str(path)) for path in beside if path]
     try:
         disk.check_places([*rules.all.input, *beside], RESULTS)
         restore_order(rules.all.input, Path(RESULTS, "benchmarks").rglob("*.tsv"))

@@ -16,7 +16,8 @@ BEGIN, END = (
     "<!-- written by write_measures.py: begin -->\n",
     "<!-- written by write_measures.py: end -->\n",
 )
-COLUMNS = ("measure", "what it says", "takes", "probes", "values", "unchanged by", "settings", "source")
+COLUMNS = ("measure", "what it says", "takes", "probes", "values", "nothing in common", "unchanged by")
+COLUMNS += ("settings", "source")
 
 
 def table() -> str:
@@ -35,6 +36,7 @@ def table() -> str:
                 measure.takes,
                 ", ".join(measure.probes),
                 f"{measure.direction}, {low} to {high}" + (f" {measure.unit}" if measure.unit != "1" else ""),
+                measure.unrelated,
                 ", ".join(what.replace("_", " ") for what in measure.invariances),
                 ", ".join(f"`{key}` ({value})" for key, value in measure.settings.items()),
                 measure.source,

@@ -255,6 +255,7 @@ rule components:
         components=f"{RESULTS}/tables/components.json",
         similarity=f"{RESULTS}/tables/similarity.json",
         clusters=f"{RESULTS}/tables/clusters.json",
+        models=f"{RESULTS}/tables/models.json",
     output:
         tables_of("components"),
     log:

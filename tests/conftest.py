@@ -70,7 +70,17 @@ NEW_MODEL = {"name": "mixer-0", "source": "train", "architecture": "mixer"}
 
 
 # Files of minutes, the longest first: begun last, one of them would leave the other process idle.
-LONGEST = ("faults", "other_data", "other_tasks", "several_attacks", "sat", "layers", "runs", "disk", "verify")
+LONGEST = (
+    "faults",
+    "other_data",
+    "other_tasks",
+    "several_attacks",
+    "sat",
+    "layers",
+    "runs",
+    "disk",
+    "verify",
+)
 
 
 @pytest.hookimpl(tryfirst=True)

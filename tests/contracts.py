@@ -78,7 +78,7 @@ def estimated(measure: Measure, x, y):
 def check_measure_described(measure: Measure) -> None:
     assert isinstance(measure, Measure)
     assert measure.takes in TAKEN, "give an example of what it takes in tests/contracts.py"
-    words = (measure.title, measure.source, measure.unit, measure.definition)
+    words = (measure.title, measure.source, measure.unit, measure.definition, measure.unrelated)
     assert all(isinstance(text, str) and text for text in words)
     assert measure.probes
     assert set(measure.probes) <= set(probe_kinds.ORIGINS)

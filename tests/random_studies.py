@@ -206,7 +206,9 @@ def study_tables(study: Drawn) -> dict[str, pd.DataFrame]:
     rest["conclusions"] = conclusions.conclusions_table(
         joined, models, directions, permutations=19, resamples=20
     )
-    rest |= component_importance.component_tables(made["components"], joined, rest["clusters"], seed=0)
+    rest |= component_importance.component_tables(
+        made["components"], joined, rest["clusters"], models, seed=0
+    )
     if len(models) > 1:
         first = joined.iloc[0]
         rest |= ensemble_tables.ensemble_tables(

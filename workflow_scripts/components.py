@@ -11,6 +11,7 @@ with jobs.running_job(snakemake.log[0], "components", snakemake.input):
         frames.read(snakemake.input.components),
         similarity,
         frames.read(snakemake.input.clusters),
+        frames.read(snakemake.input.models),
         seed=seeds.derive_seed(params.seed, "components"),
     )
     frames.write_all(

@@ -198,7 +198,7 @@ def test_a_table_is_sorted_filtered_and_saved(browser, tables, tmp_path):
 def test_measures_are_compared_by_their_ranks(browser, tables):
     browser.open("#measures?kind=natural&x=linear_cka&y=agreement")
     directions = dict(tables["measures"][["measure", "direction"]].itertuples(index=False))
-    rows = measure_agreement.measure_agreement(tables["similarity"], directions)
+    rows = measure_agreement.measure_agreement(tables["similarity"], tables["models"], directions)
     (row,) = rows.query("kind == 'natural' and measure == 'linear_cka' and other == 'agreement'").itertuples()
     assert float(browser.values("#agreement-value")[0]["value"]) == pytest.approx(row.spearman, rel=1e-6)
     assert browser.run("return document.querySelectorAll('#agreement .heatmaplayer .hm').length") == 1
@@ -231,6 +231,7 @@ def test_names_from_outside_are_text_and_nothing_is_asked_of_anybody(driver, tmp
     models = models_of(6).assign(architecture=EVIL)
     names = [f"{EVIL}{place}" for place in range(6)]
     models["name"] = names
+    models["same_weights_as"] = [None] * 5 + names[:1]
     similarity = similarity_of(models, lambda kind, a, b: 0.3, noise=0.1)
     clusters = [
         {
@@ -247,7 +248,7 @@ def test_names_from_outside_are_text_and_nothing_is_asked_of_anybody(driver, tmp
     made = tables_of(
         models,
         similarity,
-        measure_agreement=measure_agreement.measure_agreement(similarity, DIRECTIONS),
+        measure_agreement=measure_agreement.measure_agreement(similarity, models, DIRECTIONS),
         clusters=pd.DataFrame(clusters),
         components=pd.DataFrame(
             {"model": names, "__proto__": EVIL, "constructor": ["a", "b"] * 3, EVIL: names}
@@ -273,6 +274,9 @@ def test_names_from_outside_are_text_and_nothing_is_asked_of_anybody(driver, tmp
     for view in ("heatmap", "pair", "model", "measures", "tables"):
         browser.open(f"#{view}")
         assert EVIL in browser.text("#view-other"), view
+        if view == "measures":
+            assert f"Without {names[5]}: copies" in browser.text(".lead"), "a copy is no other model"
+            assert browser.values("#agreement-value")[0]["pairs"] == "10"
     browser.open("#tables?table=components")
     heads = browser.run(
         "return [...document.querySelectorAll('th[data-sort]')].map((each) => each.dataset.sort)"

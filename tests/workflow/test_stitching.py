@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import TINY, StudyFolder
 
 from modelkin.operations import data_dictionary, stages
 
@@ -95,3 +96,12 @@ def test_heads_meet_the_models_of_their_level_in_both_directions(asked):
     }
     assert np.allclose(heads[["agreement_differ", "differ_body", "differ_neither"]].sum(axis=1), 1)
     assert (heads["eps_body"] == heads["eps_head"]).all()
+
+
+def test_as_many_pairs_as_twenty_models_have_are_planned(tmp_path):
+    """Their names together are longer than a file may be called."""
+    names = [f"a-model-of-the-long-name-{number}" for number in range(20)]
+    models = [{"name": name, "source": "train", "architecture": "vgg"} for name in names]
+    study = StudyFolder(tmp_path, TINY | {"models": models, "stitching": SECTION | {"pairs": "all"}})
+    study.config["distillation"] = {"student": names[0]}
+    assert study.planned()["stitch"] == 20 * 19

@@ -29,17 +29,18 @@ def unknown_name(
 
     listed_by: the command that lists the valid ones, to be named where they are too many.
     """
-    valid = sorted(valid)
-    near = _nearest(str(name), valid)
+    return ModelkinError(f"unknown {what} '{name}'; {nearest_names(str(name), sorted(valid), listed_by)}")
+
+
+def nearest_names(name: str, valid: list[str], listed_by: str | None = None) -> str:
+    """What ends a sentence on a name that does not exist: those it may have meant, or what there is."""
+    near = _nearest(name, valid)
     if near:
-        hint = f"did you mean {' or '.join(map(repr, near))}?"
-    elif len(valid) <= LISTED:
-        hint = f"choose one of: {', '.join(valid)}."
-    else:
-        hint = f"none of the {len(valid)} that there are is like it" + (
-            f"; `{listed_by}` lists them." if listed_by else f", such as {', '.join(valid[:3])}."
-        )
-    return ModelkinError(f"unknown {what} '{name}'; {hint}")
+        return f"did you mean {' or '.join(map(repr, near))}?"
+    if len(valid) <= LISTED:
+        return f"choose one of: {', '.join(valid)}."
+    such = f"; `{listed_by}` lists them." if listed_by else f", such as {', '.join(valid[:3])}."
+    return f"none of the {len(valid)} that there are is like it{such}"
 
 
 def _nearest(name: str, valid: list[str]) -> list[str]:

@@ -279,7 +279,7 @@ def test_a_study_of_undefined_values_has_empty_tables_of_clusters_and_components
         seed=0,
     )
     components = pd.DataFrame({"model": list("ab"), "base_family": ["CNN", "MLP"]})
-    made |= component_importance.component_tables(components, rows, made["clusters"], seed=0)
+    made |= component_importance.component_tables(components, rows, made["clusters"], MODELS, seed=0)
     for name, table in made.items():
         assert len(table) == 0
         assert set(COLUMNS[name]) - {"attack_success", "inversion_success"} == set(table)

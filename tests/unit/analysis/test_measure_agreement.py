@@ -1,6 +1,7 @@
 """Whether measures agree, against scipy, and the order of a matrix whose groups are known."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from known_study import models_of, similarity_of
 from scipy import stats
@@ -13,7 +14,7 @@ DIRECTIONS = {"linear_cka": "similarity", "symmetrised_kl": "distance"}
 def test_a_distance_that_is_one_less_the_similarity_agrees_with_it():
     models = models_of(6)
     similarity = similarity_of(models, lambda *_: 0.5, noise=0.1)
-    found = measure_agreement.measure_agreement(similarity, DIRECTIONS, resamples=50)
+    found = measure_agreement.measure_agreement(similarity, models, DIRECTIONS, resamples=50)
     assert found["spearman"].to_numpy() == pytest.approx([1, 1])
     assert set(found["n"]) == {15}
 
@@ -24,7 +25,7 @@ def test_ranks_are_correlated_as_by_scipy():
     natural = a.query("kind == 'natural'").copy()
     other = b.query("kind == 'natural' and measure == 'linear_cka'")["value"].to_numpy()
     natural.loc[natural["measure"] == "symmetrised_kl", "value"] = -other
-    (row,) = measure_agreement.measure_agreement(natural, DIRECTIONS).itertuples()
+    (row,) = measure_agreement.measure_agreement(natural, models, DIRECTIONS).itertuples()
     apart = natural[(natural["measure"] == "linear_cka") & (natural["model_a"] != natural["model_b"])]
     turned = natural[(natural["measure"] != "linear_cka") & (natural["model_a"] != natural["model_b"])]
     assert row.spearman == pytest.approx(stats.spearmanr(apart["value"], -turned["value"]).statistic)
@@ -33,7 +34,29 @@ def test_ranks_are_correlated_as_by_scipy():
 
 def test_few_models_have_no_ranks_to_compare():
     models = models_of(3)
-    assert not len(measure_agreement.measure_agreement(similarity_of(models, lambda *_: 0.5), DIRECTIONS))
+    similarity = similarity_of(models, lambda *_: 0.5)
+    assert not len(measure_agreement.measure_agreement(similarity, models, DIRECTIONS))
+
+
+def test_a_copy_is_no_other_model():
+    """What is said of a study is said of it with a copy too, to the last bit."""
+    models = models_of(6)
+    similarity = similarity_of(models, lambda *_: 0.5, noise=0.1)
+    similarity["value"] = np.where(
+        similarity["measure"] == "linear_cka",
+        similarity["value"],
+        np.random.default_rng(3).random(len(similarity)),
+    )
+    rest = {"resamples": 20, "seed": 4}
+    every = measure_agreement.measure_agreement(similarity, models, DIRECTIONS, **rest)
+    copied = models.assign(same_weights_as=[*[None] * 5, "m2"])
+    found = measure_agreement.measure_agreement(similarity, copied, DIRECTIONS, **rest)
+    alone = similarity[~similarity[["model_a", "model_b"]].eq("m5").any(axis=1)]
+    without = measure_agreement.measure_agreement(alone, models[:5], DIRECTIONS, **rest)
+    pd.testing.assert_frame_equal(found, without, check_exact=True)
+    assert set(found["n"]) == {10}
+    assert set(found["models"]) == {5}
+    assert (found["spearman"] != every["spearman"]).all()
 
 
 def test_groups_stand_together_in_the_order_of_the_tree():

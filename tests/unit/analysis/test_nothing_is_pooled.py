@@ -95,7 +95,7 @@ def of_clusters(rows):
     made = clusters.cluster_tables(
         rows, MODELS, DIRECTIONS, number=2, laplacian="normalised", repeats=3, share=0.8, seed=0
     )
-    return made | component_importance.component_tables(COMPONENTS, rows, made["clusters"], seed=0)
+    return made | component_importance.component_tables(COMPONENTS, rows, made["clusters"], MODELS, seed=0)
 
 
 def check_alone(make):
@@ -130,6 +130,36 @@ def test_clusters_and_components_by_themselves(monkeypatch):
     monkeypatch.setattr(clusters, "t_sne", lambda matrix, direction, seed: matrix[:, :2])
     monkeypatch.setattr(component_importance, "importance", given_alone)
     check_alone(of_clusters)
+
+
+def test_a_copy_counts_in_no_importance_and_in_no_keyword(monkeypatch):
+    """What is said of components is what is said without the copy, to the last bit."""
+    monkeypatch.setattr(component_importance, "importance", given_alone)
+    rows = similarity()
+    places = pd.DataFrame(
+        [
+            {"measure": measure, "kind": kind, "model": name, "cluster": i % 2}
+            for measure, kind in itertools.product(DIRECTIONS, KINDS)
+            for i, name in enumerate(NAMES)
+        ]
+    )
+
+    def made(models):
+        return component_importance.component_tables(COMPONENTS, rows, places, models, seed=0)
+
+    without = component_importance.component_tables(
+        COMPONENTS.query("model != 'e'"),
+        rows[(rows["model_a"] != "e") & (rows["model_b"] != "e")],
+        places.query("model != 'e'"),
+        MODELS.query("name != 'e'"),
+        seed=0,
+    )
+    every, copied = made(MODELS), made(MODELS.assign(same_weights_as=[*[None] * 4, "b", None]))
+    for name, table in copied.items():
+        pd.testing.assert_frame_equal(table, without[name], check_exact=True)
+        assert not table.equals(every[name]), name
+    assert set(copied["component_scores"]["pairs"]) == {10}
+    assert set(copied["component_scores"]["models"]) == {5}
 
 
 def test_a_teacher_is_the_mean_of_its_students_and_a_copy_is_in_no_correlation():

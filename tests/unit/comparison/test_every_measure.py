@@ -1,6 +1,7 @@
 """What all measures have in common; a new one is checked as soon as its module is there."""
 
 import dataclasses
+import re
 
 import contracts
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from modelkin.comparison import measures
 from modelkin.comparison.measures.base import Estimate, Measure, checked
+from modelkin.errors import Undefined
 
 few = settings(max_examples=25, deadline=None, derandomize=True)
 seeds = st.integers(0, 2**31)
@@ -24,6 +26,34 @@ def test_a_module_is_a_measure():
 @pytest.mark.parametrize("check", contracts.MEASURE_CHECKS)
 def test_every_measure(name, check):
     check(measures.get(name))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        name
+        for name in measures.names()
+        if measures.get(name).takes in ("representation", "logits", "saliency")
+    ],
+)
+def test_what_it_says_of_nothing_in_common_is_so(name):
+    """Of independent features; permuted samples, which stand beside each value as chance, say the same."""
+    measure = measures.get(name)
+    said = re.findall(r"(no value|\d*\.\d+) \(n = (\d+), p = (\d+)\)", measure.unrelated)
+    assert said or measure.takes == "logits" or measure.unrelated == "0 in the mean"
+    generator = torch.Generator().manual_seed(0)
+    for value, n, p in said or [("0" if measure.takes != "logits" else None, 500, 10)]:
+        draws = torch.randn((10, 2, int(n), int(p)), generator=generator)
+        if value == "no value":
+            with pytest.raises(Undefined):
+                contracts.estimated(measure, *draws[0])
+            continue
+        pairs = [(measure.prepare(a), measure.prepare(b)) for a, b in draws]
+        order = torch.randperm(int(n), generator=generator)
+        found = sum(measure.compare(a, b).value for a, b in pairs) / 10
+        chance = sum(measure.compare(a, measure.permuted(b, order)).value for a, b in pairs) / 10
+        near = pytest.approx(found if value is None else float(value), abs=0.03, rel=0.02)
+        assert (found, chance) == (near, near), (n, p)
 
 
 @few
@@ -78,6 +108,7 @@ GOOD = Measure(
     version=1,
     source="here",
     definition="the share of logits of one sign",
+    unrelated=".5 where both signs are as frequent",
     invariances=("scale",),
 )
 SCALED = dataclasses.replace(

@@ -104,6 +104,26 @@ def test_a_footnote_names_the_copies_that_are_left_out(name):
     assert "copies" not in footnote(name)
 
 
+@pytest.mark.parametrize("name", ["importance", "keywords"])
+def test_a_figure_of_components_names_the_copies_that_are_left_out(name):
+    base.style()
+    about = {"measure": ["linear_cka"], "kind": ["natural"]}
+    made = {
+        "component_importance": about
+        | {"component": "stem", "varies": True}
+        | dict.fromkeys(("importance", "importance_sd", "importance_null"), 0.1),
+        "component_scores": about | {"r2_fitted": 0.5, "r2_new_models": 0.1, "pairs": 6, "models": 4},
+        "clusters": about | {"model": "a", "cluster": 0},
+        "component_keywords": about | {"cluster": 0, "rank": 1, "keyword": "stem: x", "weight": 0.2},
+    }
+    made = {table: pd.DataFrame(columns) for table, columns in made.items()}
+    for copied, said in (("a", "; without c, copies of other models"), (None, "")):
+        models = MODELS.assign(same_weights_as=[None, None, copied, None, None])
+        drawn = figures.get(name).draw(made | {"models": models}, SETTINGS, "linear_cka")
+        base.plt.close(drawn)
+        assert drawn.get_supxlabel().partition("; without")[1:] == said.partition("; without")[1:]
+
+
 @pytest.mark.parametrize("name", ["robustness", "levels", "asymmetry"])
 def test_levels_of_several_norms_have_their_norms_on_the_axis(name):
     mixed = MODELS.assign(eps=[0.0, 0.25, 0.25, 0.25, 0.25], norm=["l2", "l2", "l2", "linf", "linf"])

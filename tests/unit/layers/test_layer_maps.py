@@ -186,7 +186,7 @@ def test_each_model_takes_its_own_size_and_chance_is_near_nothing():
         ({"batch": 50}, "40 images, fewer than a batch of 50"),
         (
             {"layers": "convo*"},
-            "the first model: no layer of the network is meant by 'convo*'; the nearest names",
+            "the first model: no layer of the network is meant by 'convo*'; choose one of: all",
         ),
         ({"images_b": shown(seed=1).pick(np.arange(39, -1, -1))}, "in another order"),
         ({"features": "mean"}, "features must be one of all, pooled"),

@@ -208,7 +208,7 @@ def test_what_has_no_grid_fits_no_grid():
 
 
 def test_a_block_that_does_not_exist_is_refused_with_the_nearest():
-    with pytest.raises(ModelkinError, match="no block '33' to cut at; near are '3'"):
+    with pytest.raises(ModelkinError, match="no block '33' to cut at; did you mean '3'"):
         places.cut_points(half().graph, ["33"], "auto")
 
 

@@ -114,6 +114,14 @@ BAD = {
     ),
     "unknown measure": (wrong(measures=["linear_ka"]), "did you mean 'linear_cka'"),
     "a measure like none": (wrong(measures=["umap"]), "unknown measure 'umap'; choose one of: agreement, "),
+    "a value of a key that takes a list too": (
+        wrong(stitching={"pairs": "all", "start": "leastsquares"}),
+        "unknown stitching.start 'leastsquares'; did you mean 'least_squares'",
+    ),
+    "the same in its list": (
+        wrong(stitching={"pairs": "all", "start": ["random", "leastsquares"]}),
+        "unknown stitching.start.1. 'leastsquares'; did you mean 'least_squares'",
+    ),
     "part of a measure's name": (wrong(measures=["cka"]), "did you mean 'debiased_cka' or 'linear_cka'"),
     "means of another number of channels": (
         elsewhere("torchvision", architecture="resnet18", mean=[0.5, 0.4, 0.3, 0.2]),

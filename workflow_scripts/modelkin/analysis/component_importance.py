@@ -229,19 +229,21 @@ def keywords(components: pd.DataFrame, clusters: np.ndarray, top: int = 5) -> pd
 
 
 def component_tables(
-    table: pd.DataFrame, similarity: pd.DataFrame, clusters: pd.DataFrame, *, seed: int
+    table: pd.DataFrame, similarity: pd.DataFrame, clusters: pd.DataFrame, models: pd.DataFrame, *, seed: int
 ) -> dict[str, pd.DataFrame]:
     """Relate components to similarity and to clusters, for every measure on every kind of probe.
 
     Parameters
     ----------
     table : DataFrame
-        The components of the models in order. Those that are not in it, and in a measure's those that the
-        measure does not know, are left out.
+        The components of the models in order. Models that are not in it, copies of other models, and in a
+        measure's those that the measure does not know, are left out.
     similarity : DataFrame
         The similarity table.
     clusters : DataFrame
         The table of that name (see :func:`modelkin.analysis.clusters.cluster_tables`).
+    models : DataFrame
+        The table of that name, which says of what a model is a copy.
     seed : int
 
     Returns
@@ -251,6 +253,7 @@ def component_tables(
     """
     import sklearn  # slow
 
+    table = table[table["model"].isin(set(tables.distinct(models)["name"]))]
     similarity = similarity[similarity[["model_a", "model_b"]].isin(set(table["model"])).all(axis=1)]
     values = tables.both_directions(similarity)
     values = values[values["model_a"] < values["model_b"]]

@@ -20,14 +20,20 @@ AGREEMENT = ("kind", "measure", "other", "spearman", "spearman_low", "spearman_h
 
 
 def measure_agreement(
-    similarity: pd.DataFrame, directions: Mapping[str, str], *, resamples: int = 500, seed: int = 0
+    similarity: pd.DataFrame,
+    models: pd.DataFrame,
+    directions: Mapping[str, str],
+    *,
+    resamples: int = 500,
+    seed: int = 0,
 ) -> pd.DataFrame:
     """Correlate the ranks that two measures give the pairs of models.
 
     Parameters
     ----------
-    similarity : DataFrame
-        The table of that name.
+    similarity, models : DataFrame
+        The tables of these names. Copies of other models are left out: their pairs with the same third model
+        would count twice.
     directions : mapping of str to {"similarity", "distance"}
         By measure; a distance is turned round, so that measures that agree have 1.
     resamples : int
@@ -43,6 +49,7 @@ def measure_agreement(
     """
     rows = []
     apart = similarity[similarity["model_a"] != similarity["model_b"]]
+    apart = tables.of_distinct(apart, models)
     signs = apart["measure"].map(lambda name: -1.0 if directions[name] == "distance" else 1.0)
     turned = apart.assign(value=apart["value"] * signs)
     for kind, part in turned.groupby("kind", sort=False):

@@ -33,5 +33,5 @@ def with_derived(tables: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
         **tables,
         "level_means": level_means.level_means(similarity, models),
         "level_differences": level_means.level_differences(similarity, models),
-        "measure_agreement": measure_agreement.measure_agreement(similarity, directions(tables)),
+        "measure_agreement": measure_agreement.measure_agreement(similarity, models, directions(tables)),
     }

@@ -36,7 +36,7 @@ def draw(data, settings, measure: str):
         f"gradient boosting on {pairs} pairs of {models} models; bars: fall of R2 when "
         "a component's differences\nare permuted, with standard deviation. Where R2 for new models is not "
         "above 0, importance says\nnothing of other models; components that go together share theirs; "
-        "black: what permuted models have",
+        "black: what permuted models have" + base.without_copies(data["models"]),
     )
     return figure
 

@@ -33,7 +33,8 @@ def draw(data, settings, measure: str):
     )
     title, _ = base.describe(measure)
     figure.suptitle(f"Clusters by {title}")
-    base.footnote(figure, "keywords: components with the highest mean TF-IDF in the cluster")
+    said = "keywords: components with the highest mean TF-IDF in the cluster"
+    base.footnote(figure, said + base.without_copies(data["models"]))
     return figure
 
 

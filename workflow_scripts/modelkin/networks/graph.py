@@ -6,7 +6,6 @@ nothing of where a network comes from or what it is used for.
 
 from __future__ import annotations
 
-import difflib
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from fnmatch import fnmatchcase
 import torch
 from torch import fx, nn
 
-from modelkin.errors import ModelkinError
+from modelkin.errors import ModelkinError, nearest_names
 from modelkin.networks import cutting
 from modelkin.networks.exporting import attribute, called, exported, lost
 from modelkin.networks.kinds import KINDS, is_view, kinds
@@ -141,13 +140,9 @@ class Graph:
         for item in [layers] if isinstance(layers, str) else layers:
             found = self._meant(item)
             if not found and item not in KINDS:
-                names = [point.name for point in self._nodes]
-                near = ", ".join(
-                    f"'{name}'" for name in difflib.get_close_matches(item, names, n=3, cutoff=0)
-                )
+                valid = ["all", "cuts", *KINDS, *(point.name for point in self._nodes)]
                 raise ModelkinError(
-                    f"no layer of the network is meant by '{item}'; the nearest names are {near}, and all, "
-                    f"cuts, {', '.join(KINDS)} may be asked for."
+                    f"no layer of the network is meant by '{item}'; {nearest_names(item, valid)}"
                 )
             chosen.update(found)
         return tuple(point for point in self._nodes if point in chosen)
@@ -221,10 +216,8 @@ class Graph:
             if point.name == name:
                 return self._nodes[point]
         names = [point.name for point in self.cut_points]
-        near = ", ".join(f"'{each}'" for each in difflib.get_close_matches(name, names, n=3, cutoff=0))
-        raise ModelkinError(
-            f"the network cannot be cut at '{name}': not everything passes there; near are {near}."
-        )
+        hint = nearest_names(name, names)
+        raise ModelkinError(f"the network cannot be cut at '{name}': not everything passes there; {hint}")
 
     def _run(
         self,

@@ -87,6 +87,7 @@ def dictionary_measures(labels: Iterable[str]) -> pd.DataFrame:
                 "unit": measure.unit,
                 "low": low,
                 "high": high,
+                "unrelated": measure.unrelated,
                 "needs": measure.takes,
                 "kinds": ", ".join(measure.probes),
                 "chance": measure.chance,

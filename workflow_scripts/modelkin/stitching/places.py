@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from modelkin.errors import ModelkinError
+from modelkin.errors import ModelkinError, nearest_names
 from modelkin.networks.graph import CutPoint, Graph
 from modelkin.stitching import layouts
 from modelkin.stitching.layouts import layout
@@ -61,8 +60,8 @@ def cut_points(
 
 def _named(cuts: Mapping[str, CutPoint], name: str) -> CutPoint:
     if name not in cuts:
-        near = ", ".join(f"'{each}'" for each in difflib.get_close_matches(name, cuts, n=3, cutoff=0))
-        raise ModelkinError(f"stitching.at: there is no block '{name}' to cut at; near are {near}.")
+        hint = nearest_names(name, list(cuts))
+        raise ModelkinError(f"stitching.at: there is no block '{name}' to cut at; {hint}")
     return cuts[name]
 
 

@@ -36,6 +36,8 @@ def _friendly(error: jsonschema.ValidationError) -> ModelkinError:
         return ModelkinError(f"{where or 'the config'} lacks the key '{missing}'.")
     if error.validator == "enum":
         return unknown_name(where, error.instance, map(str, error.validator_value))
+    if error.validator == "anyOf" and (meant := _meant(error.context)):
+        return _friendly(meant)
     if error.validator == "minItems":
         least = error.validator_value
         return ModelkinError(f"{where} needs at least {least} {'entry' if least == 1 else 'entries'}.")
@@ -56,6 +58,14 @@ def _friendly(error: jsonschema.ValidationError) -> ModelkinError:
             f"{where}: '{error.instance}' is not usable as a name; use letters, digits and . _ + - only."
         )
     return ModelkinError(f"{where}: {error.message}.")
+
+
+def _meant(errors: Iterable[jsonschema.ValidationError]) -> jsonschema.ValidationError | None:
+    """Of the errors of several forms, that of the one that was tried: the others are of another type."""
+    of_form = [error for error in errors if error.validator != "type"]
+    deepest = max((len(error.absolute_path) for error in of_form), default=0)
+    furthest = [error for error in of_form if len(error.absolute_path) == deepest]
+    return furthest[0] if len(furthest) == 1 else None
 
 
 def _where(path: Iterable[str | int]) -> str:

@@ -111,6 +111,7 @@ def describe_label(label: str) -> Described:
     return Described(
         title=f"{name}, imported",
         definition="what the imported table says",
+        unrelated="unknown",
         source="a file of the config",
         takes="a table",
         probes=(probe_kinds.IMPORTED,),

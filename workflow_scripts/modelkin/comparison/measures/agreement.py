@@ -24,6 +24,10 @@ def compare(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> Estimate:
 MEASURE = Measure(
     title="agreement",
     definition="share of the images to which both models give the same class, the first of tied ones",
+    unrelated=(
+        "the sum over classes of the two models' shares of answers: 1 / classes where all are as "
+        "frequent, more where some are more"
+    ),
     takes="logits",
     prepare=prepare,
     compare=compare,

@@ -72,6 +72,8 @@ class Described:
         Whether permuting one model's samples tells what chance would give.
     definition : str
         What the number is, in a sentence.
+    unrelated : str
+        What models with nothing in common have: seldom 0, and other for other samples and features.
     """
 
     title: str
@@ -84,6 +86,7 @@ class Described:
     unit: str = "1"
     chance: bool = True  # whether permuting one model's samples tells what chance would give
     definition: str = ""
+    unrelated: str = ""
 
     def measurable(self, kind: str) -> bool:
         """Tell whether it can be taken on a kind of probe.

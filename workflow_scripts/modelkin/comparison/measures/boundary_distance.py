@@ -46,6 +46,7 @@ MEASURE = Measure(
         "mean absolute difference of how far the two models' decision boundaries are from an image "
         "along the direction of the config, over images that both get right"
     ),
+    unrelated="no fixed distance, and no chance level",
     takes="distances",
     prepare=prepare,
     compare=compare,

@@ -103,6 +103,7 @@ MEASURE = Measure(
         "HSIC(A, B) / sqrt(HSIC(A, A) HSIC(B, B)) of the linear kernels of centred representations, "
         "HSIC by its unbiased estimator: 0 in the mean for unrelated ones, at times below"
     ),
+    unrelated="0 in the mean",
     takes="representation",
     prepare=prepare,
     compare=compare,

@@ -27,6 +27,10 @@ MEASURE = Measure(
         "share of the points of planes through three images each to which both models give the same "
         "class, mean over planes"
     ),
+    unrelated=(
+        "the sum over classes of the two models' shares of points: 1 / classes where all are as "
+        "frequent, more where some are more"
+    ),
     takes="regions",
     prepare=prepare,
     compare=compare,

@@ -34,6 +34,7 @@ MEASURE = Measure(
         "1 - JSD of the softmax of the logits with logarithms to base 2, mean over images: 0 is "
         "disjoint, 1 is equal"
     ),
+    unrelated="above 0: the less sure both models are, the nearer to 1",
     takes="logits",
     prepare=prepare,
     compare=compare,

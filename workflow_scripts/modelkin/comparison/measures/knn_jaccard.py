@@ -40,6 +40,10 @@ MEASURE = Measure(
         "images; neighbours by the cosine of centred representations (the Euclidean distance moves "
         "values by up to .09)"
     ),
+    unrelated=(
+        "about k / (2 n - k); independent features have .10 (n = 60, p = 10), .10 (n = 60, p = 64), "
+        ".01 (n = 500, p = 10), .01 (n = 500, p = 64)"
+    ),
     takes="representation",
     prepare=prepare,
     compare=compare,

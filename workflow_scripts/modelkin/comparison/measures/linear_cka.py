@@ -62,6 +62,10 @@ MEASURE = Measure(
         "||A'B||^2 / (||A'A|| ||B'B||) of centred representations A and B (n x features), Frobenius "
         "norms: 1 is equal but for rotation and scale"
     ),
+    unrelated=(
+        "above 0, the more so the fewer samples beside features; independent features have .15 (n = "
+        "60, p = 10), .52 (n = 60, p = 64), .02 (n = 500, p = 10), .11 (n = 500, p = 64)"
+    ),
     takes="representation",
     prepare=prepare,
     compare=compare,

@@ -46,6 +46,10 @@ MEASURE = Measure(
         "mean of the canonical correlations, weighted by how much of the features a direction "
         "accounts for, in the mean of both models' weights"
     ),
+    unrelated=(
+        "above 0, the more so the fewer samples beside directions; independent features have .35 (n = "
+        "60, p = 10), no value (n = 60, p = 64), .12 (n = 500, p = 10), .31 (n = 500, p = 64)"
+    ),
     takes="representation",
     prepare=prepare,
     compare=compare,

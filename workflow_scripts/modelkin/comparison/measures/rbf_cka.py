@@ -84,6 +84,10 @@ MEASURE = Measure(
         "<K, L> / (||K|| ||L||) of doubly centred Gaussian kernels, whose standard deviation is "
         "bandwidth percent of the median distance of two images"
     ),
+    unrelated=(
+        "above 0, the more so the fewer samples beside features; independent features have .53 (n = "
+        "60, p = 10), .91 (n = 60, p = 64), .12 (n = 500, p = 10), .54 (n = 500, p = 64)"
+    ),
     takes="representation",
     prepare=prepare,
     compare=compare,

@@ -78,6 +78,7 @@ MEASURE = Measure(
     definition=(
         "Spearman's correlation, over pairs of images, of 1 - the correlation of two rows of a representation"
     ),
+    unrelated="0 in the mean",
     takes="representation",
     prepare=prepare,
     compare=compare,

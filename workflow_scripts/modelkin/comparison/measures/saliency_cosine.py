@@ -51,6 +51,7 @@ MEASURE = Measure(
         "cosine of the two models' gradients of the true class's cross-entropy by the image, signs "
         "included, mean over images; an image whose gradient is zero counts as 0"
     ),
+    unrelated="0 in the mean",
     takes="saliency",
     prepare=prepare,
     compare=compare,

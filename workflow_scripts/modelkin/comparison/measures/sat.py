@@ -57,6 +57,10 @@ MEASURE = Measure(
         "ln(100 m), m being the mean over images that both models get right of the share of the two "
         "models that the other's adversarial image fools"
     ),
+    unrelated=(
+        "-4.61 where no image fools the other model; images that would fool any model count too, and "
+        "there is no chance level"
+    ),
     takes="outcomes",
     prepare=prepare,
     compare=compare,

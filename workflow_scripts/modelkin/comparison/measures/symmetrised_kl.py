@@ -28,6 +28,7 @@ MEASURE = Measure(
         "(KL(P || Q) + KL(Q || P)) / 2 of the softmax of the logits, natural logarithms, mean over "
         "images: 0 is equal"
     ),
+    unrelated="no fixed distance: the less sure both models are, the nearer to 0",
     takes="logits",
     prepare=prepare,
     compare=compare,

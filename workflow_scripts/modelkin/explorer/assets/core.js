@@ -40,6 +40,8 @@ function rowsOf(name, wanted = {}) {
 
 const MODELS = rowsOf("models");
 const NAMES = MODELS.map((model) => model.name);
+// Models with the weights of an earlier one, which count once where pairs are compared.
+const COPIES = MODELS.filter((model) => model.same_weights_as).map((model) => model.name);
 const PLACE = new Map(NAMES.map((name, place) => [name, place]));
 const MEASURES = rowsOf("measures");
 const MEASURE = new Map(MEASURES.map((measure) => [measure.measure, measure]));

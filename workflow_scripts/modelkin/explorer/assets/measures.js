@@ -23,7 +23,8 @@ function viewMeasures(state) {
     place.on("plotly_click", (event) => { const [i, j] = event.points[0].pointIndex; if (i !== j) choose({ x: labels[j], y: labels[i], kind }); });
   });
   keys.cycle = { p: ["kind", kinds, kind] };
-  return [element("h2", {}, "Do measures agree?"), element("p", { class: "lead" }, "Rank correlation (Spearman) between what two measures say of all pairs of models, both directions averaged and distances turned round: 1 is the same order. Click a cell to compare two."),
+  return [element("h2", {}, "Do measures agree?"), element("p", { class: "lead" }, "Rank correlation (Spearman) between what two measures say of all pairs of models, both directions averaged and distances turned round: 1 is the same order. Click a cell to compare two." +
+      (COPIES.length ? ` Without ${COPIES.map(marked).join(", ")}: copies of other models.` : "")),
     element("div", { class: "controls" }, picker("probe", kinds, kind, "kind", inWords)), place, compareMeasures(x, y, kind, found(x, y)), measureList()];
 }
 
@@ -44,10 +45,10 @@ function compareMeasures(x, y, kind, row) {
     const known = [cell(measure, kind, a, b), isDirected(kind) ? cell(measure, kind, b, a) : null].filter((each) => each && Number.isFinite(each.value)).map((each) => each.value);
     return known.length ? known.reduce((p, q) => p + q, 0) / known.length : NaN;
   };
-  const pairs = [];
-  for (let i = 0; i < COUNT; i++) for (let j = i + 1; j < COUNT; j++) {
-    const values = [x, y].map((measure) => mean(measure, NAMES[i], NAMES[j]));
-    if (values.every(Number.isFinite)) pairs.push({ a: NAMES[i], b: NAMES[j], values });
+  const pairs = [], distinct = NAMES.filter((name) => !COPIES.includes(name));
+  for (const [i, a] of distinct.entries()) for (const b of distinct.slice(i + 1)) {
+    const values = [x, y].map((measure) => mean(measure, a, b));
+    if (values.every(Number.isFinite)) pairs.push({ a, b, values });
   }
   const ranks = [x, y].map((measure, side) => meanRanks(pairs.map((each) => each.values[side]), isDistance(measure)));
   pairs.forEach((each, place) => Object.assign(each, { ranks: ranks.map((list) => list[place]), apart: Math.abs(ranks[0][place] - ranks[1][place]) }));
@@ -59,7 +60,7 @@ function compareMeasures(x, y, kind, row) {
     { xaxis: { title: { text: plain(measureTitle(x)) } }, yaxis: { title: { text: plain(measureTitle(y)) } }, margin: { l: 60, r: 12, t: 8, b: 50 } }, 400);
   drawLater.push(() => scatter.on("plotly_click", (event) => { const [a, b] = event.points[0].customdata; go("pair", { a, b, kind }); }));
   const said = row ? `Spearman ${number(row.spearman)} ${interval(row.spearman_low, row.spearman_high)} over ${row.n} pairs, models resampled.` : "";
-  return block(`${measureTitle(x)} and ${measureTitle(y)}`, null, element("p", { class: "note", id: "agreement-value", "data-value": row?.spearman }, said),
+  return block(`${measureTitle(x)} and ${measureTitle(y)}`, null, element("p", { class: "note", id: "agreement-value", "data-value": row?.spearman, "data-pairs": pairs.length }, said),
     element("div", { class: "halves" }, scatter, element("div", {}, element("p", { class: "panel-title" }, "They disagree most on (in orange):"),
       plainTable([{ text: "pair" }, { text: `rank by ${shortened(measureTitle(x), 16)}`, number: true }, { text: `by ${shortened(measureTitle(y), 16)}`, number: true }],
         most.map((each) => [pairLink(each.a, each.b, { kind }), number(each.ranks[0]), number(each.ranks[1])])))));
@@ -67,6 +68,7 @@ function compareMeasures(x, y, kind, row) {
 
 function measureList() {
   const range = ({ low, high }) => (Number.isNaN(low) ? "" : `${number(low)} to ${number(high)}`);
-  return block("What they are", null, plainTable([{ text: "measure" }, { text: "direction" }, { text: "range" }, { text: "unit" }, { text: "compares" }, { text: "source" }],
-    MEASURES.map((each) => [link(measureTitle(each.measure), "heatmap", { measure: each.measure }), each.direction, range(each), each.unit === "1" ? "" : each.unit, each.needs ?? "", each.source ?? ""])));
+  const wrapped = (text) => element("span", { style: { display: "inline-block", width: "24rem", whiteSpace: "normal" } }, text);
+  return block("What they are", null, plainTable([{ text: "measure" }, { text: "direction" }, { text: "range" }, { text: "nothing in common" }, { text: "unit" }, { text: "compares" }, { text: "source" }],
+    MEASURES.map((each) => [link(measureTitle(each.measure), "heatmap", { measure: each.measure }), each.direction, range(each), wrapped(each.unrelated ?? ""), each.unit === "1" ? "" : each.unit, each.needs ?? "", each.source ?? ""])));
 }

@@ -92,11 +92,18 @@ COLUMNS: dict[str, dict[str, tuple[str, str]]] = {
         "model_a": ("", "first model; on inverted probes the source of the images"),
         "model_b": ("", "second model; on inverted probes the observer"),
         "measure": MEASURE,
-        "value": ("measure", "value of the measure for this pair"),
+        "value": (
+            "measure",
+            "value of the measure for this pair; nothing in common is seldom 0, see chance, and the column "
+            "unrelated of the table measures",
+        ),
         "stderr": ("measure", "standard error of the value over samples"),
         "ci_low": ("measure", "lower end of the 95 % interval"),
         "ci_high": ("measure", "upper end of the 95 % interval"),
-        "chance": ("measure", "value when b's samples are permuted; missing where that says nothing"),
+        "chance": (
+            "measure",
+            "value when b's samples are permuted, that of nothing in common; missing where that says nothing",
+        ),
         "n": ("1", "samples that the value rests on; 0 where the measure is undefined for the pair"),
         "attack_success": ATTACK_SUCCESS,
         "inversion_success": (
@@ -306,15 +313,15 @@ COLUMNS: dict[str, dict[str, tuple[str, str]]] = {
             "share of the variance of similarity that gradient boosting on components explains",
         ),
         "r2_new_models": ("1", "the same for pairs with a model that it did not see; missing for few models"),
-        "pairs": ("1", "pairs of models"),
-        "models": ("1", "models"),
+        "pairs": ("1", "pairs of models, without copies of others"),
+        "models": ("1", "models, without copies of others"),
     },
     "component_keywords": {
         **BY_PROBE,
         "cluster": ("", "number of the cluster"),
         "rank": ("1", "rank of the keyword in the cluster, from 1"),
         "keyword": ("", "component and what it is"),
-        "weight": ("1", "mean TF-IDF over the cluster's models"),
+        "weight": ("1", "mean TF-IDF over the cluster's models without copies of others"),
     },
     "ensemble_pairs": {
         **PAIR,
@@ -446,8 +453,13 @@ COLUMNS: dict[str, dict[str, tuple[str, str]]] = {
             "whether two models have the same value in either order on one probe",
         ),
         "unit": ("", "unit of its values, their standard errors and chance levels"),
-        "low": ("measure", "lowest possible value"),
+        "low": ("measure", "lowest possible value; for most measures not that of nothing in common"),
         "high": ("measure", "highest possible value; infinite if there is none"),
+        "unrelated": (
+            "",
+            "value for models with nothing in common, of n samples and p independent features; the "
+            "column chance of similarity has it for each pair",
+        ),
         "needs": (
             "",
             "what it compares: representation, logits, saliency, outcomes of attacks, regions or distances",

@@ -415,7 +415,7 @@ register(
 register(
     Stage(
         name="components",
-        version=4,
+        version=5,
         description="Says which components of the architectures go with similarity.",
         jobs=counts.ONE,
         condition=COMPONENTS,
@@ -501,7 +501,7 @@ register(
 register(
     Stage(
         name="dictionary",
-        version=6,
+        version=7,
         description="Describes every column of every table, and every measure.",
         jobs=counts.ONE,
         tables=described("dictionary", "measures"),
@@ -521,7 +521,7 @@ register(
 register(
     Stage(
         name="explorer",
-        version=2,
+        version=3,
         description="Says what was found in words, and puts every number on one page to explore.",
         jobs=counts.ONE,
         usual_seconds=15.0,
