@@ -144,7 +144,7 @@ def alive(process: psutil.Process) -> bool:
 
 
 def jobs_of(study: StudyFolder) -> list[psutil.Process]:
-    """Processes of jobs that work in the study's folder: who asks for a script, forks that run one, their server."""
+    """Processes of jobs in the study's folder: who asks for a script, forks that run one, their server."""
     found = []
     for process in psutil.process_iter():
         try:

@@ -81,13 +81,32 @@ def test_the_device_of_other_machines_is_not_known_but_their_precision_is(monkey
     assert "would be on some device in float32" in mixed_devices.mixture_sentence([found], "r")
 
 
+@pytest.mark.parametrize("there", [False, True])
+def test_a_gpu_that_is_there_is_taken(monkeypatch, there):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: there)
+    assert mixed_devices.device_now(asked(device="auto"), remote=False) == ("cuda" if there else "cpu")
+
+
+def test_what_tells_no_device_is_not_compared():
+    finished = {"a": {"stage": "activations"}}
+    assert mixed(COMING, finished, asked(device="cpu")) == []
+    assert mixed_devices.beside_each_other(finished | {"b": {"stage": "activations", "device": "cpu"}}) == {}
+
+
+def test_other_stages_that_are_mixed_are_named():
+    found = mixed(COMING, made(a="cuda", b={"stage": "train", "device": "cuda"}), asked(device="cpu"))
+    assert "tables; so it is with train; go on" in mixed_devices.mixture_sentence(found, "r")
+    assert "the same tables; go on" in mixed_devices.mixture_sentence(found[:1], "r")
+
+
 def test_torch_is_not_asked_for_where_nothing_can_be_mixed(monkeypatch):
     monkeypatch.setattr(mixed_devices, "_device_here", None)
     assert mixed(COMING, made(c=None), asked(device="auto")) == []
 
 
 def test_what_stands_beside_each_other_is_counted():
-    found = mixed_devices.beside_each_other(made(a="cuda bf16", b="cpu", c="cpu", d=None))
+    alone = {"stage": "train", "device": "cpu"}
+    found = mixed_devices.beside_each_other(made(a="cuda bf16", b="cpu", c="cpu", d=None, e=alone))
     assert found == {"activations": {"cuda bf16": 1, "cpu": 2}}
     said = mixed_devices.beside_sentence(found)
     assert "activations on cuda in bf16 (1) and cpu in float32 (2)" in said

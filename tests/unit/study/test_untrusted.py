@@ -27,6 +27,23 @@ REACHING = {
         {"source": "timm", "architecture": "resnet18", "weights": "DEFAULT"},
         ["reads DEFAULT"],
     ),
+    "file that begins like a name": (
+        {"source": "torchvision", "architecture": "swin_t", "weights": "DEFAULT.pth"},
+        ["reads DEFAULT.pth"],
+    ),
+    "home": (
+        {"source": "timm", "architecture": "resnet18", "weights": "~/x.pt"},
+        ["reads ~/x.pt (outside of this folder)"],
+    ),
+    "nothing that can be named": ({"source": "file", "architecture": "a"}, ["takes 'a' of source 'file'"]),
+    "nothing of robustness": (
+        {"source": "robustness", "architecture": "a"},
+        ["takes 'a' of source 'robustness'"],
+    ),
+    "options in lists": (
+        {"source": "timm", "architecture": "a", "options": {"x": [1, "plain", "a/b"], "y": "plain"}},
+        ["downloads a of timm", "gives it 'a/b'"],
+    ),
     "name of weights": (
         {"source": "torchvision", "architecture": "swin_t", "weights": "DEFAULT"},
         ["downloads swin_t of torchvision"],
@@ -75,7 +92,25 @@ def test_datasets_and_tables_reach_out_too():
     }
 
 
+def test_every_file_of_a_dataset_is_named():
+    listed = [
+        {"label": "a", "name": "folders", "test": "t", "train": "u", "root": "r", "classes": "c.txt"},
+        {"label": "b", "name": "torchvision", "dataset": "svhn"},
+        {"label": "c", "name": "digits"},
+    ]
+    config = untrusted.marked_untrusted(config_of(OWN, other_datasets=listed))
+    does = {
+        "own": ["runs the code of nets.py", "reads /etc/passwd (an absolute path)"],
+        "a": ["reads t", "reads u", "reads r", "reads c.txt"],
+        "b": ["reads the dataset 'torchvision'"],
+    }
+    assert {each.name: each.does for each in untrusted.reaching_entries(config)} == does
+    assert {each.name: each.does for each in untrusted.still_untrusted(config)} == does
+
+
 def test_what_reaches_for_nothing_is_not_marked():
+    none = {"name": "none", "source": "none"}
+    assert untrusted.marked_untrusted(config_of(none))["models"][-1] == none
     assert untrusted.marked_untrusted(TINY) == TINY
     marked = [{**entry, "untrusted": True} for entry in TINY["models"]]
     assert untrusted.marked_untrusted({**TINY, "models": marked}) == TINY, "what is ours needs no trust"
@@ -154,6 +189,11 @@ def test_trust_changes_one_word(tmp_path):
         "file, untrusted: true", "file, untrusted: false"
     )
     text, _ = untrusted.trust_entries(TEXT, ["dataset", "a"])
+    assert text == TEXT.replace("file, untrusted: true", "file, untrusted: false").replace(
+        '"untrusted": true', '"untrusted": false'
+    )
+    with pytest.raises(ModelkinError, match="must hold keys and values"):
+        untrusted.trust_entries("[a]", ["a"])
     assert [each.name for each in untrusted.still_untrusted(yaml.safe_load(text))] == ["b", "b"]
     with pytest.raises(ModelkinError, match="two untrusted entries are called 'b'"):
         untrusted.trust_entries(TEXT, ["b"])

@@ -216,9 +216,8 @@ class Graph:
             if point.name == name:
                 return self._nodes[point]
         names = [point.name for point in self.cut_points]
-        raise ModelkinError(
-            f"the network cannot be cut at '{name}': not everything passes there; {nearest_names(name, names)}"
-        )
+        hint = nearest_names(name, names)
+        raise ModelkinError(f"the network cannot be cut at '{name}': not everything passes there; {hint}")
 
     def _run(
         self,

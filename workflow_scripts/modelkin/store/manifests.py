@@ -115,7 +115,7 @@ def read(manifest: str | Path) -> dict[str, Any]:
         found = json.loads(Path(manifest).read_text())
     except FileNotFoundError:
         raise ModelkinError(f"{manifest} is missing; run the workflow to make it.") from None
-    except (ValueError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise ModelkinError(f"{manifest} is damaged ({error}); delete it and run again.") from None
     if not isinstance(found, dict) or not _has_types(found):
         raise ModelkinError(f"{manifest} is not a manifest of modelkin; delete it and run again.")

@@ -27,6 +27,7 @@ from modelkin.store import paths
 from modelkin.study import checks, schema, untrusted
 from modelkin.study.component_table import read_component_table
 from modelkin.study.imported import imported_digest, read_imported
+from modelkin.study.yaml_text import read_yaml
 from modelkin.training import schedule
 
 SHAPE = ("width", "representation")  # keys of training that change the network itself
@@ -629,14 +630,12 @@ def read_study(path: str | Path) -> Study:
 def load_config(path: str | Path) -> dict[str, Any]:
     """The keys and values of a YAML file, unchecked; ModelkinError if it cannot be read."""
     try:
-        found = yaml.safe_load(Path(path).read_text("utf-8"))
+        found = read_yaml(Path(path).read_text("utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
         raise ModelkinError(f"the config {path} cannot be read: {why}.") from None
     except yaml.YAMLError as error:
         raise ModelkinError(f"the config {path} is not valid YAML: {_yaml_fault(error)}.") from None
-    except (ValueError, RecursionError) as error:  # dates that are none, brackets without end
-        raise ModelkinError(f"the config {path} is not valid YAML: {' '.join(str(error).split())}.") from None
     if not isinstance(found, dict):
         raise ModelkinError(f"the config {path} must hold keys and values.")
     return found

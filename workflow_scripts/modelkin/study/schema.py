@@ -61,7 +61,7 @@ def _friendly(error: jsonschema.ValidationError) -> ModelkinError:
 
 
 def _meant(errors: Iterable[jsonschema.ValidationError]) -> jsonschema.ValidationError | None:
-    """Of the errors of several forms, that of the only form that was tried: the others are of another type."""
+    """Of the errors of several forms, that of the one that was tried: the others are of another type."""
     of_form = [error for error in errors if error.validator != "type"]
     deepest = max((len(error.absolute_path) for error in of_form), default=0)
     furthest = [error for error in of_form if len(error.absolute_path) == deepest]

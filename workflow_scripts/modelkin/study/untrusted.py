@@ -17,6 +17,7 @@ import yaml
 from modelkin.errors import ModelkinError, unknown_name
 from modelkin.networks import architectures
 from modelkin.store.disk import write_text
+from modelkin.study.yaml_text import Loader, read_yaml
 
 COMMAND = "python -m modelkin trust"
 OURS = ("train", "none")  # sources that name nothing outside of this package
@@ -77,8 +78,8 @@ def trust_entries(text: str, names: Iterable[str]) -> tuple[str, list[Reaching]]
     or of two.
     """
     try:
-        config, tree = yaml.safe_load(text), yaml.compose(text, yaml.SafeLoader)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        config, tree = read_yaml(text), yaml.compose(text, Loader)
+    except yaml.YAMLError as error:
         raise ModelkinError(f"the config is not valid YAML: {' '.join(str(error).split())}.") from None
     if not isinstance(config, dict):
         raise ModelkinError("the config must hold keys and values.")

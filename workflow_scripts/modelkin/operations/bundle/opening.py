@@ -21,6 +21,7 @@ from modelkin.store import disk, facts_schema, manifests
 from modelkin.store.paths import RESULTS
 from modelkin.study import untrusted
 from modelkin.study.config import Study
+from modelkin.study.yaml_text import LoaderWithoutAliases, read_yaml
 
 FORMAT = 1
 CONFIG, LISTED, CRATE = "config.yaml", "bundle.json", "ro-crate-metadata.json"
@@ -29,6 +30,7 @@ BESIDE = {
     LISTED: "sha256 and size of every file, what was left out, and the versions of the software",
 }
 READABLE = 2**26  # bytes; config, list and manifests are read into memory
+LARGEST_CONFIG = 2**19  # bytes, some 2,000 models; YAML takes ten seconds for them
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 
 
@@ -88,14 +90,12 @@ class Bundle:
             raise self._refused(f"{name} is not JSON") from None
 
     def _yaml(self, name: str) -> dict[str, Any]:
-        text = self._text(name)
+        if self._infos[name].file_size > LARGEST_CONFIG:
+            raise self._refused(f"{name} is too large")
         try:
-            # A few lines of aliases can stand for more than any memory holds.
-            if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
-                raise self._refused(f"{name} has aliases")
-            found = yaml.safe_load(text)
-        except (yaml.YAMLError, ValueError, RecursionError):
-            raise self._refused(f"{name} is not YAML") from None
+            found = read_yaml(self._text(name), LoaderWithoutAliases)
+        except yaml.YAMLError as error:
+            raise self._refused(f"{name} is no usable YAML ({' '.join(str(error).split()):.200})") from None
         if not isinstance(found, dict) or found.get("study") != self.name:
             raise self._refused(f"{name} is not the config of the study '{self.name}'")
         return found
@@ -190,10 +190,11 @@ def _unsafe(info: zipfile.ZipInfo) -> str | None:
     parts = PurePosixPath(name).parts
     if name != info.filename or not name.isprintable() or "\\" in name or ":" in name:
         return "is not a usable path"
+    # A folder's name ends in a slash, which no path of a file does.
     if name.startswith("/") or ".." in parts or PurePosixPath(name).as_posix() != name:
         return "leads out of the bundle"
     kind = stat.S_IFMT(info.external_attr >> 16)
-    if kind not in (0, stat.S_IFREG) or info.is_dir():
+    if kind not in (0, stat.S_IFREG):
         return "is a link, a device or a folder, not a file"
     if info.flag_bits & 0x1:
         return "is encrypted"
