@@ -163,7 +163,7 @@ def test_a_copy_counts_in_no_importance_and_in_no_keyword(monkeypatch):
 
 
 def test_components_are_told_of_the_models_and_values_that_a_measure_has(monkeypatch):
-    """apart knows nothing of f, cka has no value of a and b on natural images, and d is in no cluster there."""
+    """apart knows nothing of f; of natural images cka has no value of a and b, and no cluster of d."""
     monkeypatch.setattr(component_importance, "importance", given_alone)
     rows = similarity()
     rows = rows[(rows["measure"] == "cka") | ~rows[["model_a", "model_b"]].eq("f").any(axis=1)]
