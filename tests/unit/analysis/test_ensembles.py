@@ -411,6 +411,11 @@ def test_large_sets_grow_from_small_ones(logits, labels, monkeypatch):
     assert whole["error"].tolist()[:2] == grown["error"].tolist()[:2]
     assert all(grown["error"] >= whole["error"])
     assert [len(models.split(",")) for models in grown["models"]] == [2, 3, 4]
+    monkeypatch.setattr(ensembles, "GROWN", 1)
+    once = ensembles.best_ensembles(logits, labels, [2, 3], np.random.default_rng(0), splits=2)
+    pair, three = (set(models.split(",")) for models in once["models"])
+    assert pair < three, "the best pair is the one that grows"
+    assert once["n"].tolist() == [len(labels)] * 2
 
 
 def test_a_gain_stands_beside_that_of_any_set(monkeypatch):
