@@ -241,6 +241,8 @@ def test_the_worst_attack_stands_beside_all_that_rests_on_it():
 def test_a_table_of_several_attacks_says_of_which_each_row_is():
     one, other = pd.DataFrame({"x": [1, 2]}), pd.DataFrame({"x": [3]})
     assert joined_attacks({"adversarial": one}) is one
+    alone = joined_attacks({"adversarial:l2": one})
+    assert alone.to_dict("list") == {"kind": ["adversarial:l2"] * 2, "x": [1, 2]}, "a label is always said"
     both = joined_attacks({"adversarial:l2": one, "adversarial:linf": other})
     assert both.to_dict("list") == {"kind": ["adversarial:l2"] * 2 + ["adversarial:linf"], "x": [1, 2, 3]}
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.ensemble import GradientBoostingRegressor
 
 from modelkin.analysis import component_importance, tables
 from modelkin.errors import ModelkinError
@@ -99,6 +100,10 @@ def test_the_importance_of_permuted_models_stands_beside(monkeypatch):
     assert by_name.loc["decides", "importance_null"] < by_name.loc["decides", "importance"] / 2
     assert by_name.loc["idle", "importance_p"] > 0.2
     assert by_name.loc["same", ["importance_null", "importance_p"]].tolist() == [0, 1]
+    monkeypatch.setattr(component_importance, "PERMUTATIONS", 1)
+    once, _ = component_importance.importance(table, pairs_of(table, lambda d: 3 - 2 * d[:, 0] + 0.3 * noise))
+    decides = once.set_index("component").loc["decides"]
+    assert decides["importance_null"] < 0.3 * decides["importance"], "the models themselves are not in it"
     nothing, scores = component_importance.importance(table, pairs_of(table, lambda d: noise))
     assert scores["r2_new_models"] <= 0
     assert nothing[["importance_null", "importance_p"]].isna().all(axis=None)
@@ -114,6 +119,17 @@ def test_expected_importances_are_the_means_of_permuted_columns():
     )
     in_order = found.set_index("component").loc[list(table.columns[1:]), "importance"]
     assert exact == pytest.approx(in_order.to_numpy(), abs=0.05)
+
+    features, values = component_importance.differences(table, pairs), pairs["value"].to_numpy()
+    fitted = GradientBoostingRegressor(random_state=0).fit(features, values)
+    before = ((values - fitted.predict(features)) ** 2).mean()
+    for column in range(features.shape[1]):
+        errors = []
+        for other in features[:, column]:
+            moved = features.copy()
+            moved[:, column] = other
+            errors.append(((values - fitted.predict(moved)) ** 2).mean())
+        assert exact[column] == pytest.approx((np.mean(errors) - before) / values.var(), abs=1e-6)
 
 
 def test_importance_without_predictive_power_is_seen():
@@ -135,6 +151,23 @@ def test_the_score_knows_nothing_of_models_left_out():
     assert scores["r2_new_models"] < 0.1
 
 
+def test_the_score_for_new_models_by_its_definition():
+    table = planted(models=7)
+    noise = np.random.default_rng(3).normal(size=21)
+    pairs = pairs_of(table, lambda d: 3 - 2 * d[:, 0] + 0.5 * noise)
+    _, scores = component_importance.importance(table, pairs, repeats=1, seed=5)
+    features, values = component_importance.differences(table, pairs), pairs["value"].to_numpy()
+    left = right = 0.0
+    for out in np.array_split(np.random.default_rng(5).permutation(sorted(table["model"])), 5):
+        new = np.array(
+            [a in out or b in out for a, b in zip(pairs["model_a"], pairs["model_b"], strict=True)]
+        )
+        fitted = GradientBoostingRegressor(random_state=5).fit(features[~new], values[~new])
+        left += sum((values[new] - fitted.predict(features[new])) ** 2)
+        right += sum((values[new] - np.mean(values[~new])) ** 2)
+    assert scores["r2_new_models"] == pytest.approx(1 - left / right)
+
+
 @pytest.mark.parametrize("change", [{"models": 3}, {"same": True}])
 def test_nothing_is_said_of_too_little(change):
     table = planted(models=change.get("models", 8))
@@ -149,6 +182,7 @@ def test_few_models_have_no_honest_score():
     table = planted(models=4)
     _, scores = component_importance.importance(table, pairs_of(table, lambda d: d[:, 0]))
     assert np.isnan(scores["r2_new_models"])
+    assert scores["r2_fitted"] > 0.9, "six pairs are enough to fit"
 
 
 def test_keywords_are_what_a_cluster_has_and_others_have_not():
@@ -160,6 +194,9 @@ def test_keywords_are_what_a_cluster_has_and_others_have_not():
     # LN: 3 of 4 models have it; patch: 2 of 4. TF is 1/2 for two components.
     assert first["keyword"].tolist() == ["stem: patch", "norm: LN"]
     assert first["weight"].tolist() == pytest.approx([np.log(2) / 2, np.log(4 / 3) / 2])
+    assert first["rank"].tolist() == [1, 2]
+    best = component_importance.keywords(table, np.array([0, 0, 1, 1]), top=1)
+    assert best["keyword"].tolist() == ["stem: patch", "norm: BN"]
     second = found[found["cluster"] == 1].set_index("keyword")["weight"]
     assert second["norm: BN"] == pytest.approx(np.log(4) / 2 / 2)
     assert component_importance.keywords(table.assign(stem="x", norm="y"), np.array([0, 0, 1, 1])).empty

@@ -162,6 +162,39 @@ def test_a_copy_counts_in_no_importance_and_in_no_keyword(monkeypatch):
     assert set(copied["component_scores"]["models"]) == {5}
 
 
+def test_components_are_told_of_the_models_and_values_that_a_measure_has(monkeypatch):
+    """apart knows nothing of f; of natural images cka has no value of a and b, and no cluster of d."""
+    monkeypatch.setattr(component_importance, "importance", given_alone)
+    rows = similarity()
+    rows = rows[(rows["measure"] == "cka") | ~rows[["model_a", "model_b"]].eq("f").any(axis=1)]
+    here = (rows["measure"] == "cka") & (rows["kind"] == "natural")
+    rows.loc[here & (rows["model_a"] == "a") & (rows["model_b"] == "b"), "value"] = np.nan
+    places = pd.DataFrame(
+        [
+            {"measure": measure, "kind": kind, "model": name, "cluster": i % 2}
+            for measure, kind in itertools.product(DIRECTIONS, KINDS)
+            for i, name in enumerate(NAMES)
+            if (measure, kind, name) != ("cka", "natural", "d")
+        ]
+    )
+    made = component_importance.component_tables(COMPONENTS, rows, places, MODELS, seed=0)
+    keys = ["measure", "kind"]
+    told, scores = (made[f"component_{name}"].set_index(keys) for name in ("importance", "scores"))
+    for measure, kind in itertools.product(DIRECTIONS, KINDS):
+        part = rows[
+            (rows["measure"] == measure) & (rows["kind"] == kind) & (rows["model_a"] != rows["model_b"])
+        ]
+        total = part["value"].sum() / (2 if kind == "inverted" else 1)
+        assert told.loc[(measure, kind), "importance"] == pytest.approx(total), "the mean of both directions"
+        known = NAMES if measure == "cka" else NAMES[:-1]
+        assert told.loc[(measure, kind), "component"] == ",".join(known)
+        pairs = len(known) * (len(known) - 1) // 2 - ((measure, kind) == ("cka", "natural"))
+        assert scores.loc[(measure, kind), ["pairs", "models"]].tolist() == [pairs, len(known)]
+    found = made["component_keywords"].query("measure == 'cka' and kind == 'natural'")
+    wanted = component_importance.keywords(COMPONENTS.query("model != 'd'"), np.array([0, 1, 0, 0, 1]))
+    pd.testing.assert_frame_equal(found[list(wanted)].reset_index(drop=True), wanted)
+
+
 def test_a_teacher_is_the_mean_of_its_students_and_a_copy_is_in_no_correlation():
     accuracies = {name: [0.1 * i, 0.1 * i, 0.1 * i + 0.3] for i, name in enumerate(NAMES[:-1])}
     students = pd.DataFrame(

@@ -223,6 +223,14 @@ def test_the_shortcut_is_equation_1_of_one_direction():
     assert math.isnan(told.loc["d", "attack_success"])
 
 
+def test_two_other_models_have_no_ranks_and_models_stand_as_in_the_study():
+    right, fooled = outcomes_of("cab")
+    told = shortcut_models(shortcut_pairs(right, fooled), dict.fromkeys("abc", 1.0))
+    assert told["model"].tolist() == list("cab")
+    assert told["pairs"].tolist() == [2] * 3
+    assert told["spearman"].isna().all(), "of two, ranks agree or do not whatever the models"
+
+
 def test_the_shortcut_of_a_model_right_on_nothing_is_unknown():
     right, fooled = outcomes_of("abc")
     right["c"][:] = False

@@ -236,6 +236,19 @@ def test_diversity_says_the_most_draws_that_a_point_has(fewer, most):
     assert f"at most {most} draws" in footnote("diversity", **given)
 
 
+def test_diversity_shows_where_the_middle_half_of_draws_lies_and_claims_no_interval():
+    about = {"members": 2, "error_reduction_rate": 0.2, "all_wrong": 0.1}
+    one = pd.DataFrame([about | {"relation": "initialisation", "error": 0.5}])
+    some = pd.DataFrame([about | {"clusters": 1, "error": error} for error in (0.1, 0.2, 0.3, 0.4, 1.0)])
+    drawn = figures.get("diversity").draw(
+        {"ensemble_clusters": some, "ensemble_relations": one}, {"palette": "colorblind"}
+    )
+    base.plt.close(drawn)
+    bars = {axis: axis.collections[0].get_segments()[0] for axis in (drawn.axes[0], drawn.axes[3])}
+    assert [bar[:, 1].tolist() for bar in bars.values()] == [[0.2, 0.4], [0.5, 0.5]]
+    assert drawn.axes[0].lines[0].get_ydata() == pytest.approx([0.4])
+
+
 def test_a_heatmap_counts_the_images_of_the_pairs_that_have_a_value():
     base.style()
     drawn = figures.get("heatmaps").draw(

@@ -1,5 +1,7 @@
 """What ensembles gain by their members' diversity (hwang2024, Fig. 7 and 8)."""
 
+import numpy as np
+
 from modelkin.analysis import relations
 from modelkin.figures import base
 from modelkin.figures.base import Figure, plt, sns
@@ -39,9 +41,9 @@ def draw(data, settings):
     )
     base.footnote(
         figure,
-        f"mean and 95 % interval of at most {draws} draws; above: members from so many clusters, below: "
-        "members that all differ\nfrom each other in one respect; error reduction rate = 1 - error of the "
-        "ensemble / mean error of its members",
+        f"marks: mean of at most {draws} draws, bars: the middle half of them (draws share models, so these "
+        "are no intervals);\nabove: members from so many clusters, below: members that all differ from each "
+        "other in one respect;\nerror reduction rate = 1 - error of the ensemble / mean error of its members",
     )
     return figure
 
@@ -49,17 +51,12 @@ def draw(data, settings):
 def _lines(axes, rows, by: str, colours) -> None:
     for axis, (outcome, label) in zip(axes, OUTCOMES.items(), strict=True):
         for number, (key, colour) in enumerate(colours.items()):
-            part = rows[rows[by] == key].groupby("members")[outcome].agg(["mean", "sem"])
-            axis.errorbar(
-                part.index,
-                part["mean"],
-                1.96 * part["sem"].fillna(0),
-                color=colour,
-                marker=base.MARKERS[number % len(base.MARKERS)],
-                ms=4,
-                capsize=2,
-                label=key,
-            )
+            drawn = rows[rows[by] == key].groupby("members")[outcome]
+            marker = base.MARKERS[number % len(base.MARKERS)]
+            # Beside each other, for the middle halves of neighbours overlap.
+            at = np.array(list(drawn.groups)) + 0.05 * (number - (len(colours) - 1) / 2)
+            axis.plot(at, drawn.mean(), color=colour, marker=marker, ms=4, label=key)
+            axis.vlines(at, drawn.quantile(0.25), drawn.quantile(0.75), color=colour, lw=1)
         axis.set(xlabel="members", ylabel=label, xticks=sorted(rows["members"].unique()))
 
 
