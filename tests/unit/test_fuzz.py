@@ -204,8 +204,35 @@ def test_tables(data):
         sentence(read_component_table, path, ["a", "b"], ["a", "b"])
 
 
+# Tags that say of a value what it is not, brackets, anchors, aliases.
+YAML = ["!!bool ", "!!int ", "!!float ", "!!timestamp ", "!!set ", "!!omap ", "!!binary ", "<<: ", "? ", "| "]
+YAML += [
+    "a: ",
+    "- ",
+    "\n",
+    " ",
+    "[",
+    "]",
+    "{",
+    "}",
+    ", ",
+    "&a ",
+    "*a",
+    "x",
+    "''",
+    "1",
+    ":1",
+    "2026-99-99",
+    "0x",
+]
+
+
 @often
-@given(st.binary(max_size=200) | st.text(max_size=200).map(lambda text: text.encode(errors="replace")))
+@given(
+    st.binary(max_size=200)
+    | st.text(max_size=200).map(lambda text: text.encode(errors="replace"))
+    | st.lists(st.sampled_from(YAML), max_size=20).map(lambda parts: "".join(parts).encode())
+)
 def test_config_files_of_any_bytes(data):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "x.yaml")

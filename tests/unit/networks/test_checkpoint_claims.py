@@ -13,13 +13,30 @@ from modelkin.networks import checkpoint_claims
 from modelkin.networks.checkpoint_claims import check_claims, check_made
 
 
+class Stored:
+    """A storage that is said to have so many numbers."""
+
+    def __init__(self, key, numbers):
+        self.key, self.numbers = key, numbers
+
+
+class Rebuilt:
+    """A tensor of a storage, with these sizes and strides."""
+
+    def __init__(self, *arguments):
+        self.arguments = arguments
+
+    def __reduce__(self):
+        return torch._utils._rebuild_tensor_v2, self.arguments
+
+
 class Claims(pickle.Pickler):
     """Pickles a list of numbers of floats as storages that claim them."""
 
     def persistent_id(self, value):
-        if not isinstance(value, tuple):
+        if not isinstance(value, Stored):
             return None
-        return ("storage", torch.FloatStorage, value[0], "cpu", value[1], None)
+        return ("storage", torch.FloatStorage, value.key, "cpu", value.numbers, None)
 
 
 def older_form(path, *contents):
@@ -35,7 +52,7 @@ def older_form(path, *contents):
 
 def storages(numbers):
     stream = io.BytesIO()
-    Claims(stream, 2).dump([(str(key), each) for key, each in enumerate(numbers)])
+    Claims(stream, 2).dump([Stored(str(key), each) for key, each in enumerate(numbers)])
     return stream.getvalue()
 
 
@@ -53,6 +70,18 @@ def test_claims_are_added_up(tmp_path):
 def test_a_storage_of_no_size(tmp_path, odd):
     """One below nothing would make up for what another claims."""
     refused(older_form(tmp_path / "x.pt", 10**9, odd), "it holds a tensor of no usable size")
+
+
+@pytest.mark.parametrize("numbers", [10, 10**12])
+def test_a_storage_is_what_was_said_of_it_first(tmp_path, numbers):
+    stream = io.BytesIO()
+    tensor = Rebuilt(Stored("0", 10**12), 0, (numbers,), (0,), False, {})
+    Claims(stream, 2).dump([Stored("0", 10), tensor])
+    path = older_form(tmp_path / "x.pt", stream.getvalue())
+    if numbers == 10:
+        check_claims(path)
+    else:
+        refused(path, "a tensor that claims more numbers than are stored")
 
 
 @pytest.mark.parametrize("more", [{}, {"a": 1}])

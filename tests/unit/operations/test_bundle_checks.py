@@ -518,3 +518,36 @@ def test_room_is_asked_for(tmp_path, monkeypatch, free, fits):
     else:
         with pytest.raises(ModelkinError, match="has 0.0 free"):
             placing._check_room(tmp_path, 10)
+
+
+def test_room_is_asked_for_all_that_is_unpacked(tmp_path, asked, monkeypatch):
+    path, folder = unpacked(tmp_path)
+    size = sum(each["bytes"] for each in bundle.Bundle(path).listed["files"].values())
+    usage = placing.shutil._ntuple_diskusage(1, 1, size - 1)
+    monkeypatch.setattr(placing.shutil, "disk_usage", lambda _: usage)
+    with pytest.raises(ModelkinError, match="free"):
+        bundle.unpack(path, folder)
+    assert not list(folder.iterdir())
+
+
+def test_without_a_workflow_nothing_is_placed(tmp_path, asked, monkeypatch):
+    def none():
+        raise ModelkinError("there is no workflow")
+
+    path, folder = unpacked(tmp_path)
+    monkeypatch.setattr(placing, "workflow_file", none)
+    with pytest.raises(ModelkinError, match="there is no workflow"):
+        bundle.unpack(path, folder)
+    assert not list(folder.iterdir())
+
+
+def test_a_folder_that_cannot_be_written_is_known_before(tmp_path, monkeypatch):
+    monkeypatch.setattr(placing.disk.os, "access", lambda *_: False)
+    with pytest.raises(ModelkinError, match="no write permission"):
+        bundle.place(tmp_path, "tiny", {}, lambda folder: None)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_config_keeps_its_order(tmp_path):
+    bundle.place(tmp_path, "tiny", {"study": "tiny", "a": 1}, lambda folder: None)
+    assert (tmp_path / "tiny.yaml").read_text() == "study: tiny\na: 1\n"

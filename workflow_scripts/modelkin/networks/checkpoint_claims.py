@@ -132,11 +132,11 @@ class _Claims(PYTHON_UNPICKLER):
         _, kind, key, _, numbers = pid[:5]
         if not _is_size(numbers):
             raise _Wrong("a tensor of no usable size")
-        storage = _Storage(kind.width if isinstance(kind, _StorageType) else 1, numbers)
         if str(key) not in self.storages:
+            storage = _Storage(kind.width if isinstance(kind, _StorageType) else 1, numbers)
             self.storages[str(key)] = storage
             self.claimed += storage.width * numbers
-        return storage
+        return self.storages[str(key)]  # as torch does: what is said of it later stands for nothing
 
     def _rebuild(self, name: str):
         def rebuild(*args):
