@@ -5,7 +5,6 @@ import json
 import re
 import subprocess
 import sys
-import time
 
 import pandas as pd
 import pytest
@@ -99,13 +98,10 @@ def test_the_twin_of_table_2_has_all_its_relations_in_every_architecture(offline
 
 @pytest.mark.parametrize("name", STUDIES)
 def test_a_study_runs_the_rules_of_its_twin(offline, name):
-    start = time.monotonic()
     full = rules_of(offline, name)
-    taken = time.monotonic() - start
     twin = rules_of(offline, twin_of(name))
     assert set(full) == set(twin)
     assert full["similarity"] == len(read(name)["models"]) > twin["similarity"]
-    assert taken < 30, "on an idle machine it takes six seconds at most"
 
 
 @pytest.mark.parametrize("name", STUDIES)

@@ -177,7 +177,8 @@ def test_ctrl_c_ends_the_script(prefix, tmp_path):
             raise SystemExit(7)
         """,
     )
-    client = started(prefix, path)
+    # The tests themselves may have been started deaf, with &.
+    client = started(prefix, path, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     process = int(client.stdout.readline())
     for each in (client.pid, process):  # as to all processes of a terminal
         os.kill(each, signal.SIGINT)
