@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import shutil
 from collections.abc import Iterator
@@ -162,6 +163,12 @@ def _cell(text: str) -> str:
 # the figures
 
 
+def _framed(title: str, page: str) -> str:
+    """A page within a page, with neither's style or script reaching the other."""
+    frame = 'sandbox="allow-scripts allow-downloads" style="width: 100%; height: 24rem; border: 0"'
+    return f'\n<iframe title="{html.escape(title)}" {frame} srcdoc="{html.escape(page)}"></iframe>'
+
+
 def gallery(made: Path, pictures: Path) -> str:
     """The page of all figures, in Markdown; those that a finished study has are copied and shown.
 
@@ -186,5 +193,7 @@ def gallery(made: Path, pictures: Path) -> str:
                 pictures.mkdir(exist_ok=True)
                 shutil.copyfile(found[0], pictures / f"{name}.png")
                 lines.append(f"\n![{figure.question}](figures/{name}.png)")
+            elif found := sorted(made.glob(f"{name}/*.html")):
+                lines.append(_framed(figure.title, found[0].read_text(encoding="utf-8")))
             lines.append("")
     return "\n".join(lines)

@@ -48,7 +48,7 @@ for name, figure in POSSIBLE_FIGURES.items():
             f"{RESULTS}/figures/{name}.json",
             [
                 report(
-                    f"{RESULTS}/figures/{name}/{stem}.png",
+                    f"{RESULTS}/figures/{name}/{stem}{figure.suffix}",
                     caption=f"../report/{name}.rst",
                     category=SECTIONS[figure.section],
                     labels={

@@ -16,7 +16,7 @@ import pytest
 import torch
 from torch import nn
 
-from modelkin import probe_kinds
+from modelkin import probe_kinds, registry
 from modelkin.comparison.measures.base import INVARIANCES, Measure, of_one_type
 from modelkin.data.datasets.base import joined
 from modelkin.errors import ModelkinError
@@ -27,8 +27,8 @@ from modelkin.optimise import attacks, threats
 
 def check_registered(package: ModuleType, names: list[str]) -> None:
     """Every module of the folder is a choice, and each says in a sentence what it is."""
-    modules = {path.stem for path in Path(package.__file__).parent.glob("*.py")} - {"__init__", "base"}
-    assert set(names) == modules
+    modules = {path.stem for path in Path(package.__file__).parent.glob("*.py")}
+    assert set(names) == modules - {"__init__"} - registry.INTERNAL
     assert names == sorted(names)
 
 

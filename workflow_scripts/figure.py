@@ -10,9 +10,9 @@ from modelkin.store import frames, manifests
 with jobs.running_job(snakemake.log[0], f"figure {snakemake.params.figure}", snakemake.input):
     figure = figures.get(snakemake.params.figure)
     settings = snakemake.params.settings
-    data = {
-        Path(manifest).stem: base.as_plain_text(frames.read(manifest)) for manifest in snakemake.input.tables
-    }
+    # A page shows texts as they are.
+    texts = (lambda table: table) if figure.as_table else base.as_plain_text
+    data = {Path(manifest).stem: texts(frames.read(manifest)) for manifest in snakemake.input.tables}
     if snakemake.input.images:
         dataset, pairs, *probes = snakemake.input.images
         inverted = dict(zip(snakemake.params.models, map(load_images, probes), strict=True))

@@ -81,6 +81,10 @@ def test_every_figure_is_in_the_gallery_with_its_question(pages, tmp_path):
         assert f"`{name}`, from the tables" in page
     assert (tmp_path / "shown" / "robustness.png").read_bytes() == b"picture"
     assert page.count("![") == 1
+    (tmp_path / "made" / "cards").mkdir()
+    (tmp_path / "made" / "cards" / "cards.html").write_text('<p title="x">a</p>')
+    shown = pages.gallery(tmp_path / "made", tmp_path / "shown")
+    assert 'srcdoc="&lt;p title=&quot;x&quot;&gt;a&lt;/p&gt;"></iframe>' in shown
     assert "not finished" not in page
     assert "not finished" in pages.gallery(tmp_path / "nothing", tmp_path / "shown")
     assert not (tmp_path / "shown").exists()

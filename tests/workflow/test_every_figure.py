@@ -1,5 +1,7 @@
 """Every figure draws the tables of a finished study, and those of as few models as can be compared."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -79,6 +81,14 @@ def test_every_figure_draws(name, number, data, tmp_path):
             if figure.per_measure
             else base.draw_study(figure, tables, wanted)
         )
+        if figure.as_table:
+            base.save(drawn, tmp_path, label or name, 50, tables["models"])
+            page = (tmp_path / f"{label or name}.html").read_text()
+            if "this means something from" in page:
+                continue
+            assert not set(re.findall(r"<td[^>]*>(nan|None|)</td>", page)), "a cell without words"
+            assert pd.read_csv(tmp_path / f"{label or name}.csv").shape[0] >= page.count("<tr>") - 1
+            continue
         written = [text for axis in drawn.axes for text in axis.get_title() + axis.get_xlabel()]
         written += [text.get_text() for axis in drawn.axes for text in axis.texts]
         assert any(written), "nothing says what is seen"

@@ -41,7 +41,9 @@ def report(finished):
 
 def test_every_figure_is_in_the_report_with_its_caption(finished, report):
     page = report.read_text()
-    for picture in (finished.results / "figures").rglob("*.png"):
+    pages = [*(finished.results / "figures").rglob("*.html")]
+    assert {"cards", "recommendations"} <= {table.stem for table in pages}
+    for picture in [*(finished.results / "figures").rglob("*.png"), *pages]:
         assert page.count(picture.relative_to(finished.folder).as_posix()) >= 1, picture
     for sentence in ("The error reduction rate says", "the row's model is the one that the images were made"):
         assert sentence in re.sub(r"\s+|\\n", " ", page)

@@ -114,7 +114,7 @@ def test_the_whole_study_is_finished_and_verified(grown):
         "heatmaps/sat.png",
         "robustness/robustness.png",
         "shortcut/shortcut.png",
-        "cards/cards.png",
+        "cards/cards.html",
     ):
         assert (grown.study.results / "figures" / figure).exists(), figure
 

@@ -15,7 +15,8 @@ from typing import Any
 
 from modelkin.errors import unknown_name
 
-INTERNAL = {"base"}
+# What the choices of a folder share.
+INTERNAL = {"base", "table_page"}
 
 
 def names(package: ModuleType) -> list[str]:

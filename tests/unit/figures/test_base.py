@@ -121,15 +121,12 @@ def test_what_is_the_same_of_all_models_is_no_column_of_their_cards():
         }
     )
 
-    def written(figure):
-        return [text.get_text() for axis in figure.axes for text in axis.texts], figure.get_supxlabel()
-
-    cells, note = written(cards.draw({"models": models}, {}))
-    assert "image size" not in cells
-    assert "its width" in cells
-    assert note.endswith(
-        "all models: source train, images of 8 pixels, representation is the input of layer '1'"
+    drawn = cards.draw({"models": models}, {})
+    assert "size" not in drawn.text
+    assert "width" in drawn.text
+    assert drawn.note.endswith(
+        "All models: source train, images of 8 pixels, representation is the input of layer '1'."
     )
-    cells, note = written(cards.draw({"models": models.assign(size=[8, 16])}, {}))
-    assert "image size" in cells
-    assert "pixels" not in note
+    drawn = cards.draw({"models": models.assign(size=[8, 16])}, {})
+    assert list(drawn.text["size"]) == ["8", "16"]
+    assert "pixels" not in drawn.note

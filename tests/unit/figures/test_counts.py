@@ -56,7 +56,13 @@ def footnote(name, **more):
         data["relations"] = relations.relation_similarities(
             data["similarity"], data["models"], permutations=19
         )
-    drawn = figures.get(name).draw(data, SETTINGS)
+    return below(figures.get(name).draw(data, SETTINGS))
+
+
+def below(drawn):
+    """What is said below a figure or a table."""
+    if isinstance(drawn, base.TablePage):
+        return drawn.note
     base.plt.close(drawn)
     return drawn.get_supxlabel()
 
@@ -120,8 +126,7 @@ def test_a_figure_of_components_names_the_copies_that_are_left_out(name):
     for copied, said in (("a", "; without c, copies of other models"), (None, "")):
         models = MODELS.assign(same_weights_as=[None, None, copied, None, None])
         drawn = figures.get(name).draw(made | {"models": models}, SETTINGS, "linear_cka")
-        base.plt.close(drawn)
-        assert drawn.get_supxlabel().partition("; without")[1:] == said.partition("; without")[1:]
+        assert below(drawn).partition("; without")[1:] == said.partition("; without")[1:]
 
 
 @pytest.mark.parametrize("name", ["robustness", "levels", "asymmetry"])
@@ -171,8 +176,8 @@ def test_too_few_models_get_a_line_that_says_so(name):
     base.style()
     few = figures.get(name).fewest - 1
     drawn = base.draw_study(figures.get(name), {"models": MODELS[:few]}, SETTINGS)
-    base.plt.close(drawn)
-    said = drawn.axes[0].texts[0].get_text()
+    base.plt.close("all")
+    said = drawn.note if figures.get(name).as_table else drawn.axes[0].texts[0].get_text()
     assert said == f"too few models have a value: {few}, and this means something from {few + 1} on"
 
 

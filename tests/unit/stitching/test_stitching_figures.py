@@ -55,11 +55,26 @@ def test_figures_of_stitches_draw(name, baselines):
     before = {key: table.copy() for key, table in data.items()}
     base.style()
     drawn = figures.get(name).draw(data, {"palette": "colorblind"})
-    assert any(axis.has_data() or axis.texts for axis in drawn.axes)
-    drawn.canvas.draw()
-    base.plt.close(drawn)
+    if figures.get(name).as_table:
+        assert "is shown to lose less than" in drawn.page(name)
+    else:
+        assert any(axis.has_data() or axis.texts for axis in drawn.axes)
+        drawn.canvas.draw()
+        base.plt.close(drawn)
     for key, table in before.items():
         pd.testing.assert_frame_equal(data[key], table)
+
+
+def test_a_table_has_the_blocks_that_can_be_replaced_alone():
+    rows = planted(["whole front", "random end"])["stitching_replaceable"]
+    losses = {"loss": 0.021, "loss_low": -0.01, "loss_high": 0.05, "random_end": np.nan}
+    rows = rows.assign(recommended=[True, True, *[False] * (len(rows) - 2)], **losses)
+    drawn = figures.get("stitching_replaceable").draw({"stitching_replaceable": rows}, {})
+    assert list(drawn.text["loss"]) == ["2.1 (-1.0 to 5.0)"] * 2
+    assert list(drawn.text["random"]) == ["-"] * 2
+    assert f"{len(rows) - 2} other trainings have no such block" in drawn.note
+    assert drawn.csv().startswith("front,end,task,objective")
+    assert drawn.page("x").count("</tr>") == 3
 
 
 def test_a_study_of_one_start_one_rate_and_one_time_has_words_for_a_figure():

@@ -11,6 +11,7 @@ import numpy as np
 
 from modelkin import lazy, probe_kinds
 from modelkin.comparison import measures
+from modelkin.figures.table_page import TablePage
 
 if TYPE_CHECKING:
     import adjustText as adjusttext
@@ -51,8 +52,8 @@ class Figure:
     tables: names of tables, or of 'images' (dataset, pairs and inverted probes) or 'attacked' (the natural
     probe, a model's name and its adversarial probes by kind; ``settings`` then has the ``attacks`` by kind).
     settings: the keys of the config's figures section that it uses, so that others do not redraw it.
-    draw(data, settings) returns a matplotlib figure; with ``per_measure`` it is called with the
-    measure's label too, once for each. measure: the only measure it is about, which it needs.
+    draw(data, settings) returns a matplotlib figure, or with ``as_table`` a TablePage; with ``per_measure``
+    it is called with the measure's label too, once for each. measure: the only one it is about and needs.
     of_weights: whether it shows what only models with weights have. of_levels: whether it is about robustness
     levels, so that it says nothing of published models that are all of one. of_threats: whether it compares
     the layers of models that withstand different attacks. fewest: the number of models from
@@ -71,18 +72,25 @@ class Figure:
     of_levels: bool = False
     of_threats: bool = False
     fewest: int = 1
+    as_table: bool = False
+
+    @property
+    def suffix(self) -> str:
+        """How the names of the files end that a report shows."""
+        return ".html" if self.as_table else ".png"
 
 
 def save(figure, folder: Path, stem: str, dpi: int, models: pd.DataFrame) -> None:
-    """Write PNG and PDF without dates, so that the same figure gives the same bytes.
+    """Write PNG and PDF without dates, or a table's page and CSV; the same figure gives the same bytes.
 
     Models that know nothing are named on every figure: their similarities say nothing either.
     """
-    at_chance = [f"{name}\N{DAGGER}" for name in models.loc[models["at_chance"].eq(True), "name"]]
-    if at_chance:
-        more = f" and {len(at_chance) - 4} more" if len(at_chance) > 4 else ""
-        text = f"\N{DAGGER} accuracy at chance level: {', '.join(at_chance[:4])}{more}"
-        figure.text(0, 1, text, color="tab:red", fontsize=8, va="bottom")
+    warning = _at_chance(models)
+    if isinstance(figure, TablePage):
+        figure.save(folder, stem, warning)
+        return
+    if warning:
+        figure.text(0, 1, warning, color="tab:red", fontsize=8, va="bottom")
     # Tight, for a small study's figure may be narrower than its title.
     whole = {"bbox_inches": "tight", "pad_inches": 0.1}
     undated = {"CreationDate": None, "Creator": None, "Producer": None}
@@ -91,11 +99,17 @@ def save(figure, folder: Path, stem: str, dpi: int, models: pd.DataFrame) -> Non
     plt.close(figure)
 
 
+def _at_chance(models: pd.DataFrame) -> str:
+    names = [f"{name}\N{DAGGER}" for name in models.loc[models["at_chance"].eq(True), "name"]]
+    more = f" and {len(names) - 4} more" if len(names) > 4 else ""
+    return f"\N{DAGGER} accuracy at chance level: {', '.join(names[:4])}{more}" if names else ""
+
+
 def draw_study(figure: Figure, data: Mapping[str, Any], settings: Mapping[str, Any]):
     """A figure of all measures; words in its place if the study has fewer models than it takes."""
     models = len(tables.distinct(data["models"]))
     if models < figure.fewest:
-        return only_words(figure.title, _too_few(figure, models))
+        return _in_words(figure, figure.title, _too_few(figure, models))
     return figure.draw(data, settings)
 
 
@@ -104,21 +118,26 @@ def draw_measure(figure: Figure, data: Mapping[str, Any], settings: Mapping[str,
 
     A measure has no clusters if too few models have a value by it, as when they have the same weights.
     """
+    title = f"{figure.title} of {describe(label)[0]}"
     if figure.section == "clusters":
         sizes = data["clusters"].groupby(["measure", "kind"])["model"].transform("size")
         known = data["clusters"][sizes >= figure.fewest]
         if label not in set(known["measure"]):
             here = data["clusters"].query("measure == @label").groupby("kind").size()
             why = _too_few(figure, int(here.max()) if len(here) else 0)
-            return only_words(f"{figure.title} of {describe(label)[0]}", f"no clusters: {why}")
+            return _in_words(figure, title, f"no clusters: {why}")
         data = {**data, "clusters": known}
     elif (models := len(tables.distinct(data["models"]))) < figure.fewest:
-        return only_words(f"{figure.title} of {describe(label)[0]}", _too_few(figure, models))
+        return _in_words(figure, title, _too_few(figure, models))
     return figure.draw(data, settings, label)
 
 
 def _too_few(figure: Figure, models: int) -> str:
     return f"too few models have a value: {models}, and this means something from {figure.fewest} on"
+
+
+def _in_words(figure: Figure, title: str, why: str):
+    return TablePage(title, pd.DataFrame(), {}, note=why) if figure.as_table else only_words(title, why)
 
 
 def only_words(title: str, why: str):
@@ -387,31 +406,6 @@ def cluster_legend(figure, colours: Sequence[Any]) -> None:
         for number, colour in enumerate(colours, 1)
     ]
     figure.legend(handles=handles, title="cluster", loc="outside right upper")
-
-
-def grid_of_text(text: pd.DataFrame, headings: Sequence[str], left: Iterable[str] = ()):
-    """A figure that is a table of words, and its axis; a cell may have several lines.
-
-    text: cells as they are written. left: the columns that begin at the left; others end at the right.
-    """
-    widths = [
-        max(len(line) for cell in (heading, *text[name]) for line in cell.split("\n")) + 2
-        for name, heading in zip(text, headings, strict=True)
-    ]
-    heights = text.map(lambda cell: cell.count("\n") + 1).max(axis=1)
-    tops = np.concatenate([[0], np.cumsum(heights)])
-    figure, axis = plt.subplots(figsize=(0.085 * sum(widths), 0.22 * tops[-1] + 1.0))
-    axis.set(xlim=(0, sum(widths)), ylim=(tops[-1], -1.8))
-    axis.axis("off")
-    start = 0
-    for name, heading, width in zip(text, headings, widths, strict=True):
-        place, side = (start + 1, "left") if name in left else (start + width - 1, "right")
-        axis.text(place, -0.7, heading, ha=side, va="center", weight="bold", fontsize=8)
-        for top, height, cell in zip(tops, heights, text[name], strict=False):
-            axis.text(place, top + height / 2, cell, ha=side, va="center", fontsize=8)
-        start += width
-    axis.hlines([0, tops[-1]], 0, start, color="0.3", lw=0.8)
-    return figure, axis
 
 
 def strip(

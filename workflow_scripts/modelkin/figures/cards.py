@@ -1,6 +1,6 @@
 """The models' cards: what each is made of and what it can do."""
 
-from modelkin.figures.base import Figure, counted, footnote, grid_of_text, names_of, tables
+from modelkin.figures.base import Figure, TablePage, counted, names_of, pd, tables
 
 COLUMNS = {
     "model": "model",
@@ -10,12 +10,12 @@ COLUMNS = {
     "parameters": "parameters",
     "multiply_adds": "multiply-adds",
     "size": "image size",
-    "head": "representation\nis input of",
+    "head": "representation is input of",
     "width": "its width",
     "clean_accuracy": "accuracy",
     "adversarial_accuracy": "under PGD",
-    "autoattack_accuracy": "under\nAutoAttack",
-    "attack_success": "adversarial\nprobe fools",
+    "autoattack_accuracy": "under AutoAttack",
+    "attack_success": "adversarial probe fools",
 }
 WHOLE = ("parameters", "multiply_adds", "size", "width", "evaluated")
 # What a column would repeat for every model stands under the table.
@@ -25,7 +25,6 @@ SAID_ONCE = {
     "head": "representation is the input of layer '{}'",
     "width": "{} features",
 }
-LEFT = {"model", "architecture", "source", "head"}
 
 
 def draw(data, settings):
@@ -41,15 +40,15 @@ def draw(data, settings):
     ]
     once = ", ".join(SAID_ONCE[name].format(_written(models[name].iloc[0])) for name in alike)
     headings = {name: heading for name, heading in headings.items() if name not in alike}
-    text = models[[*headings]].map(_written)
-    figure, _ = grid_of_text(text, list(headings.values()), left=LEFT)
-    figure.suptitle("The models")
-    footnote(
-        figure,
-        f"accuracy on the whole test split, under PGD on {counted(models['evaluated'])} of its images; "
-        f"tables/models.parquet has more columns" + (f"\nall models: {once}" if once else ""),
+    attacked = f"under PGD on {counted(models['evaluated'])} of its images"
+    return TablePage(
+        "The models",
+        models[[*headings]].map(_written),
+        headings,
+        values={name: models[name] for name in headings if pd.api.types.is_numeric_dtype(models[name])},
+        rows=data["models"].query("source != 'none'"),
+        note=f"Accuracy is on the whole test split, {attacked}." + (f"\nAll models: {once}." if once else ""),
     )
-    return figure
 
 
 def _headings(models) -> dict[str, str]:
@@ -81,4 +80,5 @@ FIGURE = Figure(
     draw=draw,
     settings=(),
     of_weights=True,
+    as_table=True,
 )

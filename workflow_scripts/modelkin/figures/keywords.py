@@ -1,12 +1,10 @@
 """The clusters with the components that stand for them and their models (hwang2024, Table 1)."""
 
-import textwrap
-
 from modelkin import probe_kinds
 from modelkin.figures import base
-from modelkin.figures.base import Figure, pd
+from modelkin.figures.base import Figure, TablePage, pd
 
-WIDTH = 62  # characters of a line of models or keywords
+HEADINGS = {"kind": "probe", "cluster": "no.", "keywords": "keywords", "models": "models"}
 
 
 def draw(data, settings, measure: str):
@@ -23,23 +21,20 @@ def draw(data, settings, measure: str):
             rows.append(
                 {
                     "kind": probe_kinds.in_words(kind),
-                    "cluster": str(cluster + 1),
-                    "keywords": _lines(words) or "-",
-                    "models": _lines(models),
+                    "cluster": cluster + 1,
+                    "keywords": ", ".join(words) or "-",
+                    "models": ", ".join(models),
                 }
             )
-    figure, _ = base.grid_of_text(
-        pd.DataFrame(rows), ["probe", "no.", "keywords", "models"], left={"kind", "keywords", "models"}
+    text = pd.DataFrame(rows)
+    return TablePage(
+        f"Clusters by {base.describe(measure)[0]}",
+        text,
+        HEADINGS,
+        values={"cluster": text["cluster"]},
+        note="Keywords: components with the highest mean TF-IDF in the cluster"
+        + base.without_copies(data["models"]),
     )
-    title, _ = base.describe(measure)
-    figure.suptitle(f"Clusters by {title}")
-    said = "keywords: components with the highest mean TF-IDF in the cluster"
-    base.footnote(figure, said + base.without_copies(data["models"]))
-    return figure
-
-
-def _lines(words) -> str:
-    return "\n".join(textwrap.wrap(", ".join(words), WIDTH, break_long_words=False))
 
 
 FIGURE = Figure(
@@ -51,4 +46,5 @@ FIGURE = Figure(
     fewest=4,
     settings=(),
     per_measure=True,
+    as_table=True,
 )

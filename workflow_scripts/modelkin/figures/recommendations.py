@@ -1,6 +1,19 @@
 """What to do with the study's own models."""
 
-from modelkin.figures.base import Figure, footnote, grid_of_text, pd
+from modelkin.figures.base import Figure, TablePage, pd
+
+HEADINGS = {
+    "use": "as",
+    "models": "take",
+    "against": "against",
+    "gain": "expected gain\n(percent of images)",
+    "null": "of any",
+    "again": "chosen\nagain",
+    "basis": "judged by",
+}
+NOTE = """Gain: what choosing on one part brings on the other, in brackets its range over the parts; the \
+model alone is chosen on that part too. Nothing is recommended whose gain may be none.
+Of any: the gain of permuted models in place of the chosen; p: the share of them that gain as much."""
 
 
 def draw(data, settings):
@@ -18,24 +31,8 @@ def draw(data, settings):
             "basis": rows["n"].astype(str) + ", " + rows["basis"],
         }
     )
-    headings = [
-        "as",
-        "take",
-        "against",
-        "expected gain\n(percent of images)",
-        "of any",
-        "chosen\nagain",
-        "judged by",
-    ]
-    figure, _ = grid_of_text(text, headings, left={"use", "models", "against", "basis"})
-    figure.suptitle("Recommendations")
-    footnote(
-        figure,
-        "gain: what choosing on one part brings on the other, in brackets its range over the parts;\n"
-        "the model alone is chosen on that part too. Nothing is recommended whose gain may be none; of any:\n"
-        "the gain of permuted models in place of the chosen, p: the share of them that gain as much",
-    )
-    return figure
+    values = {"gain": rows["gain"], "null": rows["gain_null"], "again": rows["chosen_again"]}
+    return TablePage("Recommendations", text, HEADINGS, values=values, rows=rows, note=NOTE)
 
 
 def _range(row) -> str:
@@ -55,4 +52,5 @@ FIGURE = Figure(
     tables=("models", "recommendations"),
     draw=draw,
     settings=(),
+    as_table=True,
 )

@@ -1,6 +1,16 @@
 """From where on a network's blocks can be replaced by another's without loss."""
 
-from modelkin.figures.base import Figure, footnote, grid_of_text, only_words, pd, start_in_words
+from modelkin.figures.base import Figure, TablePage, pd, start_in_words
+
+HEADINGS = {
+    "front": "of",
+    "end": "by the end of",
+    "block": "after block",
+    "how": "stitch",
+    "loss": "loss, natural\n(percent)",
+    "robust": "loss, attacked\n(percent)",
+    "random": "accuracy with a\nrandom end, with it",
+}
 
 
 def draw(data, settings):
@@ -10,7 +20,7 @@ def draw(data, settings):
     if fine.empty:
         margin = f"{100 * rows['margin'].iloc[0]:g} %" if len(rows) else "the margin"
         why = f"no block of {len(rows)} trainings is shown to lose less than {margin} of the images"
-        return only_words(FIGURE.title, why)
+        return TablePage(FIGURE.title, pd.DataFrame(), {}, note=why)
     text = pd.DataFrame(
         {
             "front": fine["front"],
@@ -28,24 +38,21 @@ def draw(data, settings):
             ],
         }
     )
-    headings = [
-        "of",
-        "by the end of",
-        "after block",
-        "stitch",
-        "loss, natural\n(percent)",
-        "loss, attacked\n(percent)",
-        "accuracy with a\nrandom end, with it",
-    ]
-    figure, _ = grid_of_text(text, headings, left={"front", "end", "block", "how"})
-    figure.suptitle("Blocks that can be replaced")
-    footnote(
-        figure,
-        "the earliest block whose losses are within the margin by their 95 % intervals (in brackets);\n"
-        "where a random end is as accurate the stitch does the work; "
-        f"{len(rows) - len(fine)} other trainings have no such block",
+    return TablePage(
+        FIGURE.title,
+        text,
+        HEADINGS,
+        values={
+            "block": fine["block"],
+            "loss": fine["loss"],
+            "robust": fine["robust_loss"],
+            "random": fine["random_end"],
+        },
+        rows=fine,
+        note="The earliest block whose losses are within the margin by their 95 % intervals (in brackets).\n"
+        "Where a random end is as accurate the stitch does the work.\n"
+        f"{len(rows) - len(fine)} other trainings have no such block.",
     )
-    return figure
 
 
 def _how(row) -> str:
@@ -65,4 +72,5 @@ FIGURE = Figure(
     tables=("stitching_replaceable",),
     draw=draw,
     settings=(),
+    as_table=True,
 )

@@ -2,7 +2,7 @@
 
 from modelkin import probe_kinds
 from modelkin.figures import base
-from modelkin.figures.base import Figure, pd
+from modelkin.figures.base import Figure, TablePage, pd
 
 GROUPS = ("all", "same family", "others")
 
@@ -21,21 +21,18 @@ def draw(data, settings):
     )
     control = rows.xs("all", level="teachers").iloc[0]
     counts = {group: base.counted(rows.xs(group, level="teachers")["n"]) for group in GROUPS}
-    headings = [
-        "measure",
-        "probe",
-        *(f"{group}\n(n = {counts[group]})" for group in GROUPS),
-        "all, given the\nteacher's accuracy",
-    ]
-    figure, _ = base.grid_of_text(text, headings, left={"measure", "kind"})
+    headings = {"measure": "measure", "kind": "probe"}
+    headings |= {group: f"{group}\n(n = {counts[group]})" for group in GROUPS}
     student = data["distillation"]["model_b"].iloc[0]
-    figure.suptitle(f"Teachers of {student}: correlation of similarity with the student's accuracy")
-    base.footnote(
-        figure,
-        "Pearson correlation (two-sided p-value); a teacher's own accuracy correlates with the student's by "
-        f"{_said(control, 'accuracy_pearson')}",
+    return TablePage(
+        f"Teachers of {student}: correlation of similarity with the student's accuracy",
+        text,
+        headings | {"partial": "all, given the\nteacher's accuracy"},
+        values={group: [rows.loc[(*pair, group), "pearson"] for pair in pairs] for group in GROUPS}
+        | {"partial": [rows.loc[(*pair, "all"), "partial"] for pair in pairs]},
+        note="Pearson correlation (two-sided p-value); a teacher's own accuracy correlates with the "
+        f"student's by {_said(control, 'accuracy_pearson')}.",
     )
-    return figure
 
 
 def _said(row, name: str) -> str:
@@ -51,4 +48,5 @@ FIGURE = Figure(
     draw=draw,
     fewest=4,
     settings=(),
+    as_table=True,
 )

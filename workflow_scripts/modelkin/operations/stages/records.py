@@ -511,7 +511,7 @@ register(
     Stage(
         name="figures",
         rule="figure_*",
-        version=8,
+        version=9,
         description="Draws a figure.",
         jobs=counts.EACH_FIGURE,
         usual_seconds=4.0,
