@@ -162,6 +162,7 @@ rule all:
         HEADS,
         ANALYSES,
         FIGURES,
+        PAGES,
         EXPLORER,
 
 

@@ -31,6 +31,22 @@ SECTIONS = {
 POSSIBLE_FIGURES = {name: figures.get(name) for name in stages.possible_figures(study)}
 FIGURES = expand(f"{RESULTS}/figures/{{figure}}.json", figure=POSSIBLE_FIGURES)
 
+
+def shown(name, figure):
+    """What the report shows of a figure, by stem: the whole study, or each measure."""
+    stems = study.labels if figure.per_measure else [name]
+    return {stem: f"{RESULTS}/figures/{name}/{stem}{figure.suffix}" for stem in stems}
+
+
+# Asked for by name, for Snakemake does not see that a rule's version has changed if the names of its outputs have as
+# well, as when tables were pictures.
+PAGES = [
+    page
+    for name, figure in POSSIBLE_FIGURES.items()
+    if figure.as_table
+    for page in shown(name, figure).values()
+]
+
 for name, figure in POSSIBLE_FIGURES.items():
 
     rule:
@@ -48,7 +64,7 @@ for name, figure in POSSIBLE_FIGURES.items():
             f"{RESULTS}/figures/{name}.json",
             [
                 report(
-                    f"{RESULTS}/figures/{name}/{stem}{figure.suffix}",
+                    path,
                     caption=f"../report/{name}.rst",
                     category=SECTIONS[figure.section],
                     labels={
@@ -58,7 +74,7 @@ for name, figure in POSSIBLE_FIGURES.items():
                         ),
                     },
                 )
-                for stem in (study.labels if figure.per_measure else [name])
+                for stem, path in shown(name, figure).items()
             ],
         log:
             f"{RESULTS}/logs/figures/{name}.log",

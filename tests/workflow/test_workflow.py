@@ -171,3 +171,13 @@ def test_results_that_cannot_be_written_are_one_sentence(tmp_path):
     assert done.returncode != 0
     assert "results/tiny is not a folder; move it away." in done.stdout
     assert len(done.stdout.splitlines()) <= 2
+
+
+def test_a_page_that_an_older_version_did_not_make_is_made(finished):
+    """Snakemake compares no version of a rule whose outputs had other names when it ran."""
+    page = finished.results / "figures" / "cards" / "cards.html"
+    away = page.rename(page.with_suffix(".away"))
+    try:
+        assert set(finished.planned()) == {"figure_cards"}
+    finally:
+        away.rename(page)
