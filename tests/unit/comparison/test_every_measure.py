@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from modelkin.comparison import measures
 from modelkin.comparison.measures.base import Estimate, Measure, checked
-from modelkin.errors import Undefined
+from modelkin.errors import ModelkinError, Undefined
 
 few = settings(max_examples=25, deadline=None, derandomize=True)
 seeds = st.integers(0, 2**31)
@@ -51,9 +51,29 @@ def test_what_it_says_of_nothing_in_common_is_so(name):
         pairs = [(measure.prepare(a), measure.prepare(b)) for a, b in draws]
         order = torch.randperm(int(n), generator=generator)
         found = sum(measure.compare(a, b).value for a, b in pairs) / 10
-        chance = sum(measure.compare(a, measure.permuted(b, order)).value for a, b in pairs) / 10
+        chance = sum(measure.value_of(a, measure.permuted(b, order)) for a, b in pairs) / 10
         near = pytest.approx(found if value is None else float(value), abs=0.03, rel=0.02)
         assert (found, chance) == (near, near), (n, p)
+
+
+@pytest.mark.parametrize("name", [name for name in measures.names() if measures.get(name).value is not None])
+@pytest.mark.parametrize("shape", [(60, 64, 32), (200, 12, 30), (40, 40, 40), (30, 1, 2)])
+def test_the_value_alone_is_that_beside_the_error(name, shape):
+    measure, generator = measures.get(name), torch.Generator().manual_seed(1)
+    n, p, q = shape
+    common = torch.randn((n, 3), generator=generator)
+    for noise in (0.3, 3.0):
+        a, b = (
+            measure.prepare(
+                common @ torch.randn((3, width), generator=generator)
+                + noise * torch.randn((n, width), generator=generator)
+            )
+            for width in (p, q)
+        )
+        for other in (b, measure.permuted(b, torch.randperm(n, generator=generator))):
+            assert measure.value_of(a, other) == pytest.approx(measure.compare(a, other).value, abs=1e-6)
+    with pytest.raises(ModelkinError, match="samples"):
+        measure.value_of(a, measure.prepare(torch.randn((n - 1, q), generator=generator)))
 
 
 @few

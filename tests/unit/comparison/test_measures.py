@@ -197,6 +197,15 @@ def test_procrustes_standard_error_is_nearly_the_jackknife(seed):
         assert compare("procrustes", x, y).stderr == pytest.approx(brute_force("procrustes", x, y), rel=off)
 
 
+def test_procrustes_of_nearly_the_same_has_the_error_of_double_precision():
+    """Above the nuclear norm from which single precision would show in it."""
+    x, _ = arrays(200)
+    for noise in (1e-5, 0.003, 0.03):
+        y = x + noise * np.random.default_rng(5).normal(size=x.shape)
+        assert compare("procrustes", x, y).stderr == pytest.approx(brute_force("procrustes", x, y), rel=0.05)
+    assert compare("procrustes", x, x).stderr < 1e-6
+
+
 def test_knn_jaccard_standard_error_is_that_of_a_mean():
     x, y = arrays()
     lists = [measures.get("knn_jaccard").prepare(torch.tensor(part), k=5)["neighbours"] for part in (x, y)]

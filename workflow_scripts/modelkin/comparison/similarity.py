@@ -111,7 +111,7 @@ def _measure(
     try:
         value, stderr, n = measure.compare(a.part(configured), b.part(configured))
         shuffled = (measure.permuted(b.part(configured), order) for order in orders if measure.chance)
-        chance = [measure.compare(a.part(configured), part).value for part in shuffled]
+        chance = [measure.value_of(a.part(configured), part) for part in shuffled]
     except Undefined:
         value, stderr, n, chance = math.nan, math.nan, 0, []
     except ModelkinError as error:

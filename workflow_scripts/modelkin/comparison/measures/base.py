@@ -124,6 +124,8 @@ class Measure(Described):
         Raised when the values change.
     settings : dict
         The settings of ``prepare`` with their defaults.
+    value : callable, optional
+        ``value(a, b)``, the value that ``compare`` gives without its standard error, for chance levels.
     permute : callable, optional
         ``permute(prepared, order)``, for measures whose prepared part names samples.
     invariances : tuple of str
@@ -138,10 +140,25 @@ class Measure(Described):
     compare: Callable[[dict[str, torch.Tensor], dict[str, torch.Tensor]], Estimate]
     version: int
     settings: dict[str, int] = field(default_factory=dict)
+    value: Callable[[dict[str, torch.Tensor], dict[str, torch.Tensor]], float] | None = None
     permute: Callable[[dict[str, torch.Tensor], torch.Tensor], dict[str, torch.Tensor]] | None = None
     invariances: tuple[str, ...] = ()
     square: bool = False
     setting_words: dict[str, str] = field(default_factory=dict)
+
+    def value_of(self, a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> float:
+        """Compare two prepared parts without a standard error.
+
+        Parameters
+        ----------
+        a, b : dict
+            What ``prepare`` returned.
+
+        Returns
+        -------
+        float
+        """
+        return self.compare(a, b).value if self.value is None else self.value(a, b)
 
     def permuted(self, prepared: dict[str, torch.Tensor], order: torch.Tensor) -> dict[str, torch.Tensor]:
         """Reorder the samples of a prepared part.
