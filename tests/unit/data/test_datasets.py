@@ -6,6 +6,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
+import torchvision
 from PIL import Image
 
 from modelkin.data import datasets
@@ -294,6 +295,24 @@ def test_imagenet_through_torchvision(tmp_path):
     found = base.joined(split)
     assert found.pixels.shape == (2, 3, 8, 8)
     assert len(found.classes) == 1000
+
+
+def test_imagenette_through_torchvision(tmp_path):
+    """Its validation split is the test split, and a class is called by the first of its names."""
+    wnids = sorted(torchvision.datasets.Imagenette._WNID_TO_CLASS)
+    for split, count in (("train", 2), ("val", 1)):
+        for wnid in wnids:
+            (tmp_path / "imagenette2" / split / wnid).mkdir(parents=True)
+            for number in range(count):
+                picture(seed=number).save(tmp_path / "imagenette2" / split / wnid / f"{number}.JPEG")
+    where = {"dataset": "imagenette", "root": str(tmp_path)}
+    assert datasets.missing("torchvision", **where) == []
+    found = datasets.load("torchvision", **where, size=8)
+    assert {name: len(split) for name, split in found.items()} == {"train": 20, "test": 10}
+    test = base.joined(found["test"])
+    assert test.classes[:2] == ["tench", "English springer"]
+    assert test.labels.tolist() == list(range(10))
+    assert test.pixels.shape == (10, 3, 8, 8)
 
 
 def test_a_download_that_is_not_allowed_is_told_before_anything_runs(tmp_path):

@@ -54,6 +54,10 @@ ABOUT = {
     ),
     "gtsrb": About("GTSRB", *SPLIT, (26_640, 12_630), 43, 3, None, "gtsrb"),
     "flowers102": About("Flowers102", *SPLIT, (1_020, 6_149), 102, 3, None, "flowers-102"),
+    # Its validation split is the test split here, as that of ImageNet is.
+    "imagenette": About(
+        "Imagenette", *_by("split", "train", "val"), (9_469, 3_925), 10, 3, None, "imagenette2"
+    ),
     "imagenet": About(
         "ImageNet", *_by("split", "train", "val"), (1_281_167, 50_000), 1000, 3, None, "val", False
     ),
@@ -117,8 +121,9 @@ def load(
     """One of torchvision's datasets, in or to be put into the folder ``root``.
 
     dataset: cifar10, cifar100, svhn, mnist, fashion_mnist, emnist (its 'balanced' split), gtsrb,
-    flowers102 or imagenet (the validation split is the test split). size and channels convert the
-    images (see :class:`modelkin.data.datasets.base.Preparation`); images that differ in size need a size.
+    flowers102, imagenette (full size) or imagenet; the validation split of the last two is the test split.
+    size and channels convert the images (see :class:`modelkin.data.datasets.base.Preparation`); images that
+    differ in size need a size.
     train: False leaves the train split out, when no model is trained.
     """
     for sentence in missing(dataset, root, download):
