@@ -138,6 +138,7 @@ def test_every_draw_is_from_as_many_clusters_as_it_says(drawn, logits, labels):
         who = row["who"]
         assert len(set(who)) == row["members"]
         assert len({groups[i] for i in who}) == row["clusters"]
+        assert row["models"] == ",".join(list(logits)[i] for i in sorted(who))
         expected = by_hand([list(logits.values())[i] for i in who], labels)
         assert {key: row[key] for key in expected} == pytest.approx(expected)
     assert made.groupby(["members", "clusters"])["draw"].apply(list).map(lambda x: x == list(range(60))).all()

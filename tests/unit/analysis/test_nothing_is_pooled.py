@@ -17,6 +17,7 @@ from modelkin.analysis import (
     tables,
     teachers,
 )
+from modelkin.operations.data_dictionary import COLUMNS
 
 NAMES = list("abcdef")
 DIRECTIONS = {"cka": "similarity", "apart": "distance"}
@@ -160,6 +161,85 @@ def test_a_copy_counts_in_no_importance_and_in_no_keyword(monkeypatch):
         assert not table.equals(every[name]), name
     assert set(copied["component_scores"]["pairs"]) == {10}
     assert set(copied["component_scores"]["models"]) == {5}
+
+
+def test_a_copy_makes_no_cluster_and_lends_none_evidence(monkeypatch):
+    """The clusters without it, to the last bit; it stands where its original does."""
+    monkeypatch.setattr(clusters, "SHUFFLES", 9)
+    rows = similarity()
+    copied = MODELS.assign(same_weights_as=[*[None] * 4, "b", None])
+    # As a copy would be: with its original alone, and nearly so with others.
+    both = rows["model_a"].isin(["b", "e"]) & rows["model_b"].isin(["b", "e"])
+    rows.loc[both, "value"] = np.where(rows["measure"] == "cka", 1.0, 0.0)[both]
+
+    def made(rows, models):
+        return clusters.cluster_tables(
+            rows, models, DIRECTIONS, number=2, laplacian="normalised", repeats=5, share=0.8, seed=0
+        )
+
+    without = made(rows[(rows["model_a"] != "e") & (rows["model_b"] != "e")], MODELS.query("name != 'e'"))
+    every, found = made(rows, MODELS), made(rows, copied)
+    for name in ("cluster_stability", "spectra", "spectral_features"):
+        pd.testing.assert_frame_equal(found[name], without[name], check_exact=True)
+        assert not found[name].equals(every[name]), name
+    places = found["clusters"]
+    pd.testing.assert_frame_equal(
+        places.query("model != 'e'").reset_index(drop=True), without["clusters"], check_exact=True
+    )
+    for _, part in places.groupby(["measure", "kind"]):
+        assert part["model"].tolist() == NAMES
+        by_name = part.set_index("model").drop(columns=["measure", "kind"])
+        assert by_name.loc["e"].equals(by_name.loc["b"])
+
+
+def test_a_copy_is_in_no_ensemble_that_is_drawn_or_chosen():
+    """Sets of an original and its copy err as it does, so they would stand for what ensembles bring."""
+    rows, (given, labels) = similarity(), logits()
+    given["e"] = given["b"]
+    copied = MODELS.assign(same_weights_as=[*[None] * 4, "b", None])
+
+    def made(logits, rows, models, sizes=(2, 3)):
+        return ensemble_tables.ensemble_tables(
+            logits,
+            labels,
+            rows,
+            models,
+            DIRECTIONS,
+            sizes=sizes,
+            draws=5,
+            clusters_by={"measure": "cka", "kind": "natural"},
+            rng=np.random.default_rng(0),
+        )
+
+    found = made(given, rows, copied)
+    alone = {name: values for name, values in given.items() if name != "e"}
+    kept = rows[(rows["model_a"] != "e") & (rows["model_b"] != "e")]
+    without, every = made(alone, kept, MODELS.query("name != 'e'")), made(given, rows, MODELS)
+    for name, table in found.items():
+        if name != "ensemble_pairs":
+            pd.testing.assert_frame_equal(table, without[name], check_exact=True)
+            assert not table.equals(every[name]), name
+    assert len(found["ensemble_pairs"]) == 15, "each pair is what it is"
+    assert set(made(given, rows, copied, [2, 6])["ensemble_clusters"]["members"]) == {2}, "of five models"
+
+
+def test_a_study_of_one_model_and_its_copies_has_no_ensembles():
+    rows, (given, labels) = similarity(), logits()
+    copies = MODELS.assign(same_weights_as=[None, *"aaaaa"])
+    made = ensemble_tables.ensemble_tables(
+        given,
+        labels,
+        rows,
+        copies,
+        DIRECTIONS,
+        sizes=[2, 3],
+        draws=5,
+        clusters_by={"measure": "cka", "kind": "natural"},
+        rng=np.random.default_rng(0),
+    )
+    for name in ("ensemble_clusters", "ensemble_choices", "ensemble_best", "ensemble_relations"):
+        assert len(made[name]) == 0
+        assert set(made[name]) == set(COLUMNS[name]) - {"attack_success", "inversion_success"}
 
 
 def test_components_are_told_of_the_models_and_values_that_a_measure_has(monkeypatch):

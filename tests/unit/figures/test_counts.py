@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from modelkin import figures
-from modelkin.analysis import correlations, relations, tables
+from modelkin.analysis import correlations, left_out, relations, tables
 from modelkin.figures import base, layer_epoch_pairs, layer_epochs, layer_maps, layer_transfer
 
 SETTINGS = {"palette": "colorblind", "order": "level"}
@@ -71,7 +71,7 @@ def below(drawn):
     ("name", "said"),
     [
         ("robustness", "10 to 13 natural images, 20 inverted images"),
-        ("levels", "pairs in a box: 1 to 3 natural, 2 to 4 inverted"),
+        ("levels", "pairs of a level: 1 to 3 natural, 2 to 4 inverted"),
         ("asymmetry", "n = 20 images"),
         ("relations", "initialisation: 9 to 10"),
         ("saliency", "n = 10 to 13 natural images"),
@@ -138,7 +138,8 @@ def test_levels_of_several_norms_have_their_norms_on_the_axis(name):
     drawn = figures.get(name).draw(made | {"asymmetry": tables.asymmetry(rows, mixed)}, SETTINGS)
     base.plt.close(drawn)
     written = [label.get_text() for label in drawn.axes[0].get_xticklabels()]
-    assert written == ["0", "l2 0.25", "linf 0.25"]
+    # The one standard model makes no pair.
+    assert written == ["0", "l2 0.25", "linf 0.25"][name == "levels" :]
 
 
 def failed_rows(*names):
@@ -233,7 +234,7 @@ def test_distillation_counts_the_teachers_that_are_drawn():
 
 @pytest.mark.parametrize(("fewer", "most"), [(3, 4), (5, 5)])
 def test_diversity_says_the_most_draws_that_a_point_has(fewer, most):
-    about = {"members": 2, "error": 0.1, "error_reduction_rate": 0.2, "all_wrong": 0.1}
+    about = {"members": 2, "error": 0.1, "error_reduction_rate": 0.2, "all_wrong": 0.1, "models": "a,b"}
     given = {
         "ensemble_clusters": pd.DataFrame([about | {"clusters": 1}] * 4),
         "ensemble_relations": pd.DataFrame([about | {"relation": "initialisation"}] * fewer),
@@ -241,17 +242,102 @@ def test_diversity_says_the_most_draws_that_a_point_has(fewer, most):
     assert f"at most {most} draws" in footnote("diversity", **given)
 
 
-def test_diversity_shows_where_the_middle_half_of_draws_lies_and_claims_no_interval():
-    about = {"members": 2, "error_reduction_rate": 0.2, "all_wrong": 0.1}
-    one = pd.DataFrame([about | {"relation": "initialisation", "error": 0.5}])
-    some = pd.DataFrame([about | {"clusters": 1, "error": error} for error in (0.1, 0.2, 0.3, 0.4, 1.0)])
-    drawn = figures.get("diversity").draw(
-        {"ensemble_clusters": some, "ensemble_relations": one}, {"palette": "colorblind"}
+def drawn_ensembles(draws):
+    """Draws of two of so many models, of one cluster and of one relation, with the error of each draw."""
+    pairs = list(itertools.combinations(draws, 2))
+    made = pd.DataFrame(
+        {"models": [f"{a},{b}" for a, b in pairs], "error": np.linspace(0.1, 0.3, len(pairs))}
     )
+    return made.assign(members=2, error_reduction_rate=made["error"] * 2, all_wrong=0.1)
+
+
+@pytest.mark.parametrize("name", ["diversity", "choices"])
+def test_a_mean_over_draws_has_its_interval_over_models(name):
+    """And none where too few models say how sure it is, however many the draws."""
+    base.style()
+    many, few = drawn_ensembles("abcdef").assign(clusters=2), drawn_ensembles("abcd").assign(clusters=1)
+    clusters = pd.concat([few] * 50 + [many])
+    outcome = "error" if name == "diversity" else "error_reduction_rate"
+    related = many.assign(relation="initialisation")
+    choices = pd.DataFrame(
+        {"measure": ["linear_cka"], "kind": "natural", "members": 2, "left_out": "", "models": "a,b"}
+        | dict.fromkeys(("random_err_mean", "random_err_sd", "error_reduction_rate"), 0.1)
+    )
+    given = {"ensemble_clusters": clusters, "ensemble_relations": related, "ensemble_choices": choices}
+    drawn = figures.get(name).draw(given | {"models": MODELS}, {"palette": "colorblind"})
     base.plt.close(drawn)
-    bars = {axis: axis.collections[0].get_segments()[0] for axis in (drawn.axes[0], drawn.axes[3])}
-    assert [bar[:, 1].tolist() for bar in bars.values()] == [[0.2, 0.4], [0.5, 0.5]]
-    assert drawn.axes[0].lines[0].get_ydata() == pytest.approx([0.4])
+    assert "interval over models" in drawn.get_supxlabel()
+    segments = [bar for each in drawn.axes[0].collections for bar in each.get_segments()]
+    known = [bar[:, 1] for bar in segments if len(bar)]
+    assert known == [pytest.approx(left_out.interval(many[outcome], many["models"]))]
+    low, high = known[0]
+    assert low < many[outcome].mean() < high
+
+
+@pytest.mark.parametrize("name", ["diversity", "choices"])
+def test_a_study_of_copies_has_words_for_its_ensembles(name):
+    base.style()
+    empty = {f"ensemble_{of}": pd.DataFrame() for of in ("clusters", "relations", "choices")}
+    drawn = figures.get(name).draw(empty | {"models": MODELS}, {"palette": "colorblind"})
+    base.plt.close(drawn)
+    assert drawn.axes[0].texts[0].get_text().startswith("too few models that are no copies")
+
+
+def test_below_five_pairs_no_box_is_drawn():
+    """Of four models of a level there are six pairs, of three there are three."""
+    base.style()
+    for eps, boxes in (([0.0] * 4 + [0.25], 2), ([0.0] * 3 + [0.25] * 2, 0)):
+        models = MODELS.assign(eps=eps)
+        drawn = figures.get("levels").draw({"models": models, "similarity": similarity()}, SETTINGS)
+        base.plt.close(drawn)
+        axis = drawn.axes[0]
+        assert len(axis.patches) == boxes, "natural and inverted"
+        points = sum(len(each.get_offsets()) for each in axis.collections)
+        # a and b have no value on inverted images.
+        assert points == (0 if boxes else 3 + 1 + 4 + 2)
+
+
+def test_a_level_of_one_model_is_no_empty_column():
+    base.style()
+    models = MODELS.assign(eps=[0.0] * 4 + [0.25])
+    drawn = figures.get("levels").draw({"models": models, "similarity": similarity()}, SETTINGS)
+    base.plt.close(drawn)
+    assert [label.get_text() for label in drawn.axes[0].get_xticklabels()] == ["0"]
+    assert "no two models with a value: 0.25" in drawn.get_supxlabel()
+    assert "no two models" not in footnote("levels")
+
+
+@pytest.mark.parametrize(("count", "marks"), [(4, 0), (5, 1)])
+def test_a_mean_with_a_spread_is_that_of_five_or_more(count, marks):
+    base.style()
+    _, axis = base.plt.subplots()
+    values = np.arange(count) / 10
+    base.strip(axis, [values, values[:1]], {"color": "k", "marker": "o"})
+    base.plt.close(axis.figure)
+    line, _, (spreads,) = axis.containers[0].lines
+    means, bars = np.asarray(line.get_ydata(), float), spreads.get_segments()
+    assert np.isfinite(means).tolist() == [bool(marks), False]
+    if marks:
+        assert means[0] == pytest.approx(0.2)
+        assert np.diff(bars[0][:, 1]) == pytest.approx(2 * np.std(values, ddof=1))
+    points = [each.get_offsets() for each in axis.collections[:2]]
+    assert [len(each) for each in points] == [count, 1], "the values themselves always stand there"
+
+
+def test_a_null_of_means_stands_beside_means_alone():
+    """Two models of another architecture: one pair of the one relation, three of the other, six across."""
+    base.style()
+    models = MODELS.assign(structure=list("aaabb"))
+    rows = similarity().assign(value=lambda each: np.linspace(0, 1, len(each)))
+    known = relations.relation_similarities(rows, models, permutations=19)
+    data = {"models": models, "similarity": rows, "relations": known}
+    drawn = figures.get("relations").draw(data, SETTINGS)
+    base.plt.close(drawn)
+    bands = [each for each in drawn.axes[0].collections if each.get_linewidths().tolist() == [5.0]]
+    assert len(bands) == 2
+    for band in bands:
+        drawn = [len(bar) > 0 for bar in band.get_segments()]
+        assert drawn == [False, True], "initialisation has four pairs, architecture six"
 
 
 def test_a_heatmap_counts_the_images_of_the_pairs_that_have_a_value():

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from modelkin import lazy
-from modelkin.analysis.tables import LOG, each_matrix, model_levels, under_each_other
+from modelkin.analysis.tables import LOG, distinct, each_matrix, model_levels, of_distinct, under_each_other
 from modelkin.errors import ModelkinError, unknown_name
 
 if TYPE_CHECKING:
@@ -465,12 +465,16 @@ def cluster_tables(
 ) -> dict[str, pd.DataFrame]:
     """Cluster the models by every measure on every kind of probe.
 
+    Copies of other models are no part of any matrix: with its original a copy makes a cluster that nothing
+    tears apart. Each stands in the table clusters at the place of its original, and nowhere else.
+
     Parameters
     ----------
     similarity : DataFrame
         The similarity table.
     models : DataFrame
-        Columns name, architecture, eps and norm, in the order of the study.
+        Columns name, architecture, eps and norm, and same_weights_as if there may be copies, in the order of
+        the study.
     directions : mapping of str to str
         "similarity" or "distance" by measure.
     number : int or "eigengap"
@@ -485,8 +489,7 @@ def cluster_tables(
     -------
     dict of DataFrame
         clusters (a row for each model), cluster_stability, spectra (a row for each eigenvalue) and
-        spectral_features (a row for
-        each model and eigenvector). ari_architecture and ari_level say how far the clusters are those of the
+        spectral_features (a row for each distinct model and eigenvector). ari_architecture and ari_level say how far the clusters are those of the
         architectures or
         of the robustness levels (adjusted Rand index); ari_other_laplacian, how far those by the other
         Laplacian.
@@ -495,8 +498,9 @@ def cluster_tables(
     wanted = None if number == "eigengap" else int(number)
     made: dict[str, list[pd.DataFrame]] = {table: [] for table in COLUMNS}
     other = {"normalised": "unnormalised", "unnormalised": "normalised"}[laplacian]
-    for measure, kind, rows in each_matrix(similarity):
-        here = models[models["name"].isin(rows["model_a"])]
+    single = distinct(models)
+    for measure, kind, rows in each_matrix(of_distinct(similarity, models)):
+        here = single[single["name"].isin(rows["model_a"])]
         names = list(here["name"])
         if len(names) < max(2, wanted or 2):
             LOG.warning("%s on %s probes: too few models are left to cluster", measure, kind)
@@ -508,7 +512,8 @@ def cluster_tables(
         which = {"measure": measure, "kind": kind}
         places = {"cluster": found.labels, "x": found.embedding[:, 0], "y": found.embedding[:, 1]}
         places |= {"t_sne_x": points[:, 0], "t_sne_y": points[:, 1]}
-        made["clusters"].append(pd.DataFrame({**which, "model": names, **places}))
+        placed = pd.DataFrame({**which, "model": names, **places})
+        made["clusters"].append(_with_copies(placed, models))
         made["spectra"].append(
             pd.DataFrame({**which, "rank": np.arange(1, len(names) + 1), "eigenvalue": found.eigenvalues})
         )
@@ -547,3 +552,12 @@ def cluster_tables(
         )
         made["cluster_stability"].append(pd.DataFrame([stabilities]))
     return {table: under_each_other(parts, WHICH | COLUMNS[table]) for table, parts in made.items()}
+
+
+def _with_copies(places: pd.DataFrame, models: pd.DataFrame) -> pd.DataFrame:
+    """The places of distinct models, and for each copy those of its original, in the order of the study."""
+    names = models["name"]
+    originals = names if "same_weights_as" not in models else models["same_weights_as"].fillna(names)
+    known = originals.isin(places["model"])
+    found = places.set_index("model").loc[originals[known]].reset_index()
+    return found.assign(model=names[known].to_numpy())[list(places)]

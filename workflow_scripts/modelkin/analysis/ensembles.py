@@ -18,6 +18,16 @@ EXHAUSTIVE = 20_000
 PERMUTATIONS = 199  # of the models, for what choosing brings
 GROWN = 10  # smaller sets that larger ones are made of where there are too many
 EVALUATED = ("error", "mean_member_error", "error_reduction_rate", "all_wrong")
+DRAWN = ("members", "clusters", "draw", "models", *EVALUATED)
+CHOSEN = (
+    *("kind", "measure", "members", "models", "error", "error_reduction_rate"),
+    *("random_error_mean", "random_error_sd", "random_err_mean", "random_err_sd"),
+    *("better_than_random", "left_out"),
+)
+BEST = (
+    *("members", "models", "error", "single", "single_error", "gain", "gain_low", "gain_high"),
+    *("gain_null", "gain_p", "chosen_again", "n"),
+)
 
 
 def ensemble_error(logits: np.ndarray, labels: np.ndarray) -> float:
@@ -129,9 +139,8 @@ def cluster_ensembles(
     Returns
     -------
     DataFrame
-        Columns members (N), clusters (k), draw, and those of :func:`evaluate_ensemble`. A k for which no
-        clusters
-        have enough models is left out.
+        Columns members (N), clusters (k), draw, models (in the order of ``logits``, joined by commas), and
+        those of :func:`evaluate_ensemble`. A k for which no clusters have enough models is left out.
 
     Raises
     ------
@@ -141,7 +150,7 @@ def cluster_ensembles(
     _checked(logits, labels, sizes)
     if np.shape(clusters) != (len(logits),):
         raise ModelkinError(f"clusters of {np.size(clusters)} models do not go with logits of {len(logits)}.")
-    stack = list(logits.values())
+    names, stack = list(logits), list(logits.values())
     rows = []
     for size in sizes:
         for k in range(1, size + 1):
@@ -149,8 +158,9 @@ def cluster_ensembles(
             for draw in range(draws if choices else 0):
                 members = _one_of_each(choices[rng.integers(len(choices))], size, rng)
                 found = evaluate_ensemble([stack[i] for i in members], labels)
-                rows.append({"members": size, "clusters": k, "draw": draw, **found})
-    return pd.DataFrame(rows)
+                about = {"members": size, "clusters": k, "draw": draw}
+                rows.append(about | {"models": ",".join(names[i] for i in sorted(members))} | found)
+    return pd.DataFrame(rows, columns=list(DRAWN))
 
 
 def chosen_ensembles(
@@ -233,7 +243,7 @@ def chosen_ensembles(
                     "left_out": ",".join(dropped),
                 }
             )
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=list(CHOSEN))
 
 
 def _random(
@@ -304,7 +314,7 @@ def best_ensembles(
     sets: list[tuple[int, ...]] = [(i,) for i in range(len(names))]
     wrong = alone
     rows = []
-    for size in range(2, max(sizes) + 1):
+    for size in range(2, max(sizes, default=1) + 1):
         sets = _candidates(len(names), size, sets, wrong)
         sums = (np.sum([stack[i] for i in members], axis=0, dtype=np.float64) for members in sets)
         wrong = np.stack([values.argmax(1) != labels for values in sums])
@@ -336,7 +346,7 @@ def best_ensembles(
                 "n": len(labels),
             }
         )
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=list(BEST))
 
 
 def _candidates(models: int, size: int, smaller: list[tuple[int, ...]], wrong: np.ndarray) -> list:

@@ -12,11 +12,12 @@ import pandas as pd
 from scipy.cluster import hierarchy
 from scipy.spatial.distance import squareform
 
-from modelkin.analysis import correlations, tables
+from modelkin.analysis import correlations, level_means, tables
 from modelkin.analysis.clusters import similarity_matrix
 
 FEWEST = 4  # models from which ranks of pairs are compared
 AGREEMENT = ("kind", "measure", "other", "spearman", "spearman_low", "spearman_high", "n", "models")
+SOUND = ("spearman_sound", "spearman_sound_low", "spearman_sound_high", "n_sound", "models_sound")
 
 
 def measure_agreement(
@@ -45,11 +46,24 @@ def measure_agreement(
     DataFrame
         A row for each kind and two measures with values of :data:`FEWEST` models: spearman over pairs of
         different models (mean of the two directions), its 95 % interval with models resampled, n (pairs) and
-        models.
+        models; and the same as spearman_sound and so on of what says something of similarity, which is
+        without models at chance and without inverted images of a source whose inversion failed
+        (:func:`modelkin.analysis.level_means.usable_pairs`), missing for fewer models. All measures put a
+        model that knows nothing far from the others, which is agreement on nothing.
     """
-    rows = []
     apart = similarity[similarity["model_a"] != similarity["model_b"]]
     apart = tables.of_distinct(apart, models)
+    every = _agreement(apart, directions, resamples, seed)
+    sound = _agreement(level_means.usable_pairs(apart, models), directions, resamples, seed)
+    keys = list(AGREEMENT[:3])
+    renamed = dict(zip(AGREEMENT[3:], SOUND, strict=True))
+    found = every.merge(sound.rename(columns=renamed), on=keys, how="left")
+    return found.fillna({"n_sound": 0, "models_sound": 0}).astype({"n_sound": int, "models_sound": int})
+
+
+def _agreement(apart: pd.DataFrame, directions: Mapping[str, str], resamples: int, seed: int) -> pd.DataFrame:
+    """The columns :data:`AGREEMENT` of rows of different models."""
+    rows = []
     signs = apart["measure"].map(lambda name: -1.0 if directions[name] == "distance" else 1.0)
     turned = apart.assign(value=apart["value"] * signs)
     for kind, part in turned.groupby("kind", sort=False):

@@ -97,6 +97,11 @@ def distinct(models: pd.DataFrame) -> pd.DataFrame:
     return models[models["same_weights_as"].isna()] if "same_weights_as" in models else models
 
 
+def of_distinct_models(rows: pd.DataFrame, models: pd.DataFrame) -> pd.DataFrame:
+    """The rows, each of a ``model``, that are of no copy."""
+    return rows[rows["model"].isin(set(distinct(models)["name"]))]
+
+
 def of_distinct(pairs: pd.DataFrame, models: pd.DataFrame) -> pd.DataFrame:
     """The rows, each of a model_a and a model_b, that are of no copy."""
     return pairs[pairs[["model_a", "model_b"]].isin(set(distinct(models)["name"])).all(axis=1)]

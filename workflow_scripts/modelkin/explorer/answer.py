@@ -462,7 +462,7 @@ def _components(tables: Tables) -> Iterator[Sentence]:
 
 def _groups(tables: Tables) -> Iterator[Sentence]:
     stability = tables.get("cluster_stability")
-    if stability is None or len(tables["models"]) < FEWEST_GROUPED:
+    if stability is None or tables["models"]["same_weights_as"].isna().sum() < FEWEST_GROUPED:
         return
     label, title = _leading(tables)
     for row in stability[stability["measure"] == label].to_dict("records"):

@@ -29,6 +29,7 @@ else:
 
 KINDS = (*probe_kinds.ORIGINS, probe_kinds.IMPORTED)
 MARKERS = "osD^vPX*<>ph"
+FEWEST_SPREAD = 5  # values from which quartiles, or a mean with a standard deviation, are drawn
 STYLE = {
     "figure.constrained_layout.use": True,
     "axes.spines.top": False,
@@ -120,10 +121,13 @@ def draw_measure(figure: Figure, data: Mapping[str, Any], settings: Mapping[str,
     """
     title = f"{figure.title} of {describe(label)[0]}"
     if figure.section == "clusters":
-        sizes = data["clusters"].groupby(["measure", "kind"])["model"].transform("size")
-        known = data["clusters"][sizes >= figure.fewest]
+        # A copy has the place of its original, and is no further model.
+        places = data["clusters"]
+        single = tables.of_distinct_models(places, data["models"]).groupby(["measure", "kind"]).size()
+        here = single[single >= figure.fewest]
+        known = places[pd.MultiIndex.from_frame(places[["measure", "kind"]]).isin(here.index)]
         if label not in set(known["measure"]):
-            here = data["clusters"].query("measure == @label").groupby("kind").size()
+            here = single[single.index.get_level_values("measure") == label]
             why = _too_few(figure, int(here.max()) if len(here) else 0)
             return _in_words(figure, title, f"no clusters: {why}")
         data = {**data, "clusters": known}
@@ -260,6 +264,12 @@ def without_copies(models: pd.DataFrame) -> str:
     names = set(models["name"]) - set(tables.distinct(models)["name"])
     left_out = [name for name in models["name"] if name in names]
     return f"; without {', '.join(left_out)}, copies of other models" if left_out else ""
+
+
+def placed_copies(models: pd.DataFrame) -> str:
+    """The end of a footnote about which models stand where others do, as their weights are those of others."""
+    said = without_copies(models).removeprefix("; without ").removesuffix(", copies of other models")
+    return f"\ncopies of other models, in no matrix, at the places of these: {said}" if said else ""
 
 
 def names_of(models: pd.DataFrame) -> dict[str, str]:
@@ -417,7 +427,8 @@ def strip(
     shift: float = 0,
     hollow: Sequence[np.ndarray] = (),
 ):
-    """Each group as faint points at its place on the x axis, with mean and standard deviation.
+    """Each group as points at its place on the x axis, from :data:`FEWEST_SPREAD` of them on faint ones with
+    their mean and standard deviation.
 
     hollow: values that stand beside a group and are in no mean.
     """
@@ -427,9 +438,13 @@ def strip(
     for place, values in enumerate(groups):
         # By the golden ratio, so that neighbours stand apart, and the same values at the same places.
         aside = 0.12 * ((np.arange(len(values)) * 0.618 + 0.5) % 1 - 0.5)
-        axis.scatter(place + shift + aside, np.sort(values), s=6, alpha=0.35, lw=0, color=look["color"])
-    means = [np.mean(values) if len(values) else np.nan for values in groups]
-    spreads = [np.std(values, ddof=1) if len(values) > 1 else np.nan for values in groups]
+        size, alpha = (6, 0.35) if len(values) >= FEWEST_SPREAD else (12, 0.8)
+        axis.scatter(place + shift + aside, np.sort(values), s=size, alpha=alpha, lw=0, color=look["color"])
+    many = [len(values) >= FEWEST_SPREAD for values in groups]
+    means, spreads = (
+        [function(values) if kept else np.nan for values, kept in zip(groups, many, strict=True)]
+        for function in (np.mean, lambda values: np.std(values, ddof=1))
+    )
     places = np.arange(len(groups)) + shift
     axis.errorbar(places, means, spreads, ls="", capsize=2, ms=5, label=label, **look)
 

@@ -1,6 +1,9 @@
 """Ensembles of more: members from different clusters, and members chosen to be diverse."""
 
+import numpy as np
+
 from modelkin import probe_kinds
+from modelkin.analysis import left_out
 from modelkin.figures import base
 from modelkin.figures.base import Figure, pd, plt, sns
 
@@ -8,6 +11,10 @@ from modelkin.figures.base import Figure, pd, plt, sns
 def draw(data, settings):
     """Left: gain against the number of clusters the members come from; right: chosen against random."""
     clusters, choices = data["ensemble_clusters"], data["ensemble_choices"]
+    if not len(choices):
+        return base.only_words(
+            "Larger ensembles", "too few models that are no copies for any ensemble of the study's sizes"
+        )
     sizes = sorted(choices["members"].unique())
     labels = list(dict.fromkeys(zip(choices["measure"], choices["kind"], strict=True)))
     partial = choices[choices["left_out"] != ""].drop_duplicates(["measure", "kind"])
@@ -32,9 +39,12 @@ def draw(data, settings):
     draws = base.counted(clusters.groupby(["members", "clusters"]).size())
     base.footnote(
         figure,
-        f"left: mean and 95 % interval of {draws} draws; right: dashed and grey, random sets of as many "
-        "(mean, standard deviation);\nerror reduction rate = 1 - error of the ensemble / mean error of "
-        "its members" + ("; * without the models for which it is undefined" if marked else ""),
+        f"left: mean of {draws} draws and its 95 % interval over models, which are left out one at a time "
+        f"(none below {left_out.FEWEST} models,\nor where one is in every draw); right: dashed and grey, random "
+        "sets of as many (mean, standard deviation);\nerror reduction rate = 1 - error of the ensemble / mean "
+        "error of its members"
+        + ("; * without the models for which it is undefined" if marked else "")
+        + base.without_copies(data["models"]),
     )
     return figure
 
@@ -45,17 +55,11 @@ def _colours(sizes):
 
 def _drawn(axis, clusters, looks) -> None:
     for members, (colour, marker) in looks.items():
-        rows = clusters[clusters["members"] == members].groupby("clusters")["error_reduction_rate"]
-        rows = rows.agg(["mean", "sem"])
-        axis.errorbar(
-            rows.index,
-            rows["mean"],
-            1.96 * rows["sem"],
-            color=colour,
-            marker=marker,
-            capsize=3,
-            label=members,
-        )
+        groups = clusters[clusters["members"] == members].groupby("clusters")
+        means = groups["error_reduction_rate"].mean()
+        ends = [left_out.interval(part["error_reduction_rate"], part["models"]) for _, part in groups]
+        apart = np.abs(np.reshape(ends, (-1, 2)).T - means.to_numpy())
+        axis.errorbar(means.index, means, apart, color=colour, marker=marker, capsize=3, label=members)
     axis.set(
         xlabel="clusters that the members come from",
         ylabel="error reduction rate",

@@ -49,7 +49,7 @@ def draw(data, settings, measure: str):
         figure,
         "colour: cluster; size: robustness level; dotted: number of clusters; stability: adjusted Rand index "
         "under resampled\nmodels, beside it that of shuffled pairs, and p: the share of them that are as "
-        "stable (above .05, one cluster says as much)",
+        "stable (above .05, one cluster says as much)" + base.placed_copies(models),
     )
     base.spread_names(figure, names)
     return figure

@@ -35,7 +35,8 @@ def draw(data, settings):
             base.strip(axis, values, looks[kind], label=kind, shift=place, hollow=hollow)
             nulls = data["relations"].query("measure == @measure and kind == @kind and structure == 'all'")
             # Of all pairs, so that it stands beside no mean of some.
-            nulls = nulls.query("pairs == pairs_inverted").set_index("relation").reindex(found)
+            nulls = nulls.query("pairs == pairs_inverted and pairs >= @base.FEWEST_SPREAD")
+            nulls = nulls.set_index("relation").reindex(found)
             places = np.arange(len(found)) + place
             axis.vlines(places, nulls["null_low"], nulls["null_high"], color="0.8", lw=5, zorder=0)
         title, direction = base.describe(measure)
@@ -50,8 +51,8 @@ def draw(data, settings):
     counts = pairs[~pairs["inversion_failed"]].groupby(["relation", "measure", "kind"]).size()
     base.footnote(
         figure,
-        "faint: pairs; marks: their mean and standard deviation; grey: 95 % of the means of permuted "
-        "models\npairs "
+        f"points: pairs; from {base.FEWEST_SPREAD} of them on faint, with a mark at their mean, its standard "
+        "deviation,\nand in grey 95 % of the means of permuted models; pairs "
         + ", ".join(f"{relation}: {base.counted(counts.get(relation, []))}" for relation in found)
         + base.without_failed(known)
         + base.without_copies(data["models"]),

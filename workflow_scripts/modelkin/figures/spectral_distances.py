@@ -12,7 +12,7 @@ def draw(data, settings, measure: str):
     """For each kind of probe distances of what tells clusters apart, with lines between them; below, those of
     models that differ in their start, their training or their architecture.
     """
-    places = data["clusters"].query("measure == @measure")
+    places = tables.of_distinct_models(data["clusters"].query("measure == @measure"), data["models"])
     features = data["spectral_features"].query("measure == @measure")
     kinds = base.kinds_in(places)
     names = base.names_of(data["models"])
@@ -42,15 +42,14 @@ def draw(data, settings, measure: str):
     base.footnote(
         figure,
         "Euclidean distance of the eigenvectors' entries; white lines: clusters; below: pairs by what they "
-        "differ in, with mean and standard deviation" + base.without_copies(data["models"]),
+        f"differ in, from {base.FEWEST_SPREAD} pairs on with mean and standard deviation"
+        + base.without_copies(data["models"]),
     )
     return figure
 
 
 def _by_relation(axis, distances: np.ndarray, names: list[str], models: pd.DataFrame) -> None:
-    """Pairs by how the two models are related; a copy is no other start."""
-    kept = np.isin(names, tables.distinct(models)["name"])
-    distances, names = distances[np.ix_(kept, kept)], list(np.array(names)[kept])
+    """Pairs by how the two models are related."""
     a, b = np.triu_indices(len(names), 1)
     pairs = pd.DataFrame({"model_a": np.take(names, a), "model_b": np.take(names, b)})
     related = relations.pair_relations(pairs, models).to_numpy()

@@ -30,7 +30,8 @@ def draw(data, settings, measure: str):
     base.architecture_legend(figure, base.architecture_looks(data["models"], palette))
     title, _ = base.describe(measure)
     figure.suptitle(f"t-SNE of {title}")
-    base.footnote(figure, "colour: cluster; neighbours are alike, far distances mean nothing")
+    said = "colour: cluster; neighbours are alike, far distances mean nothing"
+    base.footnote(figure, said + base.placed_copies(data["models"]))
     base.spread_names(figure, names)
     return figure
 

@@ -17,7 +17,7 @@ function pairsFigure() {
   const values = found.flat().flatMap((row) => [row.value, row.low, row.high]).filter(Number.isFinite);
   const made = plot(traces, { xaxis: { tickvals: kinds.map((_, place) => place), ticktext: kinds.map((kind) => plain(inWords(kind))), range: [-0.5, kinds.length - 0.5], showgrid: false, zeroline: false },
     yaxis: { title: { text: plain(measureTitle(measure)) }, range: isDistance(measure) ? undefined : [Math.min(0, ...values) - 0.02, Math.max(1, ...values) + 0.02], zeroline: false }, margin: { l: 46, r: 8, t: 8, b: 34 }, shapes: chance }, 300);
-  return element("figure", {}, made, element("figcaption", { class: "note" }, `${measureTitle(measure)} of every pair; on inverted images each direction is a point. Bars: 95 % interval over images.${chance.length ? " Dotted lines: chance." : ""}${found.flat().some(doubted) ? " Hollow: inversion failed, which says nothing." : ""}`));
+  return element("figure", {}, made, element("figcaption", { class: "note" }, `${measureTitle(measure)} of every pair; on inverted images each direction is a point. Bars: 95 % interval over images.${withoutCopies()}${chance.length ? " Dotted lines: chance." : ""}${found.flat().some(doubted) ? " Hollow: inversion failed, which says nothing." : ""}`));
 }
 
 function levelsFigure() {

@@ -4,7 +4,7 @@ const FEWEST_GROUPED = 5;  // models; below, every clustering is as good as anot
 function viewClusters(state) {
   const clusters = table("clusters");
   const possible = clusters ? MEASURES.map((each) => each.measure).filter((label) => clusters.columns.measure.includes(label)) : [];
-  if (!possible.length || COUNT < FEWEST_GROUPED) {
+  if (!possible.length || COUNT - COPIES.length < FEWEST_GROUPED) {
     return [element("h2", {}, "Groups"), element("p", { class: "empty" }, `Nothing is said of groups: that takes ${FEWEST_GROUPED} models that have values.`)];
   }
   const measure = [state.measure, remembered.measure].find((label) => possible.includes(label)) ?? possible[0];
@@ -100,5 +100,5 @@ function stabilityWords(about) {
   const p = Number.isFinite(about.ari_models_p) ? about.ari_models_p : undefined;
   const held = p === undefined ? " No null stands beside it in this study, and matrices without structure have stable clusters too: take them for groups only with other evidence."
     : ` Matrices with shuffled pairs reach ${number(about.ari_null_mean)}; p ${number(p)}${p > 0.05 ? ": no more than they, so these are not shown to be groups" : ""}.`;
-  return found + held + ` ${[["architectures", about.ari_architecture], ["levels", about.ari_level]].filter(([, value]) => Number.isFinite(value)).map(([what, value]) => `With the ${what} ${number(value)}.`).join(" ")}`;
+  return found + held + (COPIES.length ? ` ${COPIES.map(marked).join(", ")}: copies of other models, in no matrix, at the places of these.` : "") + ` ${[["architectures", about.ari_architecture], ["levels", about.ari_level]].filter(([, value]) => Number.isFinite(value)).map(([what, value]) => `With the ${what} ${number(value)}.`).join(" ")}`;
 }

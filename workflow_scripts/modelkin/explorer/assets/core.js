@@ -42,6 +42,7 @@ const MODELS = rowsOf("models");
 const NAMES = MODELS.map((model) => model.name);
 // Models with the weights of an earlier one, which count once where pairs are compared.
 const COPIES = MODELS.filter((model) => model.same_weights_as).map((model) => model.name);
+const withoutCopies = () => (COPIES.length ? ` Without ${COPIES.map(marked).join(", ")}: copies of other models.` : "");
 const PLACE = new Map(NAMES.map((name, place) => [name, place]));
 const MEASURES = rowsOf("measures");
 const MEASURE = new Map(MEASURES.map((measure) => [measure.measure, measure]));
@@ -82,13 +83,14 @@ function cell(measure, kind, a, b) {
 }
 
 // The values of all pairs of different models, most alike first: {a, b, value}; each pair once where it has one value.
+// A copy is no other model: with its original it would be the first of every list, and its other pairs stand in it already.
 const ranked = new Map();
 function ranking(measure, kind) {
   const key = `${measure}\n${kind}`;
   if (!ranked.has(key)) {
     const found = [];
     for (const [i, a] of NAMES.entries()) for (const [j, b] of NAMES.entries()) {
-      if (i === j || (i > j && !isDirected(kind))) continue;
+      if (i === j || (i > j && !isDirected(kind)) || COPIES.includes(a) || COPIES.includes(b)) continue;
       const here = cell(measure, kind, a, b);
       if (here && Number.isFinite(here.value)) found.push({ a, b, value: here.value });
     }

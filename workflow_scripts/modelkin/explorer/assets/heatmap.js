@@ -119,6 +119,8 @@ function pairAside(measure, kind, a, b) {
       if (flags.get(name)?.includes("*")) inner.push(element("p", { class: "warning-text" }, `Inversion failed for ${name}: this value says nothing.`));
     }
   }
+  const copies = COPIES.filter((name) => a !== b && (name === a || name === b));
+  if (copies.length) inner.push(element("p", { class: "note" }, `No rank: ${copies.map(marked).join(", ")} ${copies.length > 1 ? "are copies" : "is a copy"} of another model.`));
   if (a !== b) inner.push(element("p", {}, link("Images, measures and more of this pair \u2192", "pair", { a, b, measure, kind })));
   return inner;
 }
@@ -150,7 +152,7 @@ function viewHeatmap(state) {
   const plots = [];
   const look = (a, b, where) => aside.replaceChildren(...pairAside(measure, where, a, b));
   const values = shown.flatMap((each) => ranking(measure, each).map((row) => row.value));
-  const range = state.scale === "shared" && shown.length > 1 ? [Math.min(...values), Math.max(...values)] : undefined;
+  const range = state.scale === "shared" && shown.length > 1 && values.length ? [Math.min(...values), Math.max(...values)] : undefined;
   const panels = shown.map((each) => {
     const names = ordered(measure, each, order);
     const made = heatmapPlot(measure, each, names, { room, boundary: boundaries(names, measure, each, order),

@@ -16,7 +16,7 @@ function viewMeasures(state) {
   drawLater.push(() => {
     Plotly.newPlot(place, [{ type: "heatmap", z: labels.map((a) => labels.map((b) => (a === b ? null : found(a, b)?.spearman ?? null))), zmin: -1, zmax: 1, zmid: 0,
       colorscale: [[0, "#a6440a"], [0.25, "#e8a06a"], [0.5, "#f3f1ec"], [0.75, "#6fa8d3"], [1, "#08519c"]], xgap: 2, ygap: 2, hoverongaps: false,
-      customdata: labels.map((a) => labels.map((b) => { const row = found(a, b); return row ? `${plain(measureTitle(a))}<br>${plain(measureTitle(b))}<br>Spearman <b>${number(row.spearman)}</b> ${interval(row.spearman_low, row.spearman_high)}<br>${row.n} pairs of ${row.models} models` : ""; })),
+      customdata: labels.map((a) => labels.map((b) => { const row = found(a, b); return row ? `${plain(measureTitle(a))}<br>${plain(measureTitle(b))}<br>Spearman <b>${number(row.spearman)}</b> ${interval(row.spearman_low, row.spearman_high)}<br>${row.n} pairs of ${row.models} models${soundWords(row) && `<br>${soundWords(row)}`}` : ""; })),
       hovertemplate: "%{customdata}<extra></extra>", colorbar: { thickness: 9, outlinewidth: 0, len: 0.6, tickfont: { size: 10 } } }],
       layout({ margin: { l: 8, r: 8, t: 8, b: 8 }, annotations: written, xaxis: { tickvals: titles.map((_, at) => at), ticktext: titles, tickfont: { size: innerWidth < 700 ? 9 : 11 }, showgrid: false, zeroline: false, ticks: "", showline: false, tickangle: innerWidth < 700 ? -90 : -40, fixedrange: true },
         yaxis: { tickvals: titles.map((_, at) => at), ticktext: titles, tickfont: { size: innerWidth < 700 ? 9 : 11 }, showgrid: false, zeroline: false, ticks: "", showline: false, autorange: "reversed", fixedrange: true } }), PLAIN);
@@ -24,8 +24,15 @@ function viewMeasures(state) {
   });
   keys.cycle = { p: ["kind", kinds, kind] };
   return [element("h2", {}, "Do measures agree?"), element("p", { class: "lead" }, "Rank correlation (Spearman) between what two measures say of all pairs of models, both directions averaged and distances turned round: 1 is the same order. Click a cell to compare two." +
-      (COPIES.length ? ` Without ${COPIES.map(marked).join(", ")}: copies of other models.` : "")),
+      withoutCopies()),
     element("div", { class: "controls" }, picker("probe", kinds, kind, "kind", inWords)), place, compareMeasures(x, y, kind, found(x, y)), measureList()];
+}
+
+// The same of what says something of similarity, where that is not all: models that know nothing are far from all others by every measure.
+function soundWords(row) {
+  if (row.n_sound === undefined || row.n_sound === row.n) return "";
+  const which = "without models at chance and failed inversions";
+  return Number.isFinite(row.spearman_sound) ? `${number(row.spearman_sound)} ${interval(row.spearman_sound_low, row.spearman_sound_high)} ${which}, ${row.n_sound} pairs of ${row.models_sound} models.` : `Nothing is left to compare ${which}.`;
 }
 
 // Ranks from 1 for the most alike pair; ties share the mean of their ranks.
@@ -59,7 +66,7 @@ function compareMeasures(x, y, kind, row) {
   const scatter = plot([dots(rest, COLOURS[0], pairs.length > 500 ? 4 : 6), dots(most, css("--mark"), 9)],
     { xaxis: { title: { text: plain(measureTitle(x)) } }, yaxis: { title: { text: plain(measureTitle(y)) } }, margin: { l: 60, r: 12, t: 8, b: 50 } }, 400);
   drawLater.push(() => scatter.on("plotly_click", (event) => { const [a, b] = event.points[0].customdata; go("pair", { a, b, kind }); }));
-  const said = row ? `Spearman ${number(row.spearman)} ${interval(row.spearman_low, row.spearman_high)} over ${row.n} pairs, models resampled.` : "";
+  const said = row ? `Spearman ${number(row.spearman)} ${interval(row.spearman_low, row.spearman_high)} over ${row.n} pairs, models resampled. ${soundWords(row)}` : "";
   return block(`${measureTitle(x)} and ${measureTitle(y)}`, null, element("p", { class: "note", id: "agreement-value", "data-value": row?.spearman, "data-pairs": pairs.length }, said),
     element("div", { class: "halves" }, scatter, element("div", {}, element("p", { class: "panel-title" }, "They disagree most on (in orange):"),
       plainTable([{ text: "pair" }, { text: `rank by ${shortened(measureTitle(x), 16)}`, number: true }, { text: `by ${shortened(measureTitle(y), 16)}`, number: true }],

@@ -45,6 +45,8 @@ function modelTraining(name) {
 }
 
 function modelNeighbours(name) {
+  const original = MODELS[PLACE.get(name)].same_weights_as;
+  if (original) return block("Nearest and farthest", null, element("p", { class: "note", id: "neighbours" }, "It has the very weights of ", modelLink(original), ", and the same neighbours."));
   const rows = [];
   for (const { measure } of MEASURES) for (const kind of kindsOf(measure)) {
     // On inverted images, those that were made for this model.
@@ -57,7 +59,7 @@ function modelNeighbours(name) {
     const near = shown(own[0]), far = shown(own.at(-1));
     rows.push([link(measureTitle(measure), "heatmap", { measure, kind }), inWords(kind), ...near, ...far]);
   }
-  return block("Nearest and farthest", "On inverted images: of those that were made for this model, who sees them most as it does.", element("div", { id: "neighbours" },
+  return block("Nearest and farthest", `On inverted images: of those that were made for this model, who sees them most as it does.${withoutCopies()}`, element("div", { id: "neighbours" },
     plainTable([{ text: "measure" }, { text: "images" }, { text: "nearest" }, { text: "value [95 %]", number: true }, { text: "farthest" }, { text: "value [95 %]", number: true }], rows)));
 }
 const pairOther = (name, other) => link(marked(other), "pair", { a: name, b: other });

@@ -46,7 +46,7 @@ function pairMeasures(a, b) {
         interval(here.low, here.high), number(here.chance), rank >= 0 ? `${rank + 1} / ${list.length}` : "", Number.isFinite(here.value) ? sparkline(measure, kind, here, 200, 22) : ""]);
     }
   }
-  return block("By every measure", "Ticks are all pairs of the study, the dot is this one with its 95 % interval, the dashed line is chance; rank 1 is the most alike.",
+  return block("By every measure", `Ticks are all pairs of the study, the dot is this one with its 95 % interval, the dashed line is chance; rank 1 is the most alike.${withoutCopies()}`,
     plainTable([{ text: "measure" }, { text: "images" }, { text: "value", number: true }, { text: "95 %", number: true }, { text: "chance", number: true }, { text: "rank", number: true }, { text: "among all pairs" }], rows));
 }
 

@@ -261,7 +261,7 @@ COLUMNS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "clusters": {
         **BY_PROBE,
-        "model": ("", "model"),
+        "model": ("", "model; a copy of another has that one's cluster and place, and is in no matrix"),
         "cluster": ("", "number of its cluster; numbers have no order"),
         "x": ("1", "its place in the second eigenvector of the Laplacian"),
         "y": ("1", "its place in the third"),
@@ -270,7 +270,7 @@ COLUMNS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "cluster_stability": {
         **BY_PROBE,
-        "clusters": ("1", "number of clusters"),
+        "clusters": ("1", "number of clusters, of models that are no copies of others"),
         "ari_models_mean": ("1", "adjusted Rand index with the clusters of resampled models, mean"),
         "ari_models_sd": ("1", "its standard deviation"),
         "ari_null_mean": ("1", "the same for matrices with shuffled pairs, mean"),
@@ -334,12 +334,13 @@ COLUMNS: dict[str, dict[str, tuple[str, str]]] = {
         "members": ("1", "models in the ensemble"),
         "clusters": ("1", "clusters that they come from"),
         "draw": ("", "number of the random draw"),
+        "models": ("", "its models, separated by commas; none is a copy of another"),
         **ENSEMBLE,
     },
     "ensemble_choices": {
         **BY_PROBE,
         "members": ("1", "models in the ensemble"),
-        "models": ("", "the least similar models, separated by commas"),
+        "models": ("", "the least similar models, separated by commas; none is a copy of another"),
         "error": ENSEMBLE["error"],
         "error_reduction_rate": ENSEMBLE["error_reduction_rate"],
         "random_error_mean": ("share of images", "error of random ensembles, mean"),
@@ -358,7 +359,10 @@ COLUMNS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "ensemble_best": {
         "members": ("1", "models in the ensemble"),
-        "models": ("", "the ensemble with the lowest error, its models separated by commas"),
+        "models": (
+            "",
+            "the ensemble with the lowest error, its models separated by commas; none is a copy of another",
+        ),
         "error": ("share of images", "its error"),
         "single": ("", "the model with the lowest error alone"),
         "single_error": ("share of images", "its error"),
