@@ -10,7 +10,7 @@ import pandas as pd
 
 from modelkin import probe_kinds
 from modelkin.analysis import (
-    clusters,
+    cluster_tables,
     component_importance,
     conclusions,
     ensemble_tables,
@@ -200,7 +200,7 @@ def study_tables(study: Drawn) -> dict[str, pd.DataFrame]:
     }
     directions = {label: measures.describe_label(label).direction for label in study.measures}
     rest = {"relations": relations.relation_similarities(joined, models)}
-    rest |= clusters.cluster_tables(
+    rest |= cluster_tables.cluster_tables(
         joined, models, directions, number="eigengap", laplacian="normalised", repeats=3, share=0.8, seed=0
     )
     rest["conclusions"] = conclusions.conclusions_table(

@@ -1,13 +1,14 @@
 """Cluster the models by every measure on every kind of probe."""
 
 from modelkin import jobs, seeds
-from modelkin.analysis import clusters, tables
+from modelkin.analysis import tables
+from modelkin.analysis.cluster_tables import cluster_tables
 from modelkin.store import frames
 
 with jobs.running_job(snakemake.log[0], "clusters", snakemake.input):
     params = snakemake.params
     similarity = frames.read(snakemake.input.similarity)
-    made = clusters.cluster_tables(
+    made = cluster_tables(
         similarity,
         frames.read(snakemake.input.models),
         params.directions,

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from modelkin.analysis import clusters, component_importance, tables
+from modelkin.analysis import cluster_tables, component_importance, tables
 from modelkin.analysis.ensemble_tables import ensemble_tables
 from modelkin.analysis.ensembles import best_ensembles
 from modelkin.analysis.recommendations import recommendations_table
@@ -64,7 +64,7 @@ def test_summary_is_the_mean_over_different_models_of_a_level():
 
 def test_clusters_of_a_study_say_what_they_follow():
     matrix, _ = block_matrix((3, 3))
-    made = clusters.cluster_tables(
+    made = cluster_tables.cluster_tables(
         table_of(matrix, list("abcdef")),
         MODELS,
         {"linear_cka": "similarity"},
@@ -93,7 +93,7 @@ def test_models_for_which_a_measure_is_undefined_are_left_out_of_its_clusters(ca
     assert known["value"].notna().all()
     assert set(known["model_a"]) == set("abcdef") - set(dropped)
     settings = {"number": 2, "laplacian": "normalised", "repeats": 5, "share": 0.8, "seed": 0}
-    made = clusters.cluster_tables(rows, MODELS, {"sat": "similarity"}, **settings)
+    made = cluster_tables.cluster_tables(rows, MODELS, {"sat": "similarity"}, **settings)
     assert made["clusters"]["model"].tolist() == sorted(set("abcdef") - set(dropped))
     assert "undefined for c" in caplog.text
 
@@ -270,7 +270,7 @@ def test_a_table_of_no_training_keeps_its_columns():
 
 def test_a_study_of_undefined_values_has_empty_tables_of_clusters_and_components():
     rows = table_of(np.full((2, 2), np.nan), list("ab"))
-    made = clusters.cluster_tables(
+    made = cluster_tables.cluster_tables(
         rows,
         MODELS,
         {"linear_cka": "similarity"},

@@ -14,7 +14,7 @@ from sklearn.cluster import KMeans, SpectralClustering
 from sklearn.metrics import adjusted_rand_score
 from sklearn.neighbors import NearestNeighbors
 
-from modelkin.analysis import clusters
+from modelkin.analysis import cluster_tables, clusters
 from modelkin.errors import ModelkinError
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -459,7 +459,7 @@ def test_a_matrix_of_69_models_has_one_answer_whatever_the_seed(monkeypatch):
     ).assign(kind="imported", measure="sat", stderr=np.nan)
     monkeypatch.setattr(clusters, "SHUFFLES", 1)
     found = [
-        clusters.cluster_tables(
+        cluster_tables.cluster_tables(
             rows,
             models,
             {"sat": "similarity"},

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from modelkin.analysis import (
+    cluster_tables,
     clusters,
     component_importance,
     correlations,
@@ -93,7 +94,7 @@ MADE = {
 
 def of_clusters(rows):
     """All tables of clusters and of components."""
-    made = clusters.cluster_tables(
+    made = cluster_tables.cluster_tables(
         rows, MODELS, DIRECTIONS, number=2, laplacian="normalised", repeats=3, share=0.8, seed=0
     )
     return made | component_importance.component_tables(COMPONENTS, rows, made["clusters"], MODELS, seed=0)
@@ -173,7 +174,7 @@ def test_a_copy_makes_no_cluster_and_lends_none_evidence(monkeypatch):
     rows.loc[both, "value"] = np.where(rows["measure"] == "cka", 1.0, 0.0)[both]
 
     def made(rows, models):
-        return clusters.cluster_tables(
+        return cluster_tables.cluster_tables(
             rows, models, DIRECTIONS, number=2, laplacian="normalised", repeats=5, share=0.8, seed=0
         )
 

@@ -17,7 +17,7 @@ from sklearn.metrics import accuracy_score
 from sklearn.neighbors import NearestNeighbors
 
 from modelkin import compare
-from modelkin.comparison import measures
+from modelkin.comparison import measures, neighbours
 from modelkin.comparison.measures.base import centred
 from modelkin.errors import ModelkinError, Undefined
 
@@ -206,12 +206,34 @@ def test_procrustes_of_nearly_the_same_has_the_error_of_double_precision():
     assert compare("procrustes", x, x).stderr < 1e-6
 
 
-def test_knn_jaccard_standard_error_is_that_of_a_mean():
-    x, y = arrays()
-    lists = [measures.get("knn_jaccard").prepare(torch.tensor(part), k=5)["neighbours"] for part in (x, y)]
-    shared = [len(set(a) & set(b)) for a, b in zip(*(part.tolist() for part in lists), strict=True)]
-    expected = np.std([s / (10 - s) for s in shared], ddof=1) / np.sqrt(40)
-    assert compare("knn_jaccard", x, y, k=5).stderr == pytest.approx(expected)
+def overlaps(x, y, k, kept):
+    """The Jaccard index of the lists of the samples that are kept, among these, by cosine of rows."""
+
+    def lists(features):
+        rows = features[kept] / np.linalg.norm(features[kept], axis=1, keepdims=True)
+        cosine = rows @ rows.T - 9 * np.eye(len(rows))
+        return [set(order[:k]) for order in np.argsort(-cosine, axis=1)]
+
+    return np.array([len(a & b) / len(a | b) for a, b in zip(lists(x), lists(y), strict=True)])
+
+
+def test_knn_jaccard_standard_error_is_that_of_disjoint_halves(monkeypatch):
+    """Each half with lists of its own, centred as the whole is."""
+    monkeypatch.setattr(neighbours, "ROWS", 16)
+    x, y = (part - part.mean(0) for part in arrays(90))
+    sides = neighbours._sides(90).numpy()
+    assert sides.shape == (90, neighbours.SPLITS)
+    assert (sides.sum(0) == 45).all()
+    assert len({tuple(side) for side in sides.T}) == neighbours.SPLITS
+    found, stated = [], []
+    for side in sides.T:
+        a, b = (overlaps(x, y, 5, half) for half in (side, ~side))
+        found.append((a.mean() - b.mean()) ** 2 / 2)
+        stated.append((a.var(ddof=1) + b.var(ddof=1)) / 45 / 2)
+    factor = np.sqrt(np.mean(found) / np.mean(stated))
+    assert factor > 1.1
+    plain = np.std(overlaps(x, y, 5, np.full(90, True)), ddof=1) / np.sqrt(90)
+    assert compare("knn_jaccard", x, y, k=5).stderr == pytest.approx(factor * plain)
 
 
 # precision

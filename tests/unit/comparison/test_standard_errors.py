@@ -30,6 +30,17 @@ def blobs(rng, n, p):
     return [factors + 0.7 * rng.normal(size=(n, p)) for _ in range(2)]
 
 
+def of_two_noises(rng, n, p):
+    """Half of the samples nearly the same in both views, the others hardly."""
+    factors, scale = rng.normal(size=(n, p)), np.where(rng.random(n) < 0.5, 0.1, 2)[:, None]
+    return [factors + scale * rng.normal(size=(n, p)) for _ in range(2)]
+
+
+def nothing(rng, n, p):
+    """Two views with nothing in common."""
+    return [rng.normal(size=(n, p)) for _ in range(2)]
+
+
 @pytest.mark.parametrize(
     ("name", "population", "n", "p", "low", "high"),
     [
@@ -37,10 +48,13 @@ def blobs(rng, n, p):
         ("pwcca", rectified, 200, 5, 0.8, 1.15),
         ("pwcca", linear, 200, 20, 0.8, 1.15),
         ("linear_cka", linear, 200, 5, 0.85, 1.25),
-        # Too small, as docs/measures.md says: whoever mends them, changes that page.
-        ("knn_jaccard", blobs, 60, 10, 0.5, 0.9),
-        ("knn_jaccard", blobs, 200, 10, 0.5, 0.9),
-        ("mutual_knn", blobs, 60, 10, 0.5, 0.9),
+        ("knn_jaccard", blobs, 60, 10, 0.8, 1.25),
+        ("knn_jaccard", blobs, 200, 10, 0.8, 1.25),
+        ("knn_jaccard", rectified, 200, 5, 0.8, 1.25),
+        ("mutual_knn", blobs, 60, 10, 0.8, 1.25),
+        ("mutual_knn", linear, 200, 20, 0.8, 1.25),
+        ("mutual_knn", of_two_noises, 200, 5, 0.8, 1.25),
+        ("knn_jaccard", nothing, 200, 10, 0.8, 1.25),
     ],
 )
 def test_an_error_beside_the_spread_over_draws(name, population, n, p, low, high):

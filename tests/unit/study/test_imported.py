@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from conftest import TINY
 
-from modelkin.analysis import clusters
+from modelkin.analysis import cluster_tables
 from modelkin.comparison import measures
 from modelkin.errors import ModelkinError
 from modelkin.figures import base
@@ -108,5 +108,5 @@ def test_bootstrap_needs_no_standard_errors():
         {"name": list("abcdef"), "architecture": ["r", "v", "m"] * 2, "eps": 0.0, "norm": "l2"}
     )
     settings = {"number": 2, "laplacian": "normalised", "repeats": 3, "share": 0.8, "seed": 0}
-    made = clusters.cluster_tables(rows, models, {"imported_similarity.x": "similarity"}, **settings)
+    made = cluster_tables.cluster_tables(rows, models, {"imported_similarity.x": "similarity"}, **settings)
     assert made["cluster_stability"]["ari_samples_mean"].isna().all()

@@ -241,7 +241,7 @@ def component_tables(
     similarity : DataFrame
         The similarity table.
     clusters : DataFrame
-        The table of that name (see :func:`modelkin.analysis.clusters.cluster_tables`).
+        The table of that name (see :func:`modelkin.analysis.cluster_tables.cluster_tables`).
     models : DataFrame
         The table of that name, which says of what a model is a copy.
     seed : int

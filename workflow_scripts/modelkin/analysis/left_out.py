@@ -8,11 +8,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import stats
 
+from modelkin import lazy
 from modelkin.analysis.level_means import FEWEST
+
+if TYPE_CHECKING:
+    from scipy import stats
+else:
+    stats = lazy.module("scipy.stats")
 
 
 def interval(values: Sequence[float], sets: Sequence[str]) -> tuple[float, float]:

@@ -267,7 +267,7 @@ def without_copies(models: pd.DataFrame) -> str:
 
 
 def placed_copies(models: pd.DataFrame) -> str:
-    """The end of a footnote about which models stand where others do, as their weights are those of others."""
+    """The end of a footnote about which models stand where others of their weights do."""
     said = without_copies(models).removeprefix("; without ").removesuffix(", copies of other models")
     return f"\ncopies of other models, in no matrix, at the places of these: {said}" if said else ""
 

@@ -39,10 +39,10 @@ def draw(data, settings):
     draws = base.counted(clusters.groupby(["members", "clusters"]).size())
     base.footnote(
         figure,
-        f"left: mean of {draws} draws and its 95 % interval over models, which are left out one at a time "
-        f"(none below {left_out.FEWEST} models,\nor where one is in every draw); right: dashed and grey, random "
-        "sets of as many (mean, standard deviation);\nerror reduction rate = 1 - error of the ensemble / mean "
-        "error of its members"
+        f"left: mean of {draws} draws and its 95 % interval over models, which are left out one at a time\n"
+        f"(none below {left_out.FEWEST} models, or where one is in every draw); right: dashed and grey, "
+        "random sets of as many (mean, standard deviation);\n"
+        "error reduction rate = 1 - error of the ensemble / mean error of its members"
         + ("; * without the models for which it is undefined" if marked else "")
         + base.without_copies(data["models"]),
     )

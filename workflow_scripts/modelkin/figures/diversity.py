@@ -46,10 +46,11 @@ def draw(data, settings):
     )
     base.footnote(
         figure,
-        f"marks: mean of at most {draws} draws; bars: its 95 % interval over models, which are left out one at "
-        f"a time (none below {left_out.FEWEST} models,\nor where one is in every draw); above: members from so "
-        "many clusters, below: members that all differ from each other in one respect;\nerror reduction rate "
-        "= 1 - error of the ensemble / mean error of its members" + base.without_copies(data["models"]),
+        f"marks: mean of at most {draws} draws; bars: its 95 % interval over models, which are left out one "
+        f"at a time\n(none below {left_out.FEWEST} models, or where one is in every draw); above: members "
+        "from so many clusters, below: members that all differ from each other in one respect;\n"
+        "error reduction rate = 1 - error of the ensemble / mean error of its members"
+        + base.without_copies(data["models"]),
     )
     return figure
 

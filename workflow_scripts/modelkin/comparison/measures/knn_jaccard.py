@@ -12,25 +12,39 @@ if TYPE_CHECKING:
 
 
 def prepare(x: torch.Tensor, k: int = 10) -> dict[str, torch.Tensor]:
-    """x (n, p) -> the indices (n, k) of each sample's neighbours by cosine of centred rows.
+    """x (n, p) -> the indices (n, k) of each sample's neighbours by cosine of centred rows, and those of
+    further ones.
 
     For ties, duplicates and rows at the mean see :func:`modelkin.comparison.neighbours.nearest`. Raises
     ModelkinError unless k is at least 1 and there are more than k samples.
     """
-    return {"neighbours": neighbours.nearest(centred(x), k, "k-NN Jaccard")}
+    return neighbours.prepared(centred(x), k, "k-NN Jaccard")
 
 
 def permute(prepared: dict[str, torch.Tensor], order: torch.Tensor) -> dict[str, torch.Tensor]:
     """The lists after new sample i has become old sample order[i]."""
-    return {"neighbours": neighbours.permute(prepared["neighbours"], order)}
+    return neighbours.permute(prepared, order)
 
 
 def compare(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> Estimate:
-    """Mean over samples of |intersection| / |union| of the two neighbour lists."""
+    """Mean over samples of |intersection| / |union| of the two lists, its error by random halves."""
+    mean, stderr, _ = mean_of(_shares(a, b))
+    return Estimate(mean, stderr * neighbours.dependence(a, b, _share))
+
+
+def value(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> float:
+    """The value of :func:`compare`, in a tenth of its time."""
+    return mean_of(_shares(a, b)).value
+
+
+def _shares(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> torch.Tensor:
     first, second = a["neighbours"], b["neighbours"]
     same_samples(first, second)
-    both = neighbours.shared(first, second)
-    return mean_of(both / (2 * first.shape[1] - both))
+    return _share(neighbours.shared(first, second), first.shape[1])
+
+
+def _share(shared: torch.Tensor, k: int) -> torch.Tensor:
+    return shared / (2 * k - shared)
 
 
 MEASURE = Measure(
@@ -47,7 +61,8 @@ MEASURE = Measure(
     takes="representation",
     prepare=prepare,
     compare=compare,
-    version=1,
+    value=value,
+    version=2,
     source="revisiting, equation (6)",
     settings={"k": 10},
     permute=permute,

@@ -395,7 +395,7 @@ register(
 register(
     Stage(
         name="clusters",
-        version=5,
+        version=6,
         description="Clusters the models by each measure's spectrum, and measures how stable clusters are.",
         jobs=counts.ONE,
         tables=described("clusters", "cluster_stability", "spectra", "spectral_features"),
@@ -426,7 +426,7 @@ register(
 register(
     Stage(
         name="ensembles",
-        version=7,
+        version=8,
         description="Measures what ensembles gain by members that are not alike.",
         jobs=counts.ONE,
         condition=COMPARED,
@@ -501,7 +501,7 @@ register(
 register(
     Stage(
         name="dictionary",
-        version=7,
+        version=8,
         description="Describes every column of every table, and every measure.",
         jobs=counts.ONE,
         tables=described("dictionary", "measures"),
@@ -511,7 +511,7 @@ register(
     Stage(
         name="figures",
         rule="figure_*",
-        version=9,
+        version=10,
         description="Draws a figure.",
         jobs=counts.EACH_FIGURE,
         usual_seconds=4.0,
@@ -521,7 +521,7 @@ register(
 register(
     Stage(
         name="explorer",
-        version=3,
+        version=4,
         description="Says what was found in words, and puts every number on one page to explore.",
         jobs=counts.ONE,
         usual_seconds=15.0,
