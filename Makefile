@@ -14,7 +14,7 @@ REPORT := results/digits/report.html
 
 # Where notebooks begin: docstrings are held to numpydoc's form.
 DOCUMENTED := $(addprefix workflow_scripts/modelkin/, \
-	analysis/clusters.py analysis/component_importance.py analysis/ensembles.py \
+	analysis/clusters.py analysis/cluster_tables.py analysis/component_importance.py analysis/ensembles.py \
 	comparison/measures/__init__.py comparison/measures/base.py layers/maps.py data/images.py data/probes.py \
 	networks/building.py networks/classifier.py optimise/descent.py optimise/inversion.py \
 	store/arrays.py store/frames.py)

@@ -223,17 +223,30 @@ def test_knn_jaccard_standard_error_is_that_of_disjoint_halves(monkeypatch):
     x, y = (part - part.mean(0) for part in arrays(90))
     sides = neighbours._sides(90).numpy()
     assert sides.shape == (90, neighbours.SPLITS)
-    assert (sides.sum(0) == 45).all()
+    assert (np.sort(sides, axis=0) == np.repeat([0, 1], 45)[:, None]).all()
     assert len({tuple(side) for side in sides.T}) == neighbours.SPLITS
     found, stated = [], []
     for side in sides.T:
-        a, b = (overlaps(x, y, 5, half) for half in (side, ~side))
+        a, b = (overlaps(x, y, 5, side == half) for half in (0, 1))
         found.append((a.mean() - b.mean()) ** 2 / 2)
         stated.append((a.var(ddof=1) + b.var(ddof=1)) / 45 / 2)
     factor = np.sqrt(np.mean(found) / np.mean(stated))
     assert factor > 1.1
     plain = np.std(overlaps(x, y, 5, np.full(90, True)), ddof=1) / np.sqrt(90)
     assert compare("knn_jaccard", x, y, k=5).stderr == pytest.approx(factor * plain)
+
+
+@pytest.mark.parametrize("n", [2, 3, 11, 12, 13, 19, 21, 23, 31, 101])
+@pytest.mark.parametrize("name", ["knn_jaccard", "mutual_knn"])
+def test_an_error_by_halves_is_bounded_for_few_and_odd_samples(name, n):
+    """Halves of unlike sizes differ by their chance level, and those as small as lists do not vary."""
+    sides = neighbours._sides(n)
+    assert ((sides == 0).sum(0) == n // 2).all()
+    assert ((sides == 1).sum(0) == n // 2).all()
+    x, y = arrays(n)
+    settings = {"k": min(10, n - 1)}
+    error = compare(name, x, y, **settings).stderr
+    assert 0 <= error < 2 * 0.5 / np.sqrt(n)
 
 
 # precision

@@ -19,6 +19,7 @@ else:
 
 ROWS = 1024
 SPLITS = 20  # of the samples into halves, for a standard error
+ROUNDING = 1e-20  # a variance of scores up to 1 below it is none
 Lists = dict[str, "torch.Tensor"]
 
 
@@ -87,7 +88,8 @@ def dependence(a: Lists, b: Lists, score: Callable[[torch.Tensor, int], torch.Te
     samples are not independent, for they share neighbours. Two disjoint halves of the samples, each with its
     own lists, are: half of the squared difference of their means has the variance of one half as its
     expectation, whatever connects the samples within it. Its mean over :data:`SPLITS` random splits is held
-    against what s^2 / n says of these halves. At least 1, which is also that of means that do not vary.
+    against what s^2 / n says of these halves. At least 1, which is also that of scores that do not vary, as
+    in halves so small that all others are neighbours.
     """
     (first, k), (second, _) = map(_joined, (a, b))
     n = len(first)
@@ -99,13 +101,15 @@ def dependence(a: Lists, b: Lists, score: Callable[[torch.Tensor, int], torch.Te
         ours, theirs = (_nearest_of(each, sides, own, k) for each in (rows, others))
         theirs = theirs[torch.arange(len(rows), device=rows.device)[:, None], place]
         found.append(score((ours & theirs & known[:, :, None]).sum(1).double(), k).double())
-    scores, halves = torch.cat(found), torch.stack([sides, ~sides]).double()  # (n, SPLITS), (2, n, SPLITS)
-    sizes = halves.sum(1)
-    means = (halves * scores).sum(1) / sizes
+    size = n // 2
+    if size < 2:
+        return 1.0
+    scores, halves = torch.cat(found), torch.stack([sides == 0, sides == 1]).double()  # and (2, n, SPLITS)
+    means = (halves * scores).sum(1) / size
     spread = (halves * (scores - means[:, None]) ** 2).sum(1)
-    stated = float((spread / (sizes - 1) / sizes).mean())
+    stated = float((spread / (size - 1) / size).mean())
     apart = float(((means[0] - means[1]) ** 2 / 2).mean())
-    return max(1.0, (apart / stated) ** 0.5) if stated > 0 else 1.0
+    return max(1.0, (apart / stated) ** 0.5) if stated > ROUNDING else 1.0
 
 
 def _joined(lists: Lists) -> tuple[torch.Tensor, int]:
@@ -114,9 +118,13 @@ def _joined(lists: Lists) -> tuple[torch.Tensor, int]:
 
 
 def _sides(n: int) -> torch.Tensor:
-    """On which side (n, SPLITS) samples are of each random split in halves, the same for all models."""
+    """On which side (n, SPLITS), 0 or 1, samples are of each random split in halves, the same for all models.
+
+    Of an odd number one is on neither side, 2: lists of the larger half would be of more candidates.
+    """
     generator = torch.Generator().manual_seed(n)
-    return torch.stack([torch.randperm(n, generator=generator) < n // 2 for _ in range(SPLITS)], dim=1)
+    orders = [torch.randperm(n, generator=generator) for _ in range(SPLITS)]
+    return torch.stack(orders, dim=1) // max(1, n // 2)
 
 
 def _nearest_of(rows: torch.Tensor, sides: torch.Tensor, own: torch.Tensor, k: int) -> torch.Tensor:
