@@ -47,7 +47,10 @@ def test_a_small_study_is_analysed_and_drawn(seed):
                     if label
                     else base.draw_study(figure, data, SETTINGS)
                 )
-                base.plt.close(drawn)
+                if figure.as_table:
+                    assert drawn.page(name)
+                else:
+                    base.plt.close(drawn)
 
 
 def check_reasons(made):

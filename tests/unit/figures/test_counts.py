@@ -194,6 +194,31 @@ def test_saliency_of_models_of_distinct_levels_is_drawn():
     assert "natural images" in footnote("saliency", models=distinct)
 
 
+def test_means_of_saliency_are_of_one_level_and_of_no_copy():
+    """Six pairs of four models, the fifth a copy; the level of two has one pair, and no mean."""
+    base.style()
+    rows = similarity("saliency_cosine").query("kind == 'natural'")
+    models = pd.concat([MODELS, MODELS[:2].assign(name=["f", "g"])], ignore_index=True)
+    models = models.assign(eps=[0.0] * 5 + [0.25] * 2, same_weights_as=[None] * 4 + ["a", None, None])
+    more = pd.DataFrame([("f", "g"), ("a", "f"), ("f", "f"), ("g", "g")], columns=["model_a", "model_b"])
+    more = more.assign(kind="natural", measure="saliency_cosine", n=10, value=0.3, chance=0.5, stderr=0.1)
+    rows = pd.concat([rows, more.assign(source=more["model_a"])], ignore_index=True)
+    apart = rows["model_a"] != rows["model_b"]
+    of_copy = rows[["model_a", "model_b"]].eq("e").any(axis=1)
+    rows.loc[apart & ~of_copy, "value"] = np.linspace(0.2, 0.5, int((apart & ~of_copy).sum()))
+    rows.loc[of_copy, ["value", "chance"]] = 9.0
+    rows = rows.assign(ci_low=rows["value"] - 0.1, ci_high=rows["value"] + 0.1)
+    drawn = figures.get("saliency").draw({"models": models, "similarity": rows}, SETTINGS)
+    base.plt.close(drawn)
+    left = drawn.axes[0]
+    kept = rows[apart & rows["model_a"].isin(list("abcd")) & rows["model_b"].isin(list("abcd"))]
+    assert len(kept) == 6
+    means = [each for each in left.collections if each.get_linewidths().tolist() == [1.5]]
+    assert [float(each.get_segments()[0][0, 1]) for each in means] == [pytest.approx(kept["value"].mean())]
+    of_chance = [line.get_ydata()[0] for line in left.lines if line.get_linestyle() == ":"]
+    assert of_chance == [pytest.approx((6 * 0.1 + 0.5) / 7)]
+
+
 def test_images_of_failed_sources_are_not_counted_where_they_are_not_drawn():
     rows = failed_rows("d")
     rows.loc[rows["inversion_failed"], "n"] = 99

@@ -1,7 +1,7 @@
 """Each sample's nearest neighbours by cosine, and how sure means over them are; it knows no measure.
 
-Prepared lists are a dictionary: ``neighbours``, the k nearest of each sample, and ``further``, those after
-them, which become neighbours where samples are left out.
+Prepared lists are a dictionary: ``neighbours``, the k nearest of each sample, ``further``, those after
+them, which become neighbours where samples are left out, and ``of_half``, which of both these are.
 """
 
 from __future__ import annotations
@@ -55,14 +55,17 @@ def prepared(x: torch.Tensor, k: int, title: str) -> Lists:
     Raises ModelkinError as :func:`nearest`.
     """
     longer = nearest(x, k, title, further=3 * k + 10)
-    return {"neighbours": longer[:, :k], "further": longer[:, k:]}
+    return {"neighbours": longer[:, :k], "further": longer[:, k:], "of_half": _of_half(longer, k)}
 
 
 def permute(lists: Lists, order: torch.Tensor) -> Lists:
-    """The lists after new sample i has become old sample order[i]: rows move, and so do names."""
+    """The lists after new sample i has become old sample order[i]: rows move, and so do names.
+
+    Halves are of places: what is in them is computed anew when somebody asks for the error.
+    """
     place = torch.empty_like(order)
     place[order] = torch.arange(len(order), device=order.device)
-    return {name: place[rows[order]] for name, rows in lists.items()}
+    return {name: place[lists[name][order]] for name in ("neighbours", "further")}
 
 
 def shared(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
@@ -84,27 +87,23 @@ def _shared(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
 def dependence(a: Lists, b: Lists, score: Callable[[torch.Tensor, int], torch.Tensor]) -> float:
     """By how much the standard error of a mean score is larger than that of independent samples.
 
-    score(shared (n,), k): values (n,) of how many neighbours samples have in both lists. Those of near
-    samples are not independent, for they share neighbours. Two disjoint halves of the samples, each with its
-    own lists, are: half of the squared difference of their means has the variance of one half as its
-    expectation, whatever connects the samples within it. Its mean over :data:`SPLITS` random splits is held
-    against what s^2 / n says of these halves. At least 1, which is also that of scores that do not vary, as
-    in halves so small that all others are neighbours.
+    score(shared, k): values of how many neighbours samples have in both lists. Those of near samples are not
+    independent, for they share neighbours. Two disjoint halves of the samples, each with its own lists, are:
+    half of the squared difference of their means has the variance of one half as its expectation, whatever
+    connects the samples within it. Its mean over :data:`SPLITS` random splits is held against what s^2 / n
+    says of these halves. At least 1, which is also that of scores that do not vary, as in halves so small
+    that all others are neighbours.
     """
-    (first, k), (second, _) = map(_joined, (a, b))
-    n = len(first)
-    sides = _sides(n).to(first.device)
-    found = []
-    for rows, others, own in zip(first.split(ROWS), second.split(ROWS), sides.split(ROWS), strict=True):
-        same = rows[:, :, None] == others[:, None, :]
-        known, place = same.max(2)
-        ours, theirs = (_nearest_of(each, sides, own, k) for each in (rows, others))
-        theirs = theirs[torch.arange(len(rows), device=rows.device)[:, None], place]
-        found.append(score((ours & theirs & known[:, :, None]).sum(1).double(), k).double())
-    size = n // 2
+    (first, ours), (second, theirs) = map(_joined, (a, b))
+    k, size = a["neighbours"].shape[1], len(first) // 2
     if size < 2:
         return 1.0
-    scores, halves = torch.cat(found), torch.stack([sides == 0, sides == 1]).double()  # and (2, n, SPLITS)
+    both = [
+        _both(*parts) for parts in zip(*(x.split(ROWS) for x in (first, second, ours, theirs)), strict=True)
+    ]
+    scores = score(torch.cat(both).double(), k).double()
+    sides = _sides(len(first)).to(first.device)
+    halves = torch.stack([sides == 0, sides == 1]).double()  # (2, n, SPLITS), and scores (n, SPLITS)
     means = (halves * scores).sum(1) / size
     spread = (halves * (scores - means[:, None]) ** 2).sum(1)
     stated = float((spread / (size - 1) / size).mean())
@@ -112,9 +111,20 @@ def dependence(a: Lists, b: Lists, score: Callable[[torch.Tensor, int], torch.Te
     return max(1.0, (apart / stated) ** 0.5) if stated > ROUNDING else 1.0
 
 
-def _joined(lists: Lists) -> tuple[torch.Tensor, int]:
-    """All neighbours that are known of each sample, nearest first, and k."""
-    return torch.cat([lists["neighbours"], lists["further"]], dim=1), lists["neighbours"].shape[1]
+def _joined(lists: Lists) -> tuple[torch.Tensor, torch.Tensor]:
+    """All neighbours that are known of each sample, nearest first, and those of its own half, as bits."""
+    every = torch.cat([lists["neighbours"], lists["further"]], dim=1)
+    found = lists.get("of_half")
+    return every, _of_half(every, lists["neighbours"].shape[1]) if found is None else found
+
+
+def _both(
+    first: torch.Tensor, second: torch.Tensor, ours: torch.Tensor, theirs: torch.Tensor
+) -> torch.Tensor:
+    """How many neighbours (m, SPLITS) samples have in both lists (m, w) of their halves."""
+    known, place = (first[:, :, None] == second[:, None, :]).max(2)
+    bits = ours & theirs.gather(1, place) & -known.int()
+    return torch.stack([((bits >> split) & 1).sum(1) for split in range(SPLITS)], dim=1)
 
 
 def _sides(n: int) -> torch.Tensor:
@@ -127,12 +137,16 @@ def _sides(n: int) -> torch.Tensor:
     return torch.stack(orders, dim=1) // max(1, n // 2)
 
 
-def _nearest_of(rows: torch.Tensor, sides: torch.Tensor, own: torch.Tensor, k: int) -> torch.Tensor:
-    """Which (m, w, SPLITS) of the neighbours (m, w) of samples are the k nearest on each one's own side."""
-    found = torch.empty(*rows.shape, SPLITS, dtype=torch.bool, device=rows.device)
+def _of_half(every: torch.Tensor, k: int) -> torch.Tensor:
+    """In which splits each neighbour of the lists (n, w) is among the k nearest on its sample's own side, as
+    bits (n, w) of numbers, for there are many of both.
+    """
+    own = _sides(len(every)).to(every.device)
+    bits = 2 ** torch.arange(SPLITS, device=every.device, dtype=torch.int32)
+    found = torch.empty_like(every, dtype=torch.int32)
     seen = torch.zeros_like(own, dtype=torch.int16)
-    for place in range(rows.shape[1]):
-        beside = sides[rows[:, place]] == own
+    for place in range(every.shape[1]):
+        beside = own[every[:, place]] == own
         seen += beside
-        found[:, place] = beside & (seen <= k)
+        found[:, place] = ((beside & (seen <= k)) * bits).sum(1)
     return found

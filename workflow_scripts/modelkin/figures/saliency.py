@@ -25,7 +25,7 @@ def draw(data, settings):
         left.errorbar(x, part["value"], error, fmt="o", ms=4, lw=0.8, color=base.level_colours(found)[level])
         if len(part) >= base.FEWEST_SPREAD:
             left.hlines(part["value"].mean(), place - 0.3, place + 0.3, color="k", lw=1.5)
-    left.axhline(rows["chance"].mean(), color="0.4", ls=":", lw=1.2)
+    left.axhline(pairs["chance"].mean(), color="0.4", ls=":", lw=1.2)
     left.set(ylabel="saliency cosine", title="pairs of one level (dotted: chance)")
     order, changes = ordered(data, {"order": "level"}, MEASURE, "natural")
     labels = [base.names_of(data["models"])[name] for name in order]
