@@ -23,9 +23,11 @@ MODELS = pd.DataFrame(
         **{"inversion_failed": [False, True] + [False] * 7, "same_weights_as": [None] * 8 + ["a"]},
     }
 )
+FAILED = ("b", "inverted")
 
 
 def similarity(seed=0):
+    """On 40 images, but for a copy's pairs, models with themselves and the images of a failed inversion."""
     rng, rows = np.random.default_rng(seed), []
     for measure, kind in itertools.product(MEASURES, ("natural", "inverted")):
         for a, b in itertools.product(NAMES, repeat=2):
@@ -34,7 +36,8 @@ def similarity(seed=0):
                 rows.append(
                     {
                         **{"kind": kind, "source": a, "model_a": a, "model_b": b, "measure": measure},
-                        **{"value": value, "stderr": 0.01, "chance": value / 10, "n": 40},
+                        **{"value": value, "stderr": 0.01, "chance": value / 10},
+                        "n": 99 if "i" in (a, b) else 55 if a == b else 66 if (a, kind) == FAILED else 40,
                         **{"ci_low": value - 0.02, "ci_high": value + 0.02, "attack_success": np.nan},
                         "inversion_success": 0.9 if kind == "inverted" else np.nan,
                         "inversion_failed": kind == "inverted" and a == "b",
@@ -45,6 +48,10 @@ def similarity(seed=0):
 
 def drawn(name, rows, models=MODELS):
     """The panels of a figure of what follows from these rows."""
+    return whole(name, rows, models).axes
+
+
+def whole(name, rows, models=MODELS):
     base.style()
     made = {
         "summary": lambda: tables.summary(rows, models),
@@ -63,7 +70,7 @@ def drawn(name, rows, models=MODELS):
     data = {"models": models, "similarity": rows} | {table: made[table]() for table in wanted}
     figure = figures.get(name).draw(data, SETTINGS)
     base.plt.close(figure)
-    return figure.axes
+    return figure
 
 
 def gains(models):
@@ -117,6 +124,20 @@ def test_a_copy_moves_no_mark(name):
     without = rows[(rows["model_a"] != "i") & (rows["model_b"] != "i")].reset_index(drop=True)
     for one, other in zip(drawn(name, rows), drawn(name, without, single), strict=True):
         assert_the_same(one, other)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("robustness", "40 natural images, 40 to 66 inverted images"),
+        ("asymmetry", "n = 40 images"),
+        ("levels", "pairs of a level: 1 to 6 natural, 2 to 9 inverted"),
+        ("relations", "initialisation: 9 to 13, architecture: 12 to 15"),
+        ("ensembles", "28 pairs"),
+    ],
+)
+def test_what_is_in_no_mark_is_in_no_count(name, said):
+    assert said in whole(name, similarity()).get_supxlabel()
 
 
 def test_a_copy_is_no_pair_of_a_level_where_models_look():
@@ -188,3 +209,95 @@ def test_cells_of_source_and_observer_are_of_their_levels():
         other = drawn("asymmetry", rows.assign(value=rows["value"].where(~where, 0.05)))[0]
         changed = ~np.isclose(whole, other.images[0].get_array())
         assert list(map(tuple, np.argwhere(changed).tolist())) == cells
+
+
+def of_ensembles(**keys):
+    """Draws of two members and of three, with gains of their own for each value of the keys."""
+    made, number = [], 0
+    for about in itertools.product([2, 3], *keys.values()):
+        for draw in range(3):
+            number += 1
+            models = ",".join("abcdef"[(draw + i) % 6] for i in range(about[0]))
+            made.append(dict(zip(["members", *keys], about, strict=True)) | {"draw": draw, "models": models})
+            made[-1] |= {"error": number / 100, "error_reduction_rate": number / 50, "all_wrong": 0.1}
+    return pd.DataFrame(made)
+
+
+def lines_of(axis):
+    """What stands at each place of the lines with a mark, by label."""
+    handles, labels = axis.get_legend_handles_labels()
+    found = [getattr(handle, "lines", [handle])[0] for handle in handles]
+    return {label: line.get_xydata() for label, line in zip(labels, found, strict=True)}
+
+
+def test_a_mean_of_draws_is_of_its_members_and_clusters():
+    base.style()
+    clusters = of_ensembles(clusters=[1, 2])
+    related = of_ensembles(relation=["initialisation", "architecture"])
+    choices = pd.DataFrame(
+        {"measure": "linear_cka", "kind": ["natural", "inverted"] * 2, "members": [2, 2, 3, 3]}
+        | {"left_out": ["a", "", "a", ""], "error_reduction_rate": [0.1, 0.2, 0.3, 0.4]}
+        | {"random_err_mean": [0.5, 0.6, 0.7, 0.8], "random_err_sd": 0.01}
+    )
+    data = {"models": MODELS, "ensemble_clusters": clusters, "ensemble_relations": related}
+    drawn = figures.get("choices").draw(data | {"ensemble_choices": choices}, SETTINGS)
+    base.plt.close(drawn)
+    means = clusters.groupby(["members", "clusters"])["error_reduction_rate"].mean()
+    for label, line in lines_of(drawn.axes[0]).items():
+        assert line[:, 1] == pytest.approx(means[int(label)].to_numpy())
+    for axis, points, middle in zip(drawn.axes[1:], ([0.1, 0.2], [0.3, 0.4]), (0.6, 0.8), strict=True):
+        dashed, marked = axis.lines
+        assert marked.get_xdata() == pytest.approx(points)
+        assert dashed.get_xdata() == pytest.approx([middle] * 2), "of sets of all models"
+
+    drawn = figures.get("diversity").draw(data, SETTINGS)
+    base.plt.close(drawn)
+    for row, (rows, by) in enumerate(((clusters, "clusters"), (related, "relation"))):
+        for column, outcome in enumerate(("error", "error_reduction_rate")):
+            axis = drawn.axes[3 * row + column]
+            for key, line in zip(dict.fromkeys(rows[by]), axis.lines, strict=True):
+                wanted = rows[rows[by] == key].groupby("members")[outcome].mean()
+                assert line.get_ydata() == pytest.approx(wanted.to_numpy()), key
+
+
+def test_chance_above_a_square_is_of_its_kind_and_measure():
+    base.style()
+    rows = similarity()
+    for number, (_, part) in enumerate(rows.groupby(["measure", "kind"], sort=False), start=1):
+        rows.loc[part.index, "chance"] = number / 10
+    for measure, said in zip(MEASURES, (("0.10", "0.20"), ("0.30", "0.40")), strict=True):
+        drawn = figures.get("heatmaps").draw({"models": MODELS, "similarity": rows}, SETTINGS, measure)
+        base.plt.close(drawn)
+        assert [axis.get_title().split("chance ")[1] for axis in drawn.axes[:2]] == list(said)
+        for axis, kind in zip(drawn.axes, ("natural", "inverted"), strict=False):
+            part = rows[(rows["measure"] == measure) & (rows["kind"] == kind)]
+            grid = part.pivot_table(index="model_a", columns="model_b", values="value")
+            order = [label.get_text().rstrip("*") for label in axis.get_xticklabels()]
+            wanted = grid.combine_first(grid.T).loc[order, order]
+            np.testing.assert_allclose(np.asarray(axis.images[0].get_array()), wanted)
+
+
+def test_importances_are_of_their_kind_and_of_components_that_vary():
+    base.style()
+    kinds = ["natural", "inverted"]
+    rows = pd.DataFrame(
+        [
+            {"measure": measure, "kind": kind, "component": name, "varies": name != "stem"}
+            for measure, kind, name in itertools.product(MEASURES, kinds, ["stem", "head", "norm"])
+        ]
+    )
+    rows = rows.assign(importance=np.arange(12) / 20, importance_sd=0.01, importance_null=np.arange(12) / 99)
+    about = {"r2_fitted": 0.5, "r2_new_models": 0.4, "pairs": 10, "models": 5}
+    scores = pd.DataFrame(
+        [{"measure": measure, "kind": kind, **about} for measure in MEASURES for kind in kinds]
+    )
+    data = {"models": MODELS, "component_importance": rows, "component_scores": scores}
+    for measure in MEASURES:
+        drawn = figures.get("importance").draw(data, SETTINGS, measure)
+        base.plt.close(drawn)
+        for axis, kind in zip(drawn.axes, kinds, strict=True):
+            part = rows[(rows["measure"] == measure) & (rows["kind"] == kind) & rows["varies"]].iloc[::-1]
+            assert [bar.get_width() for bar in axis.patches] == pytest.approx(list(part["importance"]))
+            assert [label.get_text() for label in axis.get_yticklabels()] == list(part["component"])
+            nulls = [line.get_xdata() for line in axis.lines if line.get_marker() == "|"]
+            assert nulls[-1] == pytest.approx(part["importance_null"].to_numpy())
