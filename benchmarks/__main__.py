@@ -12,8 +12,19 @@ from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-NAMES = ("inversion", "attacks", "measures", "activations", "layers", "graphs", "memory", "workflow")
-ASKED_FOR = ("graphs",)  # minutes for dozens of networks, and no peer to be compared with
+NAMES = (
+    "inversion",
+    "attacks",
+    "measures",
+    "activations",
+    "layers",
+    "graphs",
+    "compiled",
+    "memory",
+    "scale",
+    "workflow",
+)
+ASKED_FOR = ("graphs", "compiled", "scale")  # minutes, and nothing that changes from day to day
 UNITS = {"x as fast": ">=", "x the time": "<=", "of the time": "<=", "s": "<=", "jobs": "<=", "GB": "<="}
 
 

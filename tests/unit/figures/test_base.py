@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from modelkin.figures import base, cards, heatmaps
+from modelkin.data.images import Images
+from modelkin.figures import base, cards, heatmaps, inversions
 
 
 def test_titles_of_measures():
@@ -130,3 +131,38 @@ def test_what_is_the_same_of_all_models_is_no_column_of_their_cards():
     drawn = cards.draw({"models": models.assign(size=[8, 16])}, {})
     assert list(drawn.text["size"]) == ["8", "16"]
     assert "pixels" not in drawn.note
+
+
+@pytest.mark.parametrize(
+    ("models", "inches", "points"), [(18, 4.32, 7.0), (300, 24.0, 4.0), (600, 24.0, None)]
+)
+def test_a_square_of_many_models_has_smaller_names_or_none(models, inches, points):
+    base.style()
+    side = base.side_of_square(models, 0.24)
+    assert side == pytest.approx(inches)
+    drawn, axis = base.plt.subplots(figsize=(side, side))
+    base.square(axis, np.eye(models), [f"m{i}" for i in range(models)], [])
+    names = axis.get_xticklabels()
+    base.plt.close(drawn)
+    assert len(names) == (models if points else 0)
+    if points:
+        assert names[0].get_fontsize() == pytest.approx(points, abs=0.2)
+
+
+def test_a_gallery_of_hundreds_shows_some_of_all_and_says_so():
+    base.style()
+    names = [f"m{i:03}" for i in range(200)]
+    models = pd.DataFrame({"name": names, "at_chance": False, "inversion_failed": False})
+    test = Images(np.zeros((2, 1, 4, 4), np.uint8), np.zeros(2, int), np.array(["0", "1"]), ["a"])
+    pairs = pd.DataFrame({"sample": ["0", "1"], "seed": ["0", "1"], "target": ["1", "0"]})
+    for many, note in (
+        (200, "80 of 200 models, 1 of 2 pairs; * inversion failed"),
+        (3, "1 of 2 pairs; * inversion failed"),
+    ):
+        given = {"models": models[:many], "images": (test, pairs, dict.fromkeys(names[:many], test))}
+        drawn = inversions.draw(given, {"gallery": 1})
+        base.plt.close(drawn)
+        titles = [axis.get_title() for axis in drawn.axes]
+        assert len(titles) == 2 + min(many, 80)
+        assert (titles[2], titles[-1]) == (names[0], names[many - 1])
+        assert drawn.get_supxlabel() == note

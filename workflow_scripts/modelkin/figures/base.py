@@ -29,6 +29,7 @@ else:
 
 KINDS = (*probe_kinds.ORIGINS, probe_kinds.IMPORTED)
 MARKERS = "osD^vPX*<>ph"
+LARGEST_SQUARE, SMALLEST_NAME = 24.0, 3.5  # inches of a side; points of a name
 FEWEST_SPREAD = 5  # values from which quartiles, or a mean with a standard deviation, are drawn
 STYLE = {
     "figure.constrained_layout.use": True,
@@ -350,11 +351,24 @@ def footnote(figure, text: str) -> None:
     figure.supxlabel(text, fontsize=8, color="0.35")
 
 
+def side_of_square(models: int, each: float) -> float:
+    """Inches that the side of a matrix of models takes; beyond :data:`LARGEST_SQUARE` its cells shrink."""
+    return min(each * models, LARGEST_SQUARE)
+
+
 def square(axis, grid: pd.DataFrame, labels: Sequence[str], changes: Sequence[int], **scale):
-    """A matrix of models as an image with their names, white lines where a group ends; the image."""
+    """A matrix of models as an image with their names, white lines where a group ends; the image.
+
+    Names get smaller where there is no room, and are left out where nobody could read them.
+    """
     image = axis.imshow(grid, cmap="viridis", **scale)
-    axis.set_xticks(range(len(labels)), labels, rotation=90, fontsize=7)
-    axis.set_yticks(range(len(labels)), labels, fontsize=7)
+    cell = 72 * axis.get_position().width * axis.figure.get_figwidth() / max(1, len(labels))
+    size = min(7.0, 0.9 * cell)
+    if size >= SMALLEST_NAME:
+        axis.set_xticks(range(len(labels)), labels, rotation=90, fontsize=size)
+        axis.set_yticks(range(len(labels)), labels, fontsize=size)
+    else:
+        axis.set(xticks=[], yticks=[])
     for place in changes:
         axis.axhline(place - 0.5, color="white", lw=1.2)
         axis.axvline(place - 0.5, color="white", lw=1.2)

@@ -27,7 +27,7 @@ def draw(data, settings, measure: str):
     found = base.kinds_in(rows)
     title, direction = base.describe(measure)
     low, high, extend = scale_of(rows)
-    side = 0.24 * rows["model_a"].nunique() + 1.2
+    side = base.side_of_square(rows["model_a"].nunique(), 0.24) + 1.2
     figure, axes = plt.subplots(1, len(found), figsize=(side * len(found) + 1, side + 0.6), squeeze=False)
     for axis, kind in zip(axes[0], found, strict=True):
         part = rows[rows["kind"] == kind]

@@ -16,7 +16,7 @@ def draw(data, settings, measure: str):
     features = data["spectral_features"].query("measure == @measure")
     kinds = base.kinds_in(places)
     names = base.names_of(data["models"])
-    side = 1.6 + 0.16 * places["model"].nunique()
+    side = base.side_of_square(places["model"].nunique(), 0.16) + 1.6
     below = 2.4
     figure, axes = plt.subplots(
         2,
