@@ -301,3 +301,18 @@ def test_importances_are_of_their_kind_and_of_components_that_vary():
             assert [label.get_text() for label in axis.get_yticklabels()] == list(part["component"])
             nulls = [line.get_xdata() for line in axis.lines if line.get_marker() == "|"]
             assert nulls[-1] == pytest.approx(part["importance_null"].to_numpy())
+
+
+@pytest.mark.parametrize(("copied", "drawn"), [("e", False), (None, True)])
+def test_a_copy_is_no_model_that_clusters_are_drawn_from(copied, drawn):
+    """As many models as the figure needs are enough; with a copy among them they are one too few."""
+    figure = figures.get("t_sne")
+    names = list("abce")[: figure.fewest]
+    models = MODELS[MODELS["name"].isin(names)].assign(same_weights_as=None)
+    models.loc[models["name"] == copied, "same_weights_as"] = "a"
+    places = pd.DataFrame({"measure": "linear_cka", "kind": "natural", "model": names, "cluster": 0})
+    places = places.assign(x=0.0, y=0.0, t_sne_x=np.arange(len(names)), t_sne_y=0.0)
+    made = base.draw_measure(figure, {"models": models, "clusters": places}, SETTINGS, "linear_cka")
+    base.plt.close(made)
+    said = [text.get_text() for text in made.axes[0].texts]
+    assert any("too few" in text or "no clusters" in text for text in said) != drawn
