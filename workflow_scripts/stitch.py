@@ -7,6 +7,7 @@ import pandas as pd
 
 from modelkin import jobs, precision, seeds
 from modelkin.data.images import load_images
+from modelkin.jobs.kept_state import KeptState
 from modelkin.stitching import pair, settings
 from modelkin.stitching.stitched import halves
 from modelkin.store import frames
@@ -39,14 +40,19 @@ with jobs.running_job(snakemake.log[0], f"stitch {label}", snakemake.input) as l
     )
     matching, maps = pair.matched(stitched)
     judge = pair.Judge(stitched)
+    kept = ResumableParts(snakemake.output[1], **about)
+
+    def keepers(number, name):
+        return KeptState(kept.unfinished(number, name))
+
     work = [partial(pair.matching_rows, stitched, maps, judge)]
     work += [
-        partial(pair.training_rows, stitched, training, maps, judge)
-        for training in settings.trainings(section)
+        partial(pair.training_rows, stitched, training, maps, judge, partial(keepers, number))
+        for number, training in enumerate(settings.trainings(section), start=1)
     ]
     if section["baselines"]:
-        work.append(partial(pair.baseline_rows, stitched, maps, judge))
-    kept, progress = ResumableParts(snakemake.output[1], **about), jobs.Progress(len(work), "parts")
+        work.append(partial(pair.baseline_rows, stitched, maps, judge, partial(keepers, len(work))))
+    progress = jobs.Progress(len(work), "parts")
     for number, make in enumerate(work):
         if number not in kept:
             rows = pd.DataFrame(make())

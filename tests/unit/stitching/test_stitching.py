@@ -8,18 +8,17 @@ import torch
 from conftest import TINY
 from hypothesis import given
 from hypothesis import strategies as st
+from stitchable import blocks, floats, half, some_images
 from torch import nn
 
-from modelkin.data.images import Images
 from modelkin.errors import ModelkinError
-from modelkin.networks.classifier import Classifier, frozen
 from modelkin.operations import stages
 from modelkin.optimise.attacks.autoattack import run_autoattack
 from modelkin.stitching import judging, layouts, matching, places, settings
 from modelkin.stitching.layouts import layout
 from modelkin.stitching.norms import with_drifting_norms
 from modelkin.stitching.pair import Pair, predicted_together
-from modelkin.stitching.stitched import Stitch, halves, stitched_model
+from modelkin.stitching.stitched import Stitch, stitched_model
 from modelkin.stitching.training import train_stitches
 from modelkin.study.config import Study
 from modelkin.training.schedule import Schedule
@@ -28,36 +27,9 @@ SECTION = {"pairs": [["vgg-0", "vgg-0.5"]], "repeats": 1}
 SCHEDULE = Schedule(epochs=1, batch_size=16, learning_rate=1e-3, weight_decay=1e-4, optimiser="adam")
 
 
-def network(width, seed):
-    torch.manual_seed(seed)
-    return nn.Sequential(
-        nn.Conv2d(1, width, 3, padding=1),
-        nn.BatchNorm2d(width),
-        nn.ReLU(),
-        nn.Conv2d(width, width, 3, stride=2, padding=1),
-        nn.ReLU(),
-        nn.Flatten(),
-        nn.Linear(16 * width, 3),
-    )
-
-
-def half(width=4, seed=0):
-    return halves(frozen(Classifier(network(width, seed), "6", [0.2], [0.5], 8)))
-
-
 @pytest.fixture(scope="module")
 def images():
-    generator = np.random.default_rng(0)
-    pixels = generator.random((48, 1, 8, 8), dtype=np.float32)
-    return Images(pixels, generator.integers(0, 3, 48), np.arange(48).astype(str), list("abc"))
-
-
-def blocks(one):
-    return places.cut_points(one.graph, "blocks", "auto")
-
-
-def floats(images):
-    return torch.from_numpy(images.floats())
+    return some_images()
 
 
 def test_matching_is_numpys_least_squares(images):

@@ -21,7 +21,7 @@ from modelkin.stitching.matching import FAMILIES, Moments
 from modelkin.stitching.places import Place, cut_points, places
 from modelkin.stitching.settings import Training
 from modelkin.stitching.stitched import Halves, Stitch, halves, stitched_model
-from modelkin.stitching.training import Trained, train_stitches
+from modelkin.stitching.training import Keepers, Trained, train_stitches
 from modelkin.training.augmentation import CropAndFlip
 from modelkin.training.schedule import Schedule
 
@@ -208,8 +208,11 @@ def trained(
     training: Training,
     stitches: Mapping[Place, Stitch],
     after_epoch: Callable[[int], None] | None = None,
+    keepers: Keepers | None = None,
 ) -> Trained:
     """Train the stitches of all places as a training says, in place.
+
+    keepers: of :func:`modelkin.stitching.training.train_stitches`.
 
     Raises
     ------
@@ -239,6 +242,8 @@ def trained(
         drifting=section.get("batch_norm") == "published",
         augment=CropAndFlip(**section["augment"]) if section["augment"] else None,
         after_epoch=after_epoch,
+        plateau=settings.plateau(section, training),
+        keepers=keepers,
         device=pair.device,
     )
     for half, state in zip((pair.front, pair.end), before, strict=True):
@@ -252,13 +257,18 @@ def _state(half: Halves) -> dict[str, torch.Tensor]:
 
 
 def training_rows(
-    pair: Pair, training: Training, maps: Mapping, judge: Judge, **said: Any
+    pair: Pair,
+    training: Training,
+    maps: Mapping,
+    judge: Judge,
+    keepers: Keepers | None = None,
+    **said: Any,
 ) -> list[dict[str, Any]]:
     """Train and judge: rows of the table ``stitching``."""
     stitches = stitches_for(pair, training, maps)
-    made = trained(pair, training, stitches)
+    made = trained(pair, training, stitches, keepers=keepers)
     kept = settings.schedule_settings(pair.section, training)
-    return judge.stitches(
+    rows = judge.stitches(
         stitches,
         dict(zip(stitches, made.diverged, strict=True)),
         made.models,
@@ -271,9 +281,15 @@ def training_rows(
         learning_rate=kept["learning_rate"],
         **said,
     )
+    if settings.plateau(pair.section, training) is not None:
+        for row, epochs in zip(rows, made.epochs, strict=True):
+            row["epochs_trained"] = epochs
+    return rows
 
 
-def baseline_rows(pair: Pair, maps: Mapping, judge: Judge) -> list[dict[str, Any]]:
+def baseline_rows(
+    pair: Pair, maps: Mapping, judge: Judge, keepers: Keepers | None = None
+) -> list[dict[str, Any]]:
     """Chance, a front and an end of random weights, linear probes of the front, and the whole donors."""
     labels = pair.test.labels
     commonest = float(np.bincount(labels).max() / len(labels))
@@ -287,10 +303,15 @@ def baseline_rows(pair: Pair, maps: Mapping, judge: Judge) -> list[dict[str, Any
         seed = derive_seed(pair.seed, "random", role)
         half = halves(random_weights(getattr(pair, role).model, pair.train, seed))
         other = pair._replace(front=half) if role == "front" else pair._replace(end=half)
-        for row in training_rows(other, training, maps, Judge(other)):
+        own = None if keepers is None else _named(keepers, role)
+        for row in training_rows(other, training, maps, Judge(other), own):
             rows.append(row | {"objective": f"random {role}", f"agreement_{role}": np.nan})
     rows += probe_rows(pair, list(maps))
     return rows
+
+
+def _named(keepers: Keepers, role: str) -> Keepers:
+    return lambda name: keepers(f"{role}-{name}")
 
 
 @torch.no_grad()

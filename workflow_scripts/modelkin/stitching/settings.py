@@ -93,7 +93,16 @@ def schedule_settings(section: Mapping[str, Any], training: Training) -> dict[st
     own: dict[str, Any] = {"epochs": training.epochs, "learning_rate": training.learning_rate}
     own["batch_size"] = section.get("batch_size")
     named = {key: value for key, value in own.items() if value is not None}
-    return {**SHARED, **MODES[training.mode], **named}
+    found = {**SHARED, **MODES[training.mode], **named}
+    if plateau(section, training) is not None:
+        # One cycle has its best epochs at its end; a rate that halves comes to a plateau by itself.
+        found |= {"schedule": "step", "decay": 0.5, "decay_at": tuple(range(1, found["epochs"]))}
+    return found
+
+
+def plateau(section: Mapping[str, Any], training: Training) -> float | None:
+    """By which share the loss of an epoch must fall, or the stitch is trained no further; None: no matter."""
+    return section.get("plateau") if training.mode == "fast" else None
 
 
 def pairs(asked: Any, names: Iterable[str]) -> list[tuple[str, str]]:

@@ -125,6 +125,10 @@ class ResumableParts:
         """Where the part of that number is, or will be."""
         return self._folder / f"{number}.zarr"
 
+    def unfinished(self, number: int, name: str) -> Path:
+        """Where what is known of a part that is not finished is kept; it is deleted once the part is."""
+        return self._folder / f"{number}.{name}.unfinished"
+
     def keep(self, number: int, save: Callable[[Path], None]) -> None:
         """Save a part under a temporary name and move it into place."""
         temporary = self.path(number).with_suffix(".partial")
@@ -132,6 +136,8 @@ class ResumableParts:
             remove_path(temporary)
             save(temporary)
             os.replace(temporary, self.path(number))
+            for left in self._folder.glob(f"{number}.*.unfinished"):
+                left.unlink()
 
     def drop(self) -> None:
         """Delete all parts: the artifact is whole."""

@@ -23,6 +23,7 @@ from modelkin.training.augmentation import CropAndFlip
 from modelkin.training.evaluation import model_accuracy
 from modelkin.training.freezing import Freezer, Freezing
 from modelkin.training.objectives import Robustness
+from modelkin.training.resuming import Keeper, restore, training_state
 from modelkin.training.schedule import Schedule
 
 LOG = logging.getLogger("modelkin")
@@ -39,6 +40,7 @@ def fit(
     eval_modules: Iterable[nn.Module] = (),
     freeze: Sequence[Freezing] = (),
     augment: Callable[[torch.Tensor], torch.Tensor] | None = None,
+    keeper: Keeper | None = None,
     device: torch.device | str = "cpu",
 ) -> Iterator[dict[str, float]]:
     """Train in place; yield after each epoch its loss and its accuracies on train and test images.
@@ -62,6 +64,9 @@ def fit(
         First blocks that are trained no further from an epoch on.
     augment : callable, optional
         What is done to each batch of images (n, c, h, w) first.
+    keeper : Keeper, optional
+        Is given the state after each epoch. If it has one, training goes on from there, by the numbers of a
+        training that was never interrupted; the finished epochs are told again.
     device : torch.device or str
 
     Yields
@@ -85,8 +90,15 @@ def fit(
     batches = schedule.batches(len(x))
     optimiser = make_optimiser(trained, schedule)
     rate = make_learning_rate(optimiser, schedule, batches)
+    reports: list[dict[str, float]] = []
+    if keeper is not None and (kept := keeper.saved()) is not None:
+        restore(kept, model, trained, optimiser, rate)
+        reports = kept["reports"]
+        yield from tuple(reports)
     for epoch in range(schedule.epochs):
         fixed += freezer.freeze(epoch)
+        if epoch < len(reports):
+            continue
         model.train()
         for module in fixed:
             module.eval()
@@ -110,7 +122,12 @@ def fit(
             seen += len(rows)
         model.eval()
         report = {"epoch": epoch + 1, "loss": loss_sum / seen, "train_accuracy": right / seen}
-        yield report if test is None else report | {"test_accuracy": model_accuracy(model, test, device)}
+        reports.append(
+            report if test is None else report | {"test_accuracy": model_accuracy(model, test, device)}
+        )
+        if keeper is not None:
+            keeper.save(training_state(model, trained, optimiser, rate, reports))
+        yield reports[-1]
     frozen(model)
 
 

@@ -690,6 +690,7 @@ COLUMNS["stitching"] = {
     "mode": ("", "published or fast settings; missing without training"),
     "repeat": ("1", "number of the training, from 0"),
     "epochs": ("1", "epochs of the training"),
+    "epochs_trained": ("1", "epochs before its loss fell no further; missing where no plateau stops it"),
     "learning_rate": ("1", "its first or highest rate"),
     "batch_norm": ("", "frozen, or published: the donors' batch norms drifted during the training"),
     "diverged_at": (

@@ -347,7 +347,7 @@ register(
 register(
     Stage(
         name="stitching",
-        version=2,
+        version=3,
         description="Joins what is known of all stitches, and says which blocks can be replaced.",
         jobs=counts.ONE,
         condition=STITCHING,
