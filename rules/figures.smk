@@ -13,6 +13,10 @@ MADE_OF_ATTACKED = [
         if study.active_compared
     ),
 ]
+# Of stitched models: each pair's images.
+MADE_OF_STITCHED = [
+    f"{RESULTS}/stitches/inverted/{pair}.json" for pair in study.stitched_pairs
+]
 # Two digits, for the report sorts them as text.
 SECTIONS = {
     "models": "01 Models",
@@ -56,10 +60,13 @@ for name, figure in POSSIBLE_FIGURES.items():
             # The models always, for those at chance level are flagged in every figure.
             tables=tables(
                 dict.fromkeys(["models", *figure.tables]).keys()
-                - {"images", "attacked"}
+                - {"images", "attacked", "stitched"}
             ),
             images=MADE_OF_IMAGES if "images" in figure.tables else [],
             attacked=MADE_OF_ATTACKED if "attacked" in figure.tables else [],
+            stitched=(
+                [*DATASETS, *MADE_OF_STITCHED] if "stitched" in figure.tables else []
+            ),
         output:
             f"{RESULTS}/figures/{name}.json",
             [
@@ -93,7 +100,8 @@ for name, figure in POSSIBLE_FIGURES.items():
             settings={
                 key: study.section("figures")[key] for key in (*figure.settings, "dpi")
             }
-            | ({"attacks": study.attacks} if "attacked" in figure.tables else {}),
+            | ({"attacks": study.attacks} if "attacked" in figure.tables else {})
+            | ({"datasets": study.datasets} if "stitched" in figure.tables else {}),
             version=version("figures"),
         script:
             "../workflow_scripts/figure.py"

@@ -5,6 +5,11 @@ STITCHES = expand(
     pair=study.stitched_pairs,
 )
 
+# What is seen of the models of a pair, and with inversions the images themselves.
+STITCHED_VIEWS = study.stitched_views + ["inverted"] * (
+    "inversions" in study.stitched_views
+)
+
 
 rule stitch:
     input:
@@ -27,7 +32,7 @@ rule stitch:
         stitching={
             key: value
             for key, value in (study.stitching or {}).items()
-            if key not in ("pairs", "agreement", "tasks")
+            if key not in ("pairs", "agreement", "tasks", "inversions", "t_sne")
         },
         attack={
             key: study.section("evaluation")[key]
@@ -61,6 +66,70 @@ if stages.get("stitching").is_made(study):
             version=version("stitching"),
         script:
             "../workflow_scripts/stitching.py"
+
+
+# Stitched models as pictures: only where the config asks.
+if study.stitched_views:
+
+    rule stitch_views:
+        input:
+            dataset=lambda wildcards: f"{RESULTS}/{study.dataset_manifest(study.stitching_task(wildcards.pair))}",
+            models=stitched_models,
+        output:
+            expand(
+                f"{RESULTS}/stitches/{{what}}/{{{{pair}}}}.json", what=STITCHED_VIEWS
+            ),
+        log:
+            f"{RESULTS}/logs/stitch_views/{{pair}}.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/stitch_views/{{pair}}.tsv"
+        wildcard_constraints:
+            pair=only(study.stitched_pairs),
+        conda:
+            "../envs/modelkin.yaml"
+        resources:
+            **needs("stitch_views"),
+        params:
+            stitching={
+                key: study.stitching[key]
+                for key in (
+                    "at",
+                    "before_activation",
+                    "train_images",
+                    "test_images",
+                    *study.stitched_views,
+                )
+            },
+            inversion=inverting if "inversions" in study.stitched_views else {},
+            resize=study.resizing,
+            seed=study.seed,
+            version=version("stitch_views"),
+        script:
+            "../workflow_scripts/stitch_views.py"
+
+    rule stitching_views:
+        input:
+            expand(
+                f"{RESULTS}/stitches/{{what}}/{{pair}}.json",
+                what=study.stitched_views,
+                pair=study.stitched_pairs,
+            ),
+        output:
+            tables_of("stitching_views"),
+        log:
+            f"{RESULTS}/logs/stitching_views.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/stitching_views.tsv"
+        localrule: True
+        conda:
+            "../envs/modelkin.yaml"
+        resources:
+            **needs("stitching_views"),
+        params:
+            tasks={label: study.stitching_task(label) for label in study.stitched_pairs},
+            version=version("stitching_views"),
+        script:
+            "../workflow_scripts/stitching_views.py"
 
 
 # Heads on other models' representations, in shells in order of arrival as similarity is.

@@ -438,7 +438,7 @@ def check_figure_described(figure, *, sections, tables, settings, measures) -> N
     assert figure.question.endswith("?")
     assert figure.section in sections
     assert figure.tables
-    assert set(figure.tables) <= {*tables, "images", "attacked"}
+    assert set(figure.tables) <= {*tables, "images", "attacked", "stitched"}
     assert set(figure.settings) <= set(settings)
     assert figure.measure in {None, *measures}
     assert not (figure.per_measure and figure.measure)

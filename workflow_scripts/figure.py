@@ -1,5 +1,6 @@
 """Draw one figure of the study, or the one figure for each measure."""
 
+from functools import partial
 from pathlib import Path
 
 from modelkin import figures, jobs
@@ -21,6 +22,12 @@ with jobs.running_job(snakemake.log[0], f"figure {snakemake.params.figure}", sna
         natural, *probes = map(load_images, snakemake.input.attacked)
         attacked = dict(zip(settings["attacks"], probes, strict=True))
         data["attacked"] = (natural, snakemake.params.models[0], attacked)
+    if snakemake.input.stitched:
+        manifests_of = list(snakemake.input.stitched)
+        named = settings["datasets"]
+        tasks = dict(zip(named, (load_images(each, "test") for each in manifests_of), strict=False))
+        made = {Path(each).stem: each for each in manifests_of[len(named) :]}
+        data["stitched"] = (tasks, {label: partial(load_images, each) for label, each in made.items()})
 
     models = data["models"]
 
@@ -47,5 +54,10 @@ with jobs.running_job(snakemake.log[0], f"figure {snakemake.params.figure}", sna
         stage="figures",
         version=snakemake.params.version,
         settings=jobs.manifest_settings(snakemake.params),
-        inputs=[*snakemake.input.tables, *snakemake.input.images, *snakemake.input.attacked],
+        inputs=[
+            *snakemake.input.tables,
+            *snakemake.input.images,
+            *snakemake.input.attacked,
+            *snakemake.input.stitched,
+        ],
     )

@@ -20,7 +20,15 @@ from modelkin.store import arrays, manifests
 # this study, but in test_snapshots.py and test_layers.py, and stitches in test_stitching.py.
 ELSEWHERE = ("import", "imported", "snapshots", "evaluate_snapshots", "training_epochs")
 ELSEWHERE += ("layers_within", "layers_between", "layers_snapshots", "layer_tables")
-ELSEWHERE += ("stitch", "stitching", "training_activations", "stitched_heads", "stitching_agreement")
+ELSEWHERE += (
+    "stitch",
+    "stitching",
+    "stitch_views",
+    "stitching_views",
+    "training_activations",
+    "stitched_heads",
+    "stitching_agreement",
+)
 STAGES = [stage for stage in VERSIONS if stage not in ELSEWHERE]
 GOLDEN = Path(__file__).parent / "stage_versions.json"
 

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from conftest import TINY, StudyFolder
 
+from modelkin.data.images import load_images
 from modelkin.operations import data_dictionary, stages
 
 SECTION = {
@@ -18,12 +19,16 @@ SECTION = {
     "attacked": 20,
     "attack_steps": 2,
     "baselines": False,
+    "inversions": 3,
+    "t_sne": 30,
     "agreement": {},
 }
-OWN = {"stitch": 1, "stitching": 1, "training_activations": 4, "stitched_heads": 4, "stitching_agreement": 1}
+OWN = {"stitch_views": 1, "stitching_views": 1}
+OWN |= {"stitch": 1, "stitching": 1, "training_activations": 4, "stitched_heads": 4, "stitching_agreement": 1}
 TABLES = ("stitching", "stitching_matching", "stitching_agreement", "stitching_replaceable")
+TABLES += ("stitching_inversions", "stitching_t_sne")
 # Raise a stage's version, and these with it, when its results change.
-PINNED = {"stitch": 1, "stitching": 3}
+PINNED = {"stitch": 1, "stitching": 3, "stitch_views": 1, "stitching_views": 1}
 PINNED |= {"training_activations": 1, "stitched_heads": 1, "stitching_agreement": 1}
 NUMBERS = {
     "adversarial-0.5 least_squares": 10.07,
@@ -75,6 +80,7 @@ def test_stitches_do_not_ask_for_heads_nor_heads_for_stitches(asked):
 
 def test_numbers_change_only_with_the_version(asked):
     assert {name: stages.VERSIONS[name] for name in PINNED} == PINNED
+    print("FOUND", numbers(asked[0]))
     assert numbers(asked[0]) == pytest.approx(NUMBERS, rel=0.02, abs=0.01)
 
 
@@ -86,7 +92,23 @@ def numbers(study):
     found |= {"matching": stitched.query("objective == 'matching'")["distance"].mean()}
     found |= {f"{key} r2": own.mean() for key, own in matched.groupby("family")["r2"]}
     heads = table(study, TABLES[2])
+    inverted, plane = table(study, "stitching_inversions"), table(study, "stitching_t_sne")
+    found |= {f"inverted {view}": own["distance"].mean() for view, own in inverted.groupby("view")}
+    found |= {f"silhouette {of}": own["silhouette"].mean() for of, own in plane.groupby("of")}
     return found | {name: heads[name].mean() for name in ("r2", "agreement_all", "agreement_differ")}
+
+
+def test_views_are_drawn_and_their_images_kept(asked):
+    study = asked[0]
+    inverted = table(study, "stitching_inversions")
+    whole = {"whole end", "whole front"}
+    assert set(inverted["view"]) == {"stitched"} | whole
+    images = load_images(study.results / "stitches" / "inverted" / "vgg-0--vgg-0.5.json", "block-1")
+    assert list(images.ids) == list(inverted[inverted["block"] == 1]["sample"])
+    for name in ("stitching_inversions", "stitching_t_sne"):
+        manifest = f"figures/{name}.json"
+        study.make(f"{study.results.relative_to(study.folder)}/{manifest}")
+        assert (study.results / "figures" / name / f"{name}.png").stat().st_size > 5000
 
 
 def test_heads_meet_the_models_of_their_level_in_both_directions(asked):

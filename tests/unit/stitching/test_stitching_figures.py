@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from modelkin import figures
+from modelkin.data.images import Images
 from modelkin.figures import base
 from modelkin.figures.stitching_cka import with_cka
 from modelkin.operations.stages.columns import COLUMNS
@@ -38,7 +39,10 @@ def planted(baselines, several=True):
     layer_maps = layer_maps.assign(snapshot=np.nan, kind="natural", measure="layer_cka")
     models = pd.DataFrame({"name": ["a", "b"], "eps": [0.0, 1.0], "norm": "l2"})
     heads = dict.fromkeys(COLUMNS["stitching_agreement"], 0.5)
+    views = table[table["objective"] == "matching"].assign(label=0, x=0.5, y=0.5, silhouette=0.1, of="front")
     return {
+        **planted_images(views),
+        "stitching_t_sne": pd.concat([views, views.assign(of="stitched", label=1)]),
         "stitching": table,
         "stitching_matching": maps,
         "layer_maps": layer_maps,
@@ -48,13 +52,51 @@ def planted(baselines, several=True):
     }
 
 
+def planted_images(views):
+    """Two images through two pairs at two blocks; every image is of one brightness, by where it stands."""
+    whole = views.drop_duplicates(["front", "end"]).assign(block=np.nan)
+    views = pd.concat(
+        [whole.assign(view=f"whole {role}") for role in ("end", "front")] + [views.assign(view="stitched")]
+    )
+    views = views.assign(seed="0", target="1", loss=0.25)
+    views = pd.concat([views.assign(sample=each) for each in ("0>1", "2>1")])
+
+    def images(brightness, ids):
+        pixels = np.full((len(ids), 1, 4, 4), brightness, np.float32)
+        return Images(pixels, np.zeros(len(ids), int), np.array(ids), ["a"])
+
+    brightness = {"end": 0.1, "front": 0.2, "block-1": 0.3, "block-2": 0.4}
+
+    def stitched(view):
+        return images(brightness[view], ["0>1", "2>1"])
+
+    tasks = {"digits": images(0.9, ["0", "1"])}
+    return {"stitching_inversions": views, "stitched": (tasks, {"a--b": stitched, "b--a@digits": stitched})}
+
+
+def test_the_gallery_shows_each_view_in_its_column():
+    base.style()
+    data = planted([])
+    drawn = figures.get("stitching_inversions").draw(data, {"palette": "colorblind", "gallery": 1})
+    shown = {}
+    for axis in drawn.axes:
+        name = axis.get_title().split("\n")
+        shown.setdefault(name[0], []).append((float(axis.images[0].get_array().mean()), *name[1:]))
+    base.plt.close(drawn)
+    wanted = {"whole end": 0.1, "whole front": 0.2, "block 1": 0.3, "block 2": 0.4}
+    assert {name: [each[0] for each in own] for name, own in shown.items()} == {
+        name: pytest.approx([of] * 2) for name, of in (wanted | {"seed": 0.9, "target": 0.9}).items()
+    }
+    assert {each[1] for name in wanted for each in shown[name]} == {"0.25"}
+
+
 @pytest.mark.parametrize("baselines", [[], ["chance", "whole front", "whole end", "random front"]])
 @pytest.mark.parametrize("name", NAMES)
 def test_figures_of_stitches_draw(name, baselines):
     data = planted(baselines)
-    before = {key: table.copy() for key, table in data.items()}
+    before = {key: table.copy() for key, table in data.items() if key != "stitched"}
     base.style()
-    drawn = figures.get(name).draw(data, {"palette": "colorblind"})
+    drawn = figures.get(name).draw(data, {"palette": "colorblind", "gallery": 6})
     if figures.get(name).as_table:
         assert "is shown to lose less than" in drawn.page(name)
     else:

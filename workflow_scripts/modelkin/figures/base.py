@@ -52,7 +52,8 @@ class Figure:
 
     question: what a reader would ask that it answers.
     tables: names of tables, or of 'images' (dataset, pairs and inverted probes) or 'attacked' (the natural
-    probe, a model's name and its adversarial probes by kind; ``settings`` then has the ``attacks`` by kind).
+    probe, a model's name and its adversarial probes by kind; ``settings`` then has the ``attacks`` by kind)
+    or 'stitched' (test images by task, and for each pair's label what gives the images of one of its views).
     settings: the keys of the config's figures section that it uses, so that others do not redraw it.
     draw(data, settings) returns a matplotlib figure, or with ``as_table`` a TablePage; with ``per_measure``
     it is called with the measure's label too, once for each. measure: the only one it is about and needs.

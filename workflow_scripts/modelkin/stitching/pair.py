@@ -82,7 +82,7 @@ def matched(pair: Pair) -> tuple[pd.DataFrame, dict[Place, tuple[torch.Tensor, t
     for place in every:
         key = (place.front.name, place.end.name)
         for family in FAMILIES:
-            row = _where(place) | {"family": family, "stitched_here": place in at}
+            row = where(place) | {"family": family, "stitched_here": place in at}
             row |= dict.fromkeys(("r2", "r2_train", "accuracy", "accuracy_low", "accuracy_high"), np.nan)
             try:
                 found = matching.solve(trained[key], family)
@@ -121,7 +121,8 @@ def _fits(pair: Pair, a, b) -> bool:
     return layouts.obstacle(pair.front.layout(a), pair.end.layout(b)) is None
 
 
-def _where(place: Place) -> dict[str, Any]:
+def where(place: Place) -> dict[str, Any]:
+    """Columns that say where a stitch stands."""
     return {
         "front_block": place.front.name,
         "end_block": place.end.name,
@@ -164,7 +165,7 @@ class Judge:
         """
         pair, rows = self._pair, []
         for number, (place, stitch) in enumerate(stitches.items()):
-            about = said | _where(place) | {"block": number + 1, "diverged_at": (diverged or {}).get(place)}
+            about = said | where(place) | {"block": number + 1, "diverged_at": (diverged or {}).get(place)}
             if about["diverged_at"] is not None:
                 rows.append(about)
                 continue
@@ -359,7 +360,7 @@ def probe_rows(pair: Pair, at: list[Place]) -> list[dict[str, Any]]:
         answers = (features(pair.test).double() @ weight.T + bias).argmax(1).cpu().numpy()
         rows.append(
             {"objective": "linear probe", "block": number + 1}
-            | _where(place)
+            | where(place)
             | judging.shares("accuracy", answers == pair.test.labels)
         )
     return rows

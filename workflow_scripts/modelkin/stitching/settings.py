@@ -123,3 +123,8 @@ def pair_label(front: str, end: str, task: str = "") -> str:
 def task_of(label: str) -> str:
     """The task in a pair's label, empty where none is named."""
     return label.partition("@")[2]
+
+
+def views(section: Mapping[str, Any]) -> list[str]:
+    """Which views a section asks for: ``inversions``, ``t_sne``, in that order."""
+    return [each for each in ("inversions", "t_sne") if section.get(each)]

@@ -339,6 +339,11 @@ class Study:
         return stitching.task_of(label) or self.dataset
 
     @property
+    def stitched_views(self) -> list[str]:
+        """What is to be seen of stitched models: ``inversions``, ``t_sne``; empty if nothing is asked for."""
+        return stitching.views(self.stitching) if self.stitched_pairs else []
+
+    @property
     def agreement(self) -> dict[str, Any] | None:
         """What ``stitching.agreement`` says, or None for a study that gives no heads to others."""
         return (self.stitching or {}).get("agreement")

@@ -26,8 +26,12 @@ def check_stitching(study) -> None:
         _tasks(study, section)
         _pairs(study, section)
         _trainings(study, section)
-    elif "tasks" in section:
-        raise ModelkinError("stitching: tasks are for pairs; name `pairs`, or leave `tasks` out.")
+        _views(study, section)
+    else:
+        for key in ("tasks", "inversions", "t_sne", "plateau"):
+            if key in section:
+                verb = "are" if key.endswith("s") else "is"
+                raise ModelkinError(f"stitching: {key} {verb} for pairs; name `pairs`, or leave `{key}` out.")
 
 
 def not_compared(study, name: str) -> str:
@@ -115,6 +119,18 @@ def _trainings(study, section: dict[str, Any]) -> None:
             raise ModelkinError(
                 f"stitching: {images} training images do not fill a batch of {batch}; lower batch_size."
             )
+
+
+def _views(study, section: dict[str, Any]) -> None:
+    """There are as many images as are to be shown."""
+    for task in section.get("tasks", [study.dataset]):
+        images = min(study.counts[task]["test"], section["test_images"] or float("inf"))
+        for key in settings.views(section):
+            if section[key] > images:
+                raise ModelkinError(
+                    f"stitching: {key} asks for {section[key]} images, and there are {images} test images; "
+                    f"lower `{key}`."
+                )
 
 
 def _training_images(study, label: str) -> int:

@@ -746,6 +746,39 @@ COLUMNS["stitching_agreement"] = {
     "note": ("", "why there are no numbers; empty if there are"),
 }
 
+COLUMNS["stitching_inversions"] = {
+    **PLACE,
+    "block": ("1", "number of the place in the pair, from 1; missing for whole models"),
+    "view": ("", "stitched (by matching, without training), whole front or whole end"),
+    "sample": ("", "seed and target of the inverted image"),
+    "seed": ("", "image from which it is made, of another class than the target"),
+    "target": ("", "image from which the model shall not tell it"),
+    "loss": (
+        "1",
+        "distance of its representation from the target's, relative to its norm; missing where that is 0",
+    ),
+    "distance": ("1", "L2 distance from the seed, pixels being in [0, 1]"),
+    "steps": ("1", "steps of the descent"),
+}
+COLUMNS["stitching_t_sne"] = {
+    **PLACE,
+    "block": ("1", "number of the place in the pair, from 1"),
+    "of": (
+        "",
+        "front: what the front computes at the place; stitched: the representation of the model stitched "
+        "there by matching",
+    ),
+    "sample": ("", "id of the test image"),
+    "label": ("1", "its class"),
+    "x": ("1", "its place by t-SNE"),
+    "y": ("1", "its place by t-SNE"),
+    "silhouette": (
+        "1",
+        "how well classes are apart in the values themselves, mean over these images, from -1 to 1; missing "
+        "for one class",
+    ),
+}
+
 
 def _loss(name: str, images: str) -> dict[str, tuple[str, str]]:
     return {

@@ -93,6 +93,7 @@ def possible_figures(study: Study) -> list[str]:
     """The names of the figures for which the study has what they show, sorted."""
     made = {*study_tables(study), *(["images"] if study.compared else [])}
     made |= {"attacked"} if _several_threats(study) else set()
+    made |= {"stitched"} if "inversions" in study.stitched_views else set()
     levels = len({study.models[name]["eps"] for name in study.active})
 
     def is_possible(figure: Figure) -> bool:
@@ -324,6 +325,18 @@ def stitching_passes(study: Study, subject: Subject) -> dict[str, Passes]:
     more = Passes(forwards=ends, updates=updates) + half + judging + whole
     found[end] = found.get(end, Passes()) + more
     return found
+
+
+def stitched_view_passes(study: Study, subject: Subject) -> dict[str, Passes]:
+    """Of matching, inversions through whole and stitched models, and representations of one pair."""
+    section, (front, end) = study.stitching, study.stitched_pairs[subject.model]
+    counts = study.counts[subject.dataset]
+    train = min(section["train_images"] or counts["train"], counts["train"])
+    inverted = section.get("inversions", 0) * study.section("inversion")["steps"]
+    shown = section.get("t_sne", 0) * BLOCKS
+    # A stitched model is about half of either; the whole ones stand beside.
+    own = Passes(forwards=train + shown, gradients=inverted * (1 + BLOCKS / 2))
+    return {front: own * 2} if front == end else {front: own, end: own}
 
 
 def training_activation_passes(study: Study, subject: Subject) -> dict[str, Passes]:

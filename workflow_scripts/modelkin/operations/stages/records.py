@@ -355,6 +355,35 @@ register(
         extra_minutes=DRAWING,
     )
 )
+VIEWS = Condition("`stitching` has `inversions` or `t_sne`", lambda study: bool(study.stitched_views))
+INVERSIONS = Condition("`stitching` has `inversions`", lambda study: "inversions" in study.stitched_views)
+T_SNE = Condition("`stitching` has `t_sne`", lambda study: "t_sne" in study.stitched_views)
+register(
+    Stage(
+        name="stitch_views",
+        version=1,
+        description="Inverts images through stitched models, and puts their representations in the plane.",
+        jobs=counts.EACH_STITCHED_PAIR,
+        condition=VIEWS,
+        uses_gpu=True,
+        passes=counts.stitched_view_passes,
+        held=sizes.training_split_held,
+    )
+)
+register(
+    Stage(
+        name="stitching_views",
+        version=1,
+        description="Joins what is seen of the stitched models of all pairs.",
+        jobs=counts.ONE,
+        condition=VIEWS,
+        tables=[
+            Table("stitching_inversions", COLUMNS["stitching_inversions"], INVERSIONS),
+            Table("stitching_t_sne", COLUMNS["stitching_t_sne"], T_SNE),
+        ],
+        extra_minutes=DRAWING,
+    )
+)
 AGREEMENT = Condition("`stitching` has `agreement`", lambda study: study.agreement is not None)
 register(
     Stage(
