@@ -167,6 +167,12 @@ if study.agreement is not None:
             trained=lambda wildcards: stitched_to(wildcards, "training_activations"),
             natural=lambda wildcards: stitched_to(wildcards, "activations/natural"),
             models=lambda wildcards: stitched_to(wildcards, "models"),
+            # Shells of the same models, in the order of which they hold each other.
+            inverted=lambda wildcards: (
+                stitched_to(wildcards, "activations/inverted")
+                if study.agreement["retrained"]
+                else []
+            ),
         output:
             f"{RESULTS}/stitches/heads/{{model}}.json",
         log:

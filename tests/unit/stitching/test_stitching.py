@@ -203,7 +203,7 @@ def test_wilsons_interval_is_that_of_scipy():
         ({"epochs": [1, 2, 1]}, "the epochs 1 is there twice"),
         ({"epochs": [0]}, "stitching.epochs"),
         ({"inversions": 10_000}, "inversions asks for 10000 images"),
-        ({"t_sne": 300, "test_images": 200}, "and there are 200 test images"),
+        ({"t_sne": 70, "test_images": 60}, "and there are 60 test images"),
         ({"t_sne": 4}, "stitching.t_sne must be at least 5"),
         ({"plateau": 1}, "stitching.plateau"),
         ({"at": {"fractions": [1.5]}}, "stitching.at"),

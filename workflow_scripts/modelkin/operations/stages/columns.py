@@ -721,6 +721,20 @@ def _agreement(case: str, images: str) -> dict[str, tuple[str, str]]:
     }
 
 
+def _retrained(name: str, images: str) -> dict[str, tuple[str, str]]:
+    return {
+        f"agreement_{name}": (
+            "share of images",
+            f"natural images that both answer alike, the last layer of either trained anew on {images}",
+        ),
+        f"accuracy_body_{name}": ("share of images", "right answers of the body with that last layer"),
+        f"accuracy_head_{name}": (
+            "share of images",
+            "right answers of the head's model with its own such one",
+        ),
+    }
+
+
 COLUMNS["stitching_agreement"] = {
     "body": ("", "model whose representations are mapped"),
     "head": ("", "model whose last layer is given them"),
@@ -743,6 +757,14 @@ COLUMNS["stitching_agreement"] = {
     "differ_neither": ("share of images", "of those on which they differ, answered as neither does"),
     "differ_head_right": ("share of images", "of those on which they differ, the head is right on"),
     "differ_body_right": ("share of images", "of those on which they differ, the body is right on"),
+    "agreement_models": (
+        "share of images",
+        "natural images that the two models themselves answer alike; like the next ones missing without "
+        "`retrained`",
+    ),
+    **_retrained("inverted", "the head's inverted images"),
+    **_retrained("natural", "as many training images"),
+    "n_retrained": ("1", "inverted images on which last layers are trained anew"),
     "note": ("", "why there are no numbers; empty if there are"),
 }
 

@@ -401,7 +401,7 @@ register(
 register(
     Stage(
         name="stitched_heads",
-        version=1,
+        version=2,
         description="Gives heads what other models compute, for every pair that a model completes.",
         jobs=counts.EACH_MODEL,
         condition=AGREEMENT,
@@ -413,7 +413,7 @@ register(
 register(
     Stage(
         name="stitching_agreement",
-        version=1,
+        version=2,
         description="Joins what is known of heads on other models' representations.",
         jobs=counts.ONE,
         condition=AGREEMENT,
