@@ -33,7 +33,7 @@ with jobs.running_job(snakemake.log[0], f"heads {newest}", snakemake.input) as l
 
     def seen(observer, source):
         """What a model computes of another's inverted images, and the classes of their targets."""
-        manifest, group = stored_at(Run("inverted", observer, source), names)
+        manifest, group = stored_at(Run("inverted", source, observer), names)
         data = arrays.open_dataset(manifests.store_of(shells[Path(manifest).stem]), group)
         return data["representation"].to_numpy(), data["label"].to_numpy()
 

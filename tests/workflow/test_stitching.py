@@ -5,8 +5,11 @@ import pandas as pd
 import pytest
 from conftest import TINY, StudyFolder
 
+from modelkin.comparison.pairs import Run
+from modelkin.comparison.recorded import Recorded
 from modelkin.data.images import load_images
 from modelkin.operations import data_dictionary, stages
+from modelkin.stitching.retraining import retrained_answers
 
 SECTION = {
     "pairs": [["vgg-0", "vgg-0.5"]],
@@ -42,6 +45,13 @@ NUMBERS = {
     "r2": 0.7851,
     "agreement_all": 0.7583,
     "agreement_differ": 0.5419,
+    "agreement_inverted": 0.375,
+    "agreement_natural": 0.7167,
+    "inverted stitched": 1.082,
+    "inverted whole end": 1.316,
+    "inverted whole front": 1.249,
+    "silhouette front": 0.1528,
+    "silhouette stitched": 0.06085,
 }
 
 
@@ -80,7 +90,6 @@ def test_stitches_do_not_ask_for_heads_nor_heads_for_stitches(asked):
 
 def test_numbers_change_only_with_the_version(asked):
     assert {name: stages.VERSIONS[name] for name in PINNED} == PINNED
-    print("FOUND", numbers(asked[0]))
     assert numbers(asked[0]) == pytest.approx(NUMBERS, rel=0.02, abs=0.01)
 
 
@@ -119,6 +128,23 @@ def test_heads_meet_the_models_of_their_level_in_both_directions(asked):
     }
     assert np.allclose(heads[["agreement_differ", "differ_body", "differ_neither"]].sum(axis=1), 1)
     assert (heads["eps_body"] == heads["eps_head"]).all()
+
+
+def test_new_last_layers_are_of_what_both_compute_of_the_heads_inverted_images(asked):
+    study = asked[0]
+    recorded = Recorded(study.results, [model["name"] for model in study.config["models"]])
+    for _, row in table(study, "stitching_agreement").iterrows():
+        labels = recorded(Run("inverted", row["head"], row["head"]), "label").to_numpy()
+        body, head = (
+            retrained_answers(
+                recorded(Run("inverted", row["head"], name), "representation").to_numpy(),
+                labels,
+                recorded(Run("natural", row["head"], name), "representation").to_numpy(),
+            )
+            for name in (row["body"], row["head"])
+        )
+        assert row["agreement_inverted"] == pytest.approx((body == head).mean())
+        assert row["accuracy_body_inverted"] > 0.14  # of ten classes; of images of another model at most that
 
 
 def test_as_many_pairs_as_twenty_models_have_are_planned(tmp_path):
