@@ -152,7 +152,11 @@ def made_of(manifest):
 
 def wanted(wildcards):
     """:func:`made_of` for every artifact of the study, also for the parts of similarity shells."""
-    every = {os.path.relpath(path, RESULTS): made_of(path) for path in rules.all.input}
+    every = {
+        os.path.relpath(path, RESULTS): made_of(path)
+        for path in rules.all.input
+        if path not in PAGES  # what the report shows of figures that have manifests
+    }
     for path in SIMILARITY:
         shell = os.path.relpath(path, RESULTS)
         for label, part in measures.settings_by_measure(
