@@ -1,4 +1,4 @@
-"""Reads the YAML of a config, which may be a stranger's. It knows nothing of what configs mean."""
+"""Reads and writes the YAML of a config, which may be a stranger's. It knows nothing of what configs mean."""
 
 from __future__ import annotations
 
@@ -40,6 +40,19 @@ class LoaderWithoutAliases(Loader):
         if self.check_event(yaml.AliasEvent):
             raise yaml.YAMLError("it has aliases")
         return super().compose_node(parent, index)
+
+
+class _DumperWithoutAliases(yaml.SafeDumper):
+    """YAML's own writer of plain values; what stands twice is written twice."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        """Always."""
+        return True
+
+
+def write_yaml(value: Any) -> str:
+    """The text of a value, in the order of its keys, as :class:`LoaderWithoutAliases` takes it."""
+    return yaml.dump(value, Dumper=_DumperWithoutAliases, sort_keys=False)
 
 
 def read_yaml(text: str, loader: type[Loader] = Loader) -> Any:

@@ -113,7 +113,7 @@ def _making(crate: ROCrate, name: str, made: Mapping[str, Any], stores: Mapping[
 
 def _software(crate: ROCrate, versions: Mapping[str, str]) -> ContextEntity:
     """modelkin in an environment of these versions; the same ones are one entity."""
-    used = "+".join(f"{name}-{version}" for name, version in sorted(versions.items()))
+    used = "environment/" + "+".join(f"{name}-{version}" for name, version in sorted(versions.items()))
     return crate.get(f"#{used}") or _add_software(crate, used, versions)
 
 
@@ -129,7 +129,8 @@ def _add_software(crate: ROCrate, used: str, versions: Mapping[str, str]) -> Con
 
 
 def _application(crate: ROCrate, name: str, version: str) -> ContextEntity:
-    about = {"name": name, "version": version, "softwareVersion": version, "url": PAGES[name]}
+    about = {"name": name, "version": version, "softwareVersion": version}
+    about |= {"url": PAGES[name]} if name in PAGES else {}  # manifests may be a stranger's
     return crate.add(ContextEntity(crate, f"#{name}-{version}", {"@type": "SoftwareApplication", **about}))
 
 

@@ -49,7 +49,7 @@ class Bundle:
             self.listed = _checked_list(self._json(LISTED), self._infos)
             self.name: str = self.listed["study"]
             self._check_digests()
-            self.config = untrusted.marked_untrusted(self._yaml(CONFIG))
+            self.config = untrusted.marked_untrusted(self._config())
             self.content = self._content()
             self.manifests = verify.manifests(self.content)
             self._check_artifacts()
@@ -89,16 +89,11 @@ class Bundle:
         except (ValueError, RecursionError):
             raise self._refused(f"{name} is not JSON") from None
 
-    def _yaml(self, name: str) -> dict[str, Any]:
-        if self._infos[name].file_size > LARGEST_CONFIG:
-            raise self._refused(f"{name} is too large")
+    def _config(self) -> dict[str, Any]:
         try:
-            found = read_yaml(self._text(name), LoaderWithoutAliases)
-        except yaml.YAMLError as error:
-            raise self._refused(f"{name} is no usable YAML ({' '.join(str(error).split()):.200})") from None
-        if not isinstance(found, dict) or found.get("study") != self.name:
-            raise self._refused(f"{name} is not the config of the study '{self.name}'")
-        return found
+            return parse_config(self._text(CONFIG), self.name)
+        except ModelkinError as error:
+            raise self._refused(str(error)) from None
 
     def _check_digests(self) -> None:
         for name, said in self.listed["files"].items():
@@ -151,6 +146,19 @@ class Bundle:
             raise self._refused(
                 f"its config and its manifests do not go together ({type(error).__name__})"
             ) from None
+
+
+def parse_config(text: str, study: str) -> dict[str, Any]:
+    """The config of a bundle's study; ModelkinError, of half a sentence, if no bundle may hold it."""
+    if len(text.encode()) > LARGEST_CONFIG:
+        raise ModelkinError(f"{CONFIG} is too large, of more than {LARGEST_CONFIG // 2**10} KB")
+    try:
+        found = read_yaml(text, LoaderWithoutAliases)
+    except yaml.YAMLError as error:
+        raise ModelkinError(f"{CONFIG} is no usable YAML ({' '.join(str(error).split()):.200})") from None
+    if not isinstance(found, dict) or found.get("study") != study:
+        raise ModelkinError(f"{CONFIG} is not the config of the study '{study}'")
+    return found
 
 
 def _checked_members(path: Path, infos: Iterable[zipfile.ZipInfo]) -> dict[str, zipfile.ZipInfo]:

@@ -11,14 +11,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from modelkin.errors import ModelkinError
 from modelkin.operations import verify
 from modelkin.operations.bundle.crate import crate_text
-from modelkin.operations.bundle.opening import BESIDE, CONFIG, CRATE, FORMAT, LISTED
+from modelkin.operations.bundle.opening import BESIDE, CONFIG, CRATE, FORMAT, LISTED, Bundle, parse_config
 from modelkin.store import digests, paths
 from modelkin.store.paths import RESULTS
+from modelkin.study.yaml_text import write_yaml
 
 
 def pack(
@@ -34,10 +33,12 @@ def pack(
     """Write the study of a folder, its artifacts and its config, as a bundle; returns its list.
 
     wanted: what the config wants, by manifest. without: 'checkpoints', 'dataset' or 'activations', of which
-    only the manifests come along; activations_above: the latter only if their store is larger, in MB. Raises
-    ModelkinError if an artifact is not whole.
+    only the manifests come along; activations_above: the latter only if their store is larger, in MB. A
+    bundle is opened before it has its name, so whatever unpacking asks holds. Raises ModelkinError, and
+    leaves no bundle, if an artifact is not whole or if nobody could unpack it.
     """
     path, folder = Path(path), Path(folder)
+    text = _config_text(config, folder)
     found = verify.folder_content(folder)
     wrong, already = verify.check_integrity(found)
     _check_whole([*wrong, *verify.check_against_config(found, wanted)], folder)
@@ -48,7 +49,7 @@ def pack(
         for name, made in manifests.items()
     }
     out = _left_out(sizes, set(without), activations_above).union(already) & manifests.keys()
-    members: dict[str, Path | str] = {CONFIG: yaml.safe_dump(dict(config), sort_keys=False)}
+    members: dict[str, Path | str] = {CONFIG: text}
     members |= _members(folder, manifests, stored, out)
     files = {name: _described(source, folder, found) for name, source in members.items()}
     members[CRATE] = _crate(folder.name, manifests, files, out, license)
@@ -61,6 +62,16 @@ def pack(
     }
     _write(path, {LISTED: json.dumps(listed, indent=1, sort_keys=True) + "\n", **members})
     return listed
+
+
+def _config_text(config: Mapping[str, Any], folder: Path) -> str:
+    """The text of a config, if a bundle may hold it: asked first, for all else of a study takes its time."""
+    text = write_yaml(dict(config))
+    try:
+        parse_config(text, folder.name)
+    except ModelkinError as error:
+        raise ModelkinError(f"{folder} cannot be bundled, for nobody could unpack it: {error}.") from None
+    return text
 
 
 def _members(folder: Path, manifests, stored, out: set[str]) -> dict[str, Path | str]:
@@ -135,7 +146,7 @@ def _size(folder: Path, name: str) -> int:
 
 
 def _write(path: Path, members: Mapping[str, Path | str]) -> None:
-    """A zip of these members; neither their ages nor the machine show in it."""
+    """A zip of these members that can be opened; neither their ages nor the machine show in it."""
     temporary = path.with_name(f".{path.name}.partial")
     with zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
         for name, source in members.items():
@@ -148,4 +159,11 @@ def _write(path: Path, members: Mapping[str, Path | str]) -> None:
                         shutil.copyfileobj(stream, to, 2**20)
                 else:
                     to.write(source.encode())
+    try:
+        Bundle(temporary)
+    except ModelkinError as error:
+        temporary.unlink()
+        raise ModelkinError(
+            f"the bundle {path} cannot be made, for nobody could unpack it: {error}"
+        ) from None
     os.replace(temporary, path)

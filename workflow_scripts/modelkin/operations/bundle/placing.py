@@ -12,14 +12,13 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from modelkin.errors import ModelkinError
 from modelkin.operations import verify
 from modelkin.operations.bundle.opening import Bundle
 from modelkin.operations.workflow_file import workflow_file
 from modelkin.store import disk
 from modelkin.store.paths import RESULTS, is_similarity_part
+from modelkin.study.yaml_text import write_yaml
 
 NOT_FOR_STUDIES = {"config"}  # whose config would be the file of the default study
 
@@ -96,7 +95,7 @@ def place(folder: Path, study: str, config: Mapping[str, Any], fill: Callable[[P
     temporary.mkdir(parents=True)
     try:
         fill(temporary)
-        (folder / f"{study}.yaml").write_text(yaml.safe_dump(dict(config), sort_keys=False))
+        (folder / f"{study}.yaml").write_text(write_yaml(dict(config)))
         os.replace(temporary, final)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
