@@ -16,7 +16,7 @@ TEXTS = {"type": "array", "items": {"type": "string"}}
 COUNT = {"type": "integer", "minimum": 0, "maximum": 2**40}
 NUMBER = {"type": ["number", "null"]}
 TABLE = {"type": "object", "properties": {"columns": TEXTS, "rows": COUNT}}
-NUMBERS = {"type": "object", "additionalProperties": {"type": ["number", "integer", "null"]}}
+NUMBERS = {"type": "object", "additionalProperties": NUMBER}
 MODEL = {
     "type": "object",
     "required": ["build", "source", "origin", "weights", "parameters", "size", "head"],

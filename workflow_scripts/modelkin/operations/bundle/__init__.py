@@ -10,7 +10,7 @@ python -m modelkin merge FIRST SECOND --study NAME
 
 from modelkin.operations.bundle.opening import CONFIG, CRATE, LISTED, NAME, Bundle
 from modelkin.operations.bundle.packing import pack
-from modelkin.operations.bundle.placing import check_new, findings, place, record, unpack
+from modelkin.operations.bundle.placing import check_new, findings, place, record, removed_on_failure, unpack
 from modelkin.store.paths import RESULTS
 
 __all__ = [
@@ -25,5 +25,6 @@ __all__ = [
     "pack",
     "place",
     "record",
+    "removed_on_failure",
     "unpack",
 ]

@@ -61,7 +61,7 @@ def merge_studies(first: str | Path, second: str | Path, study: str, folder: str
     """Write one study and its config, made of two others; returns what to tell the user.
 
     first, second: bundles, or configs (``.yaml``) with their results beside them. What the new study lacks is
-    left to the workflow. Raises ModelkinError, before anything is written, if they cannot be one.
+    left to the workflow. Raises ModelkinError, and leaves nothing behind, if they cannot be one.
     """
     folder = Path(folder)
     if not bundle.NAME.fullmatch(study):
@@ -79,10 +79,12 @@ def merge_studies(first: str | Path, second: str | Path, study: str, folder: str
         one.extract(temporary, of_one.__contains__)
         two.extract(temporary, of_two.__contains__)
 
+    new_results = not (folder / bundle.RESULTS).exists()
     bundle.place(folder, study, config, fill)
-    dropped = _drop_stale(folder, study)
-    kept = [name for name in {**one.manifests, **two.manifests} if name not in dropped]
-    bundle.record(folder, study, kept)
+    with bundle.removed_on_failure(folder, study, with_results=new_results):
+        dropped = _drop_stale(folder, study)
+        kept = [name for name in {**one.manifests, **two.manifests} if name not in dropped]
+        bundle.record(folder, study, kept)
     return (
         f"{bundle.RESULTS}/{study} and {study}.yaml: {len(kept)} artifacts of the two studies, "
         f"{len(dropped)} to be made anew.\nGo on with: snakemake --cores 2 --configfile {study}.yaml"

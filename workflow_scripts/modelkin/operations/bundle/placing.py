@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -44,12 +45,25 @@ def unpack(path: str | Path, folder: str | Path = ".") -> Bundle:
             )
         new_results = not (folder / RESULTS).exists()
         _move(Path(aside), folder, bundle.name)
-    try:
+    with removed_on_failure(folder, bundle.name, with_results=new_results):
         record(folder, bundle.name, bundle.manifests)
-    except ModelkinError:
-        _remove(folder, bundle.name, with_results=new_results)
-        raise
     return bundle
+
+
+@contextlib.contextmanager
+def removed_on_failure(folder: Path, study: str, with_results: bool) -> Iterator[None]:
+    """Take away a study that was placed, and its config, if what follows fails or is interrupted.
+
+    with_results: the folder of all results too, which was not there before.
+    """
+    try:
+        yield
+    except BaseException:
+        shutil.rmtree(folder / RESULTS / study)
+        (folder / f"{study}.yaml").unlink()
+        if with_results:
+            (folder / RESULTS).rmdir()
+        raise
 
 
 def _move(aside: Path, folder: Path, study: str) -> None:
@@ -57,13 +71,6 @@ def _move(aside: Path, folder: Path, study: str) -> None:
     (folder / RESULTS).mkdir(exist_ok=True)
     os.rename(aside / RESULTS / study, folder / RESULTS / study)
     os.rename(aside / f"{study}.yaml", folder / f"{study}.yaml")
-
-
-def _remove(folder: Path, study: str, with_results: bool) -> None:
-    shutil.rmtree(folder / RESULTS / study)
-    (folder / f"{study}.yaml").unlink()
-    if with_results:
-        (folder / RESULTS).rmdir()
 
 
 def check_new(folder: Path, study: str) -> None:
