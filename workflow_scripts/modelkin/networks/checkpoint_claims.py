@@ -30,7 +30,6 @@ STEPS_OF_TORCH = (
     *(pickle.LONG1, pickle.BINFLOAT, pickle.BINUNICODE, pickle.SHORT_BINSTRING),
     *(pickle.EMPTY_TUPLE, pickle.TUPLE, pickle.TUPLE1, pickle.TUPLE2, pickle.TUPLE3),
     *(pickle.EMPTY_LIST, pickle.APPEND, pickle.APPENDS, pickle.EMPTY_DICT, pickle.SETITEM, pickle.SETITEMS),
-    pickle.EMPTY_SET,
 )
 # The reader that is written in Python; the library's stubs tell nothing of its inside.
 PYTHON_UNPICKLER: Any = pickle._Unpickler
@@ -243,7 +242,7 @@ def _check_tensor(args: tuple) -> None:
     if len(args) < 4 or not isinstance(args[0], _Storage):
         raise _Wrong("a tensor without numbers")
     storage, offset, size, stride = args[:4]
-    if isinstance(size, _Inert) or not isinstance(size, tuple | list) or not isinstance(stride, tuple | list):
+    if not isinstance(size, tuple | list) or not isinstance(stride, tuple | list):
         raise _Wrong("a tensor of no usable size")
     if len(size) != len(stride) or not all(map(_is_size, (offset, *size, *stride))) or len(size) > 64:
         raise _Wrong("a tensor of no usable size")
