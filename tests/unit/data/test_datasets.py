@@ -1,6 +1,7 @@
 """Datasets: whatever lies on a disk becomes images with stable ids, or is refused by name."""
 
 import logging
+import os
 import pickle
 
 import numpy as np
@@ -97,12 +98,38 @@ def test_labels_are_positions_in_the_list_of_classes(folder, tmp_path):
     [
         (["ant", "bee"], "1 folders that are not in the list of classes, first 'cat'"),
         (["ant", "bee", "cat", "ant"], "class 'ant' stands twice"),
-        ("no.txt", "list of classes no.txt does not exist"),
+        ("no.txt", "list of classes, no.txt, does not exist"),
     ],
 )
 def test_a_list_of_classes_that_disagrees(folder, classes, said):
     with pytest.raises(ModelkinError, match=said):
         datasets.counts("folder", test=str(folder), size=8, classes=classes)
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda path: None, "does not exist"),
+        (lambda path: path.symlink_to("/dev/zero"), "is a device or a pipe"),
+        (os.mkfifo, "is a device or a pipe"),
+        (lambda path: (path.touch(), os.truncate(path, 10**7 + 1)), "is larger than 10 MB"),
+        (lambda path: path.write_bytes(b"\xff\xfe"), "is no text in UTF-8"),
+    ],
+)
+def test_what_is_no_list_of_classes(folder, tmp_path, make, said):
+    """It may be what a stranger's config names."""
+    make(tmp_path / "classes.txt")
+    with pytest.raises(ModelkinError, match=f"list of classes, .*classes.txt, {said}"):
+        datasets.counts("folder", test=str(folder), size=8, classes=str(tmp_path / "classes.txt"))
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")])
+def test_an_image_that_has_no_end_is_not_opened(folder, make):
+    (folder / "bee" / "a.jpg").unlink()
+    make(folder / "bee" / "a.jpg")
+    with pytest.raises(ModelkinError, match=r"bee/a.jpg cannot be read .it is not a file."):
+        loaded(folder)
+    assert len(loaded(folder, skip_corrupt=True)) == 5
 
 
 def test_folders_that_hold_nothing(folder, tmp_path):

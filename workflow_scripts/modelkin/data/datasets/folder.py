@@ -9,6 +9,7 @@ import numpy as np
 
 from modelkin import lazy
 from modelkin.errors import ModelkinError
+from modelkin.store import disk
 
 if TYPE_CHECKING:
     from modelkin.data.datasets import base
@@ -16,6 +17,7 @@ else:
     base = lazy.module("modelkin.data.datasets.base")
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp"}
+LARGEST_LIST = 1e7  # bytes of a list of classes
 
 
 def counts(test: str, size: int, train: str | None = None, classes: str | list[str] | None = None, **more):
@@ -73,7 +75,7 @@ def _split(root: str, names: list[str], prepare, skip_corrupt: bool):
     paths, labels = _listed(root, names)
     places = [Path(root) / path for path in paths]
     return base.Files(
-        open=lambda row: base.Image.open(places[row]),
+        open=lambda row: _opened(places[row]),
         names=[str(place) for place in places],
         labels=np.array(labels, np.int64),
         ids=np.array(paths),
@@ -81,6 +83,12 @@ def _split(root: str, names: list[str], prepare, skip_corrupt: bool):
         prepare=prepare,
         skip_corrupt=skip_corrupt,
     )
+
+
+def _opened(place: Path) -> base.Image.Image:
+    if not place.is_file():  # a pipe or a device, which may have no end, or a link to nothing
+        raise OSError("it is not a file")
+    return base.Image.open(place)
 
 
 def _roots(train: str | None, test: str) -> dict[str, str]:
@@ -91,9 +99,11 @@ def _classes(classes: str | list[str] | None, test: str) -> list[str]:
     if classes is None:
         return _folders(test)
     if isinstance(classes, str):
-        if not Path(classes).is_file():
-            raise ModelkinError(_no_list(classes))
-        classes = Path(classes).read_text().split("\n")
+        try:
+            text = disk.check_file(classes, "the dataset's list of classes", LARGEST_LIST).read_text("utf-8")
+        except UnicodeDecodeError:
+            raise ModelkinError(f"the dataset's list of classes, {classes}, is no text in UTF-8.") from None
+        classes = text.split("\n")
     names = [line.strip() for line in classes if line.strip()]
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
@@ -102,7 +112,7 @@ def _classes(classes: str | list[str] | None, test: str) -> list[str]:
 
 
 def _no_list(classes: str) -> str:
-    return f"dataset folder: the list of classes {classes} does not exist."
+    return f"the dataset's list of classes, {classes}, does not exist."
 
 
 def _folders(root: str) -> list[str]:
