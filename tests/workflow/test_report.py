@@ -58,6 +58,18 @@ def test_the_story_goes_through_every_section():
     assert told == sorted(told), "the report sorts its sections as text"
 
 
+def test_what_captions_take_of_a_config_is_plain_letters():
+    """Snakemake makes HTML of captions; these names may be of letters alone (tests/unit/study)."""
+    texts = [path.read_text() for path in (ROOT / "report").glob("*.rst")]
+    said = {each.strip() for text in texts for each in re.findall("{{(.*?)}}", text, re.DOTALL)}
+    numbers = {each for each in said if each.endswith("| length")}
+    assert said - numbers == {
+        'snakemake.config["study"]',
+        'snakemake.config["dataset"]["label"] or snakemake.config["dataset"]["name"]',
+        'snakemake.config["adversarial"] | map(attribute="label") | join(", ")',
+    }
+
+
 @pytest.mark.parametrize("sections", [(), ("layers",), ("stitching",), ("layers", "stitching")])
 def test_the_story_is_a_list_whatever_a_study_has(sections):
     config = {"study": "digits", "models": [], "measures": [], "dataset": {"name": "digits"}}

@@ -82,12 +82,17 @@ def test_names_that_are_those_of_other_files(names, said):
 
 
 @pytest.mark.parametrize("name", ["<script>alert(1)</script>", "a\n", "../a", "a b", ".a", "a" * 81])
-@pytest.mark.parametrize("what", ["a model", "the study", "a dataset"])
+@pytest.mark.parametrize(
+    "what", ["a model", "the study", "a dataset", "another dataset", "an attack", "a table"]
+)
 def test_a_name_is_of_plain_letters(what, name):
     asked = {
         "a model": {"models": [{**TINY["models"][0], "name": name}, *TINY["models"][1:]]},
         "the study": {"study": name},
         "a dataset": {"dataset": {**TINY["dataset"], "label": name}},
+        "another dataset": {"other_datasets": [{**TINY["dataset"], "label": name}]},
+        "an attack": {"adversarial": [{"label": name, "radius": 0.1}]},
+        "a table": {"imported": [{"label": name, "file": "x.csv"}]},
     }
     with pytest.raises(ModelkinError, match="is not usable as a name|is too long"):
         Study(config(**asked[what]))
