@@ -308,6 +308,23 @@ def offline(*args, **keywords):
     raise ConnectionError("the network is unreachable")
 
 
+@pytest.mark.parametrize(
+    ("entry", "expected"),
+    [
+        ({"source": "file", "architecture": "nets.py:net", "weights": "x.pt"}, ["x.pt", "nets.py"]),
+        ({"source": "timm", "architecture": "resnet18", "weights": "x.pt"}, ["x.pt"]),
+        ({"source": "timm", "architecture": "local-dir:there"}, ["there"]),
+        ({"source": "timm", "architecture": "resnet18"}, []),
+        ({"source": "torchvision", "architecture": "resnet18", "weights": "x.pt"}, ["x.pt"]),
+        ({"source": "torchvision", "architecture": "resnet18", "weights": "IMAGENET1K_V1"}, []),
+        ({"source": "robustness", "architecture": "resnet18", "weights": "x.pt"}, ["x.pt"]),
+        ({"source": "robustness", "architecture": "nets.py:net", "weights": "x.pt"}, ["x.pt", "nets.py"]),
+    ],
+)
+def test_every_file_that_a_model_is_made_of_is_watched(entry, expected):
+    assert sources.outside(**entry) == expected
+
+
 def test_timm_without_a_network(monkeypatch):
     monkeypatch.setattr("timm.models._builder.load_pretrained", offline)
     with pytest.raises(ModelkinError, match="'resnet18' cannot be had .*name the file as `weights`") as found:
