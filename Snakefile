@@ -1,6 +1,7 @@
 # From a list of trained image classifiers to what they have in common. Config, validation, targets;
 # the rules of each stage stand in rules/.
 import atexit
+import contextlib
 import os
 import re
 import sys

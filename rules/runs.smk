@@ -5,6 +5,7 @@ WORTH_A_SERVER = (
     3  # jobs; loading the libraries takes as long as it does in one of them
 )
 SUMMARY = f"{RESULTS}/logs/run-summary.txt"
+FOLDER = os.getcwd()  # of the study; at its end Snakemake is where it was started
 
 
 def ended(job):
@@ -114,7 +115,7 @@ def foretell_refusal():
             print(f"config: {said}", file=sys.stderr)
 
 
-def explain_refusal():
+def explain_refusal(started_in):
     """Say what to do if Snakemake was to run jobs and found the folder locked."""
     started = workflow.scheduler is not None or workflow.executor_plugin is None
     if (
@@ -122,11 +123,22 @@ def explain_refusal():
         and not workflow.dryrun
         and study_lock.is_locked(".snakemake/locks", RESULTS)
     ):
-        files = [os.path.relpath(path) for path in workflow.overwrite_configfiles]
-        print(study_lock.refusal(STUDY_LOCK, files), file=sys.stderr)
+        files = [
+            os.path.relpath(path, started_in) for path in workflow.overwrite_configfiles
+        ]
+        options = [f"--configfile {' '.join(files)}"] if files else []
+        if FOLDER != started_in:
+            options.append(f"--directory {os.path.relpath(FOLDER, started_in)}")
+        print(study_lock.refusal(STUDY_LOCK, options), file=sys.stderr)
+
+
+def say_at_exit():
+    started_in = os.getcwd()
+    with contextlib.chdir(FOLDER):
+        foretell_refusal()
+        explain_refusal(started_in)
 
 
 if workflow.is_main_process:
     study_lock.lift_dead_locks(".snakemake/locks", RESULTS, STUDY_LOCK)
-    atexit.register(explain_refusal)
-    atexit.register(foretell_refusal)
+    atexit.register(say_at_exit)

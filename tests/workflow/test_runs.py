@@ -201,6 +201,10 @@ def test_after_a_run_that_was_killed_elsewhere_the_way_on_is_told(study, running
     assert last.startswith(f"the last run (elsewhere, process {running.pid}, since 20")
     assert "type `snakemake --unlock --configfile study.yaml`, then start again" in last
     assert "the last run" not in study.run("--dry-run").stdout, "a dry run needs no lock"
+    study.configfile = str(study.folder / "study.yaml")
+    *_, last = study.run("--cores", "1", cwd=study.folder.parent).stdout.strip().splitlines()
+    name = study.folder.name
+    assert f"type `snakemake --unlock --configfile {name}/study.yaml --directory {name}`, then" in last
 
 
 def test_only_older_locks_of_the_study_s_dead_run_are_lifted(tmp_path):

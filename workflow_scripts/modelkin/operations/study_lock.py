@@ -105,15 +105,14 @@ def is_locked(locks: str | Path, results: str | Path) -> bool:
     return any(_lists(file, results) for file in Path(locks).glob("*.output.lock"))
 
 
-def refusal(turn: StudyLock, configfiles: Sequence[str]) -> str:
-    """What to do when Snakemake found the folder locked."""
+def refusal(turn: StudyLock, options: Sequence[str]) -> str:
+    """What to do when Snakemake found the folder locked; options: with which it was started."""
     if turn.taken():
         return f"another run {turn.holder()} works on this study; wait until it ends, or end it with Ctrl-C."
-    config = f" --configfile {' '.join(configfiles)}" if configfiles else ""
     cancelled = (
         "cancel its jobs, which run on (docs/slurm.md, When something fails), " if turn.left_jobs() else ""
     )
     return (
         f"the last run {turn.holder()} was killed and left its lock; {cancelled}type "
-        f"`snakemake --unlock{config}`, then start again: what is finished is kept."
+        f"`{' '.join(['snakemake --unlock', *options])}`, then start again: what is finished is kept."
     )
