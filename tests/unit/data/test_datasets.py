@@ -485,3 +485,12 @@ def test_digits_split_is_a_partition():
     assert not set(found["train"].ids) & set(found["test"].ids)
     counted = datasets.counts("digits", test=300)
     assert {split: len(part) for split, part in found.items()} | {"classes": 10, "size": 16} == counted
+
+
+def test_classes_that_the_train_split_lacks_are_told():
+    names = [f"c{i}" for i in range(10)]
+    assert base.untaught({0, 1, 2}, {0, 1, 2}, names) is None
+    assert base.untaught({0, 1, 2, 3}, {0, 1}, names) is None
+    assert "no image of 1 of the 2 classes of the test split (c3)," in base.untaught({0}, {0, 3}, names)
+    said = base.untaught({0, 1, 2, 3, 4}, {4, 5, 6, 7, 8, 9}, names)
+    assert "no image of 5 of the 6 classes of the test split (c5, c6, c7, c8, ...)" in said

@@ -319,6 +319,7 @@ def offline(*args, **keywords):
         ({"source": "torchvision", "architecture": "resnet18", "weights": "IMAGENET1K_V1"}, []),
         ({"source": "robustness", "architecture": "resnet18", "weights": "x.pt"}, ["x.pt"]),
         ({"source": "robustness", "architecture": "nets.py:net", "weights": "x.pt"}, ["x.pt", "nets.py"]),
+        ({"source": "robustbench", "architecture": "Standard"}, ["models/cifar10/Linf/Standard.pt"]),
     ],
 )
 def test_every_file_that_a_model_is_made_of_is_watched(entry, expected):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeAlias
@@ -148,6 +148,22 @@ class Files:
 
 # In memory, or decoded when asked for.
 Split: TypeAlias = "images.Images | Files"
+
+
+def untaught(trained: Collection[int], tested: Collection[int], classes: Sequence[str]) -> str | None:
+    """A sentence on classes of the test split of which the train split has no image, if there are any.
+
+    trained, tested: the labels that occur in them.
+    """
+    lacking = sorted({*tested} - {*trained})
+    if not lacking:
+        return None
+    named = ", ".join(classes[label] for label in lacking[:4]) + (", ..." if len(lacking) > 4 else "")
+    return (
+        f"the train split has no image of {len(lacking)} of the {len({*tested})} classes of the test split "
+        f"({named}), so what is trained on it never names them; if a file in order of class was cut in two, "
+        "shuffle it first."
+    )
 
 
 def joined(split: Split) -> images.Images:
