@@ -16,7 +16,7 @@ from modelkin.data import datasets, probes
 from modelkin.errors import ModelkinError
 from modelkin.networks import building
 from modelkin.operations import stage_page, stages
-from modelkin.operations.stages import Passes, Stage, Subject, record
+from modelkin.operations.stages import Passes, Stage, Subject, counts, record
 from modelkin.operations.stages.columns import COLUMNS
 from modelkin.optimise import attacks, inversion
 from modelkin.optimise.adversarial_probe import attack_parts
@@ -226,6 +226,19 @@ def test_pairs_are_those_that_are_compared():
     draws = {(c.kind, c.measure.label): c for c in stages.get("draws").comparisons(study, subject)}
     assert {kind for kind, _ in draws} == {"natural", "adversarial"}
     assert draws["natural", "linear_cka"][2:] == (2 * 10, 30, 0)
+
+
+def test_what_follows_from_similarities_grows_with_their_table():
+    """With as many rows as all shells together make."""
+    study = tiny()
+    shells = [stages.get("similarity").comparisons(study, Subject(name, "digits")) for name in study.compared]
+    rows = sum(each.pairs for shell in shells for each in shell)
+    assert counts.for_each_similarity(2.0)(study, Subject("", "")) == 2 * rows
+    for name in ("tables", "clusters", "ensembles"):
+        stage = stages.get(name)
+        more = tiny(models=[*TINY["models"], {"name": "new", "source": "train", "architecture": "mlp"}])
+        for grown in (stage.seconds, stage.held):
+            assert grown(more, Subject("", "")) > grown(study, Subject("", "")) > 0, name
 
 
 # the registry

@@ -15,6 +15,7 @@ from modelkin.figures import Figure
 from modelkin.operations.stages.record import (
     Comparisons,
     Jobs,
+    NumberOf,
     Passes,
     PassesOf,
     Subject,
@@ -260,6 +261,20 @@ def shell_comparisons(study: Study, subject: Subject) -> Iterator[Comparisons]:
         for chosen in _measured_on(study, kind):
             times = permutations if measures.get(chosen.name).chance else 0
             yield Comparisons(kind, chosen, pairs, samples(study, kind, chosen), times)
+
+
+def for_each_similarity(amount: float) -> NumberOf:
+    """So much for each row of the table ``similarity``: a pair of models by a measure on a kind of probe."""
+
+    def total(study: Study, subject: Subject) -> float:
+        models, rows = len(study.active_compared), 0
+        for kind in study.kinds:
+            one_value = probe_kinds.origin_of(kind) in probe_kinds.ONE_VALUE_PER_PAIR
+            pairs = models * (models + 1) // 2 if one_value else models**2
+            rows += pairs * len(_measured_on(study, kind))
+        return amount * rows
+
+    return total
 
 
 def draw_comparisons(study: Study, subject: Subject) -> Iterator[Comparisons]:

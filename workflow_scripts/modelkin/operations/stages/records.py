@@ -9,6 +9,9 @@ from modelkin.operations.stages.record import Condition, Stage, Table, register
 DOWNLOAD = 50  # minutes more for a job that may download
 DRAWING = 20  # minutes more for tables, clusters, ensembles and figures
 READING = 50  # minutes more for reading the whole study
+# Seconds and bytes for each row of `similarity`, of 300 models by five measures (benchmarks/scale.py).
+JOINED, CLUSTERED, CONCLUDED, ENSEMBLED = 4e-5, 1.7e-4, 1e-5, 1.7e-4
+JOINED_BYTES, CLUSTERED_BYTES = 2300, 500
 
 TRAINED = Condition(
     "models are trained here", lambda study: bool({*study.active} & {*study.of_source("train")})
@@ -268,6 +271,8 @@ register(
             Table("training", COLUMNS["training"], TRAINED),
         ],
         extra_minutes=DRAWING,
+        seconds=counts.for_each_similarity(JOINED),
+        held=counts.for_each_similarity(JOINED_BYTES),
     )
 )
 register(
@@ -429,6 +434,8 @@ register(
         jobs=counts.ONE,
         tables=described("clusters", "cluster_stability", "spectra", "spectral_features"),
         extra_minutes=DRAWING,
+        seconds=counts.for_each_similarity(CLUSTERED),
+        held=counts.for_each_similarity(CLUSTERED_BYTES),
     )
 )
 register(
@@ -439,6 +446,7 @@ register(
         jobs=counts.ONE,
         tables=described("conclusions"),
         extra_minutes=DRAWING,
+        seconds=counts.for_each_similarity(CONCLUDED),
     )
 )
 register(
@@ -464,7 +472,8 @@ register(
             *("ensemble_choices", "ensemble_relations", "ensemble_best"),
         ),
         extra_minutes=DRAWING,
-        held=sizes.logits_held,
+        seconds=counts.for_each_similarity(ENSEMBLED),
+        held=sizes.ensembles_held,
     )
 )
 register(

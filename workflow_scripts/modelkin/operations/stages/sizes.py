@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from modelkin.comparison import measures
 from modelkin.data import datasets
-from modelkin.operations.stages.counts import agreement_images, samples
+from modelkin.operations.stages.counts import agreement_images, for_each_similarity, samples
 from modelkin.operations.stages.record import ComparisonsOf, NumberOf, Subject
 from modelkin.study.config import Study
 
@@ -103,6 +103,11 @@ def comparison_held(study: Study, subject: Subject) -> float:
 def logits_held(study: Study, subject: Subject) -> float:
     """All models' logits on the natural probe, and what ensembles make of them in float64."""
     return 4 * FLOAT * len(study.active_compared) * study.section("probes")["natural"] * _classes(study)
+
+
+def ensembles_held(study: Study, subject: Subject) -> float:
+    """Logits, and every pair with its similarities."""
+    return logits_held(study, subject) + for_each_similarity(4e3)(study, subject)
 
 
 LAYERS = 80  # of a network, where only the network knows: of a WRN-28
