@@ -362,7 +362,7 @@ def test_shuffled_matrices_say_what_stability_is_worth():
     rng = np.random.default_rng(0)
     clear, _ = planted((6, 6), noise=0.05)
     sure = stable(clear, repeats=5)
-    assert sure.ari_models_p <= 0.02
+    assert 0.01 <= sure.ari_models_p <= 0.02, "of 100, itself among them"
     assert sure.ari_null_mean < sure.ari_models_mean - 0.3
     values = [stable(clusters._shuffled(clear, rng), repeats=5).ari_models_p for _ in range(6)]
     assert np.mean(values) > 0.3, "without clusters p is anything from 0 to 1"

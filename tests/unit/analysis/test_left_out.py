@@ -8,6 +8,8 @@ from scipy import stats
 
 from modelkin.analysis import left_out
 
+pytestmark = pytest.mark.filterwarnings("error")
+
 
 def test_each_model_is_left_out_once():
     rng = np.random.default_rng(0)

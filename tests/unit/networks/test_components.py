@@ -1,5 +1,9 @@
 """Components read off networks: of known architectures, and of small ones with one thing in particular."""
 
+import importlib.util
+import json
+from pathlib import Path
+
 import pytest
 import timm
 import torch
@@ -8,6 +12,8 @@ from torch import nn
 from modelkin.networks import architectures
 from modelkin.networks.component_names import COMPONENTS
 from modelkin.networks.components import read_components
+
+DATA = Path(__file__).parents[4] / "shared" / "data"
 
 # What is written of these architectures in their papers and in hwang2024's Table 1.
 KNOWN = {
@@ -293,3 +299,75 @@ def test_a_network_in_training_is_read_as_it_is_used():
     before = network[1].running_mean.clone()
     assert read_components(network, torch.rand(1, 1, 20, 20))["normalisation"] == "batch"
     assert torch.equal(network[1].running_mean, before)
+
+
+PLAIN = {
+    "base_family": "CNN",
+    "hierarchy": "yes",
+    "stem": "3x3 convolution, stride 1",
+    "stem_pooling": "none",
+    "input_size": "32",
+    "normalisation": "none",
+    "activation": "ReLU",
+    "self_attention": "no",
+    "channel_attention": "no",
+    "channel_attention_place": "none",
+    "depthwise_convolution": "no",
+    "grouped_convolution": "no",
+    "final_pooling": "flatten",
+}
+RESIDUAL = {"normalisation": "batch", "final_pooling": "average"}
+STRIDED = {"stem": "4x4 convolution, stride 2"}
+LENET = {"stem": "5x5 convolution, stride 1", "stem_pooling": "max"}
+TRANSFORMER = {
+    **{"base_family": "Transformer", "hierarchy": "no", "normalisation": "batch"},
+    **{"self_attention": "yes", "final_pooling": "average"},
+}
+MOBILE = {
+    **{"stem": "3x3 convolution, stride 2", "normalisation": "batch", "activation": "ReLU6"},
+    **{"depthwise_convolution": "yes", "final_pooling": "average", "input_size": "224"},
+}
+# Written down from the code of each, in what it differs from PLAIN.
+COLLECTED = {
+    **dict.fromkeys(("resnet20", "resnet32", "resnet44", "resnet56", "resnet20_stage", "tiny10"), RESIDUAL),
+    **dict.fromkeys(("cnn_a_cifar", "cnn_a_gtsrb", "kw_base", "kw_deep"), STRIDED),
+    **dict.fromkeys(("marabou_medium", "marabou_large", "conv_small"), STRIDED),
+    "cnn_a_mnist": STRIDED | {"input_size": "28"},
+    "tutnet": LENET,
+    "mnist_ex": LENET | {"input_size": "28"},
+    "gtsrb_grey": LENET | {"stem_pooling": "average"},
+    **dict.fromkeys(("lenet5a", "fmcnn"), {"stem_pooling": "max", "input_size": "28"}),
+    "vit_p16": TRANSFORMER | {"stem": "16x16 convolution, stride 16"},
+    "vit_p8": TRANSFORMER | {"stem": "8x8 convolution, stride 8"},
+    **dict.fromkeys(("mnv1_025", "mnv1_075", "mnv2"), MOBILE),
+    "mnv1_050": MOBILE | {"input_size": "160"},
+    "squeezenet1_1": {
+        **{"stem": "3x3 convolution, stride 2", "stem_pooling": "max", "input_size": "224"},
+        "final_pooling": "average",
+    },
+}
+GREY = ("cnn_a_mnist", "mnist_ex", "lenet5a", "fmcnn", "gtsrb_grey")
+
+
+@pytest.fixture(scope="module")
+def collected():
+    """The architectures of the collected checkpoints, by name."""
+    if not DATA.exists():
+        pytest.skip("without the collected checkpoints")
+    place = importlib.util.spec_from_file_location("collected_architectures", DATA / "archs.py")
+    module = importlib.util.module_from_spec(place)
+    place.loader.exec_module(module)
+    return module.ARCH
+
+
+@pytest.mark.parametrize("name", COLLECTED)
+def test_collected_architectures_as_a_reader_of_their_code_describes_them(collected, name):
+    wanted = PLAIN | COLLECTED[name]
+    side = int(wanted["input_size"])
+    found = read_components(collected[name](), torch.rand(1, 1 if name in GREY else 3, side, side))
+    assert found == wanted
+
+
+def test_every_collected_architecture_is_described(collected):
+    assert set(collected) == set(COLLECTED)
+    assert {each["arch"] for each in json.loads((DATA / "manifest.json").read_text())} <= set(COLLECTED)
