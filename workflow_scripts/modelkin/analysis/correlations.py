@@ -143,10 +143,12 @@ def _intervals(
 
 def _weighted_correlation(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Pearson correlations (r,) of x and y (n,) under weights (r, n); NaN where there is no spread."""
-    total = weights.sum(1, keepdims=True)
+    x, y = x - x.mean(), y - y.mean()  # so that little is lost in the differences below
+    total, *sums = (weights @ np.stack([np.ones_like(x), x, y, x * y, x * x, y * y], axis=1)).T
     total[total == 0] = math.nan
-    x, y = (values - weights @ values[:, None] / total for values in (x, y))
-    xy, xx, yy = ((weights * product).sum(1) for product in (x * y, x * x, y * y))
+    mean_x, mean_y, xy, xx, yy = (each / total for each in sums)
+    xy, xx, yy = xy - mean_x * mean_y, xx - mean_x**2, yy - mean_y**2
+    xx, yy = xx.clip(0), yy.clip(0)  # rounding can pass it
     spread = np.sqrt(xx * yy)
     least = 1e-9 * np.nanmax(spread)
     found = np.divide(xy, spread, out=np.full_like(xy, math.nan), where=spread > least)

@@ -76,7 +76,12 @@ def _agreement(apart: pd.DataFrame, directions: Mapping[str, str], resamples: in
             if count < FEWEST:
                 continue
             found = correlations.with_similarity(
-                once[["model_a", "model_b", "outcome"]], others, "outcome", resamples=resamples, seed=seed
+                once[["model_a", "model_b", "outcome"]],
+                others,
+                "outcome",
+                resamples=resamples,
+                permutations=0,  # no p is asked for
+                seed=seed,
             )
             found = found.rename(columns={"measure": "other"}).assign(measure=measure, models=count)
             rows.append(found.assign(kind=kind)[list(AGREEMENT)])
