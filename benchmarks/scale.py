@@ -186,7 +186,7 @@ def _shell(results: Path, template: str, names: list[str], rng: np.random.Genera
     rows = []
     for label in MEASURES:
         alike = np.where(same, 0.8, 0.5) - 0.2 * pairs["kind"].eq("inverted")
-        value = np.where(itself, 1.0, alike + rng.normal(0, 0.05, len(pairs)))
+        value = np.where(itself, 1.0, np.clip(alike + rng.normal(0, 0.05, len(pairs)), 0, 1))
         error = np.where(itself, 0.0, 0.02)
         ends = {"ci_low": value - 2 * error, "ci_high": value + 2 * error, "chance": 0.05}
         rows.append(pairs.assign(n=100, measure=label, value=value, stderr=error, **ends))

@@ -1,5 +1,7 @@
 // Every pair of models by one measure, on one kind of probe or on all side by side.
 const ALL = "all";
+// Names that can be read along a side, and models from which lines between cells would hide them.
+const MOST_NAMES = 110, NO_LINES = 110;
 const ORDERINGS = ["level", "cluster", "dendrogram", "name", "config"];
 
 function ordered(measure, kind, order) {
@@ -50,12 +52,14 @@ function heatmapPlot(measure, kind, names, { room, boundary = [], onhover, oncli
   const apart = grid.flatMap((row, i) => row.filter((value, j) => value !== null && i !== j));
   const [low, high] = range ?? valueRange(measure, apart);
   const { size, label, width, height } = heatmapSize(room - (isDirected(kind) && !quiet ? 18 : 0), names), axisTitle = isDirected(kind) && !quiet ? 18 : 0;
+  const gap = names.length > NO_LINES ? 0 : names.length > 40 ? 0.5 : 1;
   const trace = { type: "heatmap", z: grid, zmin: low, zmax: high > low ? high : low + 1e-9, colorscale: "Viridis",
-    reversescale: isDistance(measure), xgap: names.length > 40 ? 0.5 : 1, ygap: names.length > 40 ? 0.5 : 1, hoverongaps: true,
+    reversescale: isDistance(measure), xgap: gap, ygap: gap, hoverongaps: true,
     text: names.map((a) => names.map((b) => hoverText(measure, kind, a, b))), hovertemplate: "%{text}<extra></extra>",
     colorbar: { thickness: 9, outlinewidth: 0, len: 0.7, x: 1.01, xpad: 4, tickfont: { size: 10 }, nticks: 6,
       title: { text: isDistance(measure) ? "distance" : "", side: "right", font: { size: 10 } } } };
-  const ticks = { tickmode: "array", tickvals: names.map((_, place) => place), ticktext: names.map((name) => plain(shortened(marked(name)))),
+  const every = Math.ceil(names.length / MOST_NAMES), written = names.map((name, place) => (place % every ? "" : plain(shortened(marked(name)))));
+  const ticks = { tickmode: "array", tickvals: names.map((_, place) => place), ticktext: written,
     tickfont: { size }, showgrid: false, showline: false, zeroline: false, ticks: "", fixedrange: true, automargin: false };
   const line = { line: { color: css("--paper"), width: 2.5 }, type: "line" }, end = names.length - 0.5;
   const shapes = boundary.flatMap((at) => [{ ...line, x0: at, x1: at, y0: -0.5, y1: end }, { ...line, y0: at, y1: at, x0: -0.5, x1: end }]);
