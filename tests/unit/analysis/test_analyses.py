@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from modelkin.analysis import cluster_tables, component_importance, tables
+from modelkin.analysis import cluster_tables, component_importance, recommendations, tables
 from modelkin.analysis.ensemble_tables import ensemble_tables
 from modelkin.analysis.ensembles import best_ensembles
 from modelkin.analysis.recommendations import recommendations_table
@@ -146,6 +146,7 @@ def test_recommendations_of_ensembles_and_of_a_teacher():
     alone = recommendations_table(best, None)
     assert alone["use"].tolist() == ["ensemble of 2"]
     assert alone["recommended"].tolist() == [True]
+    assert alone["against"].tolist() == ["a"]
     assert not recommendations_table(best.assign(gain_low=0.0), None)["recommended"].any()
     students = pd.DataFrame(
         {"teacher": ["b", "c"] * 2, "repeat": [0, 0, 1, 1], "student_accuracy": [0.9, 0.7, 0.7, 0.8]}
@@ -163,6 +164,23 @@ def test_recommendations_of_ensembles_and_of_a_teacher():
     assert once["models"] == "b"
     assert np.isnan(once["gain"]), "no other repeat to look at"
     assert not once["recommended"]
+
+
+def test_a_teacher_gains_over_all_teachers_of_the_same_repeat(monkeypatch):
+    monkeypatch.setattr(recommendations, "PERMUTATIONS", 1)
+    students = pd.DataFrame(
+        {
+            "teacher": list("bcd") * 3,
+            "repeat": np.repeat([0, 1, 2], 3),
+            "student_accuracy": [0.9, 0.5, 0.1, 0.8, 0.6, 0.1, 0.9, 0.5, 0.4],
+        }
+    )
+    made = recommendations._teacher(students)
+    assert made["models"] == "b"
+    assert (made["gain"], made["gain_low"], made["gain_high"]) == pytest.approx((1 / 3, 0.3, 0.4))
+    # The one order puts another teacher in the place of b: only b itself gains as much.
+    assert made["gain_null"] < 0.2
+    assert made["gain_p"] == 0.5
 
 
 def test_no_ensemble_is_recommended_beside_a_model_without_errors():

@@ -368,6 +368,13 @@ def test_shuffled_matrices_say_what_stability_is_worth():
     assert np.mean(values) > 0.3, "without clusters p is anything from 0 to 1"
 
 
+def test_p_counts_the_matrix_itself_among_the_shuffled(monkeypatch):
+    stabilities = iter([2.0, -1.0, 2.0, -1.0])
+    monkeypatch.setattr(clusters, "SHUFFLES", 4)
+    monkeypatch.setattr(clusters, "_stability_of", lambda *args: next(stabilities))
+    assert stable(planted((5, 6))[0]).ari_models_p == pytest.approx(3 / 5)
+
+
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=2, max_size=12))
 def test_the_rand_index_is_that_of_scikit_learn(labels):
     a, b = np.array(labels).T

@@ -356,3 +356,17 @@ def test_relabellings_without_a_value_are_not_counted():
 
 def test_no_effect_is_no_conclusion():
     assert conclusions.verdict(0.0, math.nan, math.nan, 0.01) == conclusions.UNDECIDED
+
+
+def test_architectures_are_permuted_among_models_of_their_level_alone():
+    """Levels differ by far more than architectures: models that change levels would hide what is there."""
+    models = models_of(architectures="aabbcc").assign(name=list("abcdefghijkl"))
+
+    def value(kind, a, b, measure):
+        return 0.2 + 0.3 * (a["eps"] > 0) + 0.3 * (b["eps"] > 0) + 0.02 * (a["structure"] == b["structure"])
+
+    rows = similarity_of(models, value, ("natural",), ("cka",))
+    made = conclusions_table(rows, models, DIRECTIONS).set_index("conclusion").loc[conclusions.ARCHITECTURE]
+    assert made["effect"] == pytest.approx(0.02)
+    assert made["p"] < 0.03
+    assert made["holds"] == "yes"

@@ -293,6 +293,7 @@ def test_a_teacher_is_the_mean_of_its_students_and_a_copy_is_in_no_correlation()
         assert table["student_accuracy_sd"][name] == pytest.approx(np.std(values, ddof=1))
         assert table["teacher_agreement"][name] == pytest.approx(np.mean(values) / 2)
         assert table["repeats"][name] == 3
+    assert table["same_family"].to_dict() == {name: name == "c" for name in accuracies}, "as f, the student"
     every = made["distillation_correlations"].query("teachers == 'all'")
     assert set(every["n"]) == {4}, "b has the weights of a"
 

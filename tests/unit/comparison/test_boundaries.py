@@ -316,3 +316,12 @@ def test_a_measure_rests_on_boundaries_or_on_activations():
         own = name in ("decision_regions", "boundary_distance")
         assert measures.takes_artifact(name, of_boundaries) == own
         assert measures.takes_artifact(name, of_activations) != own
+
+
+def test_two_known_values_make_no_rank_correlation():
+    rows = pd.DataFrame(
+        {"model_a": "a", "model_b": list("bcd"), "shortcut": [1.0, 2.0, np.nan], "full": [1.0, 2.0, np.nan]}
+    ).assign(error=0.0)
+    told = shortcut_models(rows, {"a": 1.0}).set_index("model").loc["a"]
+    assert told["pairs"] == 2
+    assert np.isnan(told["spearman"])
