@@ -370,3 +370,33 @@ def test_architectures_are_permuted_among_models_of_their_level_alone():
     assert made["effect"] == pytest.approx(0.02)
     assert made["p"] < 0.03
     assert made["holds"] == "yes"
+
+
+def test_a_robust_level_is_held_against_standard_models_and_no_other_level():
+    models = models_of(levels=(0.0, 0.5, 1.0), architectures="abc")
+    within = {0.0: 0.1, 0.5: 0.5, 1.0: 0.9}
+    across = {(0.5, 0.0): 0.7, (0.0, 0.5): 0.2, (1.0, 0.0): 0.4}
+
+    def value(kind, a, b, measure):
+        return within[a["eps"]] if a["eps"] == b["eps"] else across.get((a["eps"], b["eps"]), 0.3)
+
+    rows = similarity_of(models, value, ("inverted",), ("cka",))
+    made = conclusions_table(rows, models, DIRECTIONS).set_index(["conclusion", "about"])["effect"]
+    robust, seen = (made[name] for name in (conclusions.ROBUST, conclusions.SEEN))
+    assert len(robust) == len(seen) == 2
+    assert robust.tolist() == pytest.approx([0.4, 0.8])
+    assert seen.tolist() == pytest.approx([0.5, 0.1])
+
+
+def test_without_a_model_an_interval_knows_nothing_of_its_pairs():
+    """A third of the resamples are without the only model whose images show less inverted."""
+    models = models_of(levels=(0.0,), architectures="abcdef")
+
+    def value(kind, a, b, measure):
+        return 0.5 + (kind == "natural") * ("a-0.0" in (a["name"], b["name"]))
+
+    rows = similarity_of(models, value, measures=("cka",))
+    made = conclusions_table(rows, models, DIRECTIONS).set_index("conclusion").loc[conclusions.LESS_ALIKE]
+    assert made["effect"] == pytest.approx(1 / 3)
+    assert made["low"] == pytest.approx(0)
+    assert made["holds"] == "undecided"
