@@ -15,6 +15,8 @@ NORMS = sorted(
     }
 )
 SEVERAL_NORMS = {"norms": NORMS} if len(NORMS) > 1 else {}
+# Named only where failed inversions are tried again.
+RESCUE = {"rescue": True} if study.section("inversion").get("rescue") else {}
 DIRECTIONS = {label: measures.describe_label(label).direction for label in study.labels}
 
 
@@ -98,6 +100,7 @@ rule dictionary:
     params:
         **LABELLED_ATTACKS,
         **SEVERAL_NORMS,
+        **RESCUE,
         study=study.name,
         tables=stages.study_tables(study),
         measures=study.labels,

@@ -79,12 +79,17 @@ def read_from(wildcards):
 
 
 def inverting(wildcards):
-    """The settings that decide the images; what counts as failed is for the tables."""
+    """The settings that decide the images.
+
+    What counts as failed is for the tables, unless failed images are tried again.
+    """
+    section = study.section("inversion")
+    again = {"rescue_above": section["failed_above"]} if section.get("rescue") else {}
     return {
         key: value
-        for key, value in study.section("inversion").items()
-        if key != "failed_above"
-    }
+        for key, value in section.items()
+        if key not in ("failed_above", "rescue")
+    } | again
 
 
 def measure_params(wildcards):

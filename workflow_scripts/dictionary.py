@@ -10,7 +10,10 @@ with jobs.running_job(snakemake.log[0], "dictionary"):
     params = snakemake.params
     chosen = dictionary_measures(params.measures)
     described = dictionary_columns(
-        params.tables, params.get("attacks", ()), several_norms=bool(params.get("norms"))
+        params.tables,
+        params.get("attacks", ()),
+        several_norms=bool(params.get("norms")),
+        rescue=params.get("rescue", False),
     )
     text = dictionary_page(params.study, described, chosen)
     about = {"stage": "dictionary", "version": params.version, "settings": jobs.manifest_settings(params)}

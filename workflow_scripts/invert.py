@@ -2,7 +2,7 @@
 
 from modelkin import jobs, precision
 from modelkin.data.images import load_images
-from modelkin.optimise import inversion
+from modelkin.optimise import inversion, inversion_modes
 from modelkin.store import frames
 from modelkin.store.resumable import Part, write_in_parts
 
@@ -14,7 +14,9 @@ with jobs.running_job(snakemake.log[0], f"invert {snakemake.wildcards.model}", s
     ).folded()
     pairs = frames.read(snakemake.input.pairs)
     batch_size, mode = (settings.pop(key) for key in ("batch_size", "mode"))
-    progress = jobs.Progress(len(pairs) * settings["steps"], "image steps")
+    rescue_above = settings.pop("rescue_above", None)
+    tries = 1 if rescue_above is None else inversion_modes.TRIES
+    progress = jobs.Progress(len(pairs) * settings["steps"] * tries, "image steps")
     parts = inversion.inversion_parts(
         model,
         load_images(snakemake.input.dataset, "test"),
@@ -22,6 +24,7 @@ with jobs.running_job(snakemake.log[0], f"invert {snakemake.wildcards.model}", s
         inversion.MODES[mode](**settings),
         batch_size=batch_size,
         device=device,
+        rescue_above=rescue_above,
         progress=lambda done, evaluations, loss: progress(
             evaluations, f"{done} images done, median loss {loss:.3f}"
         ),

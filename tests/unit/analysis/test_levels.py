@@ -120,6 +120,30 @@ def test_copies_are_in_no_correlation_and_in_no_ensemble_of_models_that_differ()
     assert members == set("acde")
 
 
+def test_what_a_second_try_saved_stands_in_the_tables_of_studies_that_have_one():
+    def facts(**more):
+        return dict.fromkeys(tables.INVERSION_FACTS, 0.0) | {"loss": np.array([0.1]), **more}
+
+    again = {"rescued": 0.25, "median_first_loss": 0.4}
+    told, plain = (
+        tables.inversions_table({("inverted", name): facts(**more) for name in "ab"}, failed_above=0.2)
+        for more in (again, {})
+    )
+    assert told.set_index("model")["rescued"].to_dict() == {"a": 0.25, "b": 0.25}
+    models = tables.models_table(MIXED, {}, told, {}).set_index("name")
+    assert models["inversion_rescued"].dropna().to_dict() == {"a": 0.25, "b": 0.25}
+    assert models.loc["a", "inversion_median_first_loss"] == 0.4
+    assert not [
+        name for name in tables.models_table(MIXED, {}, plain, {}) if "resc" in name or "first" in name
+    ]
+    for table, made in (("inversions", told), ("models", models)):
+        more = {column for column in made if "rescued" in column or "first_loss" in column}
+        assert {*dictionary_columns([table], rescue=True)["column"]} == {*COLUMNS[table]} | more
+        assert list(dictionary_columns([table])["column"]) == list(COLUMNS[table])
+    assert set(told) == set(dictionary_columns(["inversions"], rescue=True)["column"])
+    assert set(plain) == set(COLUMNS["inversions"])
+
+
 def test_failed_images_are_counted_and_their_sources_told():
     inversions = tables.inversions_table(
         {

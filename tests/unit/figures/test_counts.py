@@ -81,6 +81,19 @@ def test_a_footnote_counts_what_is_drawn(name, said):
     assert said in footnote(name)
 
 
+def test_figures_of_inversions_say_how_many_images_took_a_second_try():
+    """In a study that has one; the mean is over all of its models, imported ones aside."""
+    facts = dict.fromkeys(("clean_accuracy", "adversarial_accuracy", "inversion_median_loss"), 0.5)
+    models = MODELS.assign(**facts)
+    again = models.assign(inversion_rescued=[0.0, 0.5, np.nan, 0.3, 0.0])
+    assert "second try" not in footnote("accuracy", models=models)
+    assert footnote("accuracy", models=again) == (
+        "no inversion failed; 20% of all images at a second try, of 2 of 4 models, up to 50% of one's"
+    )
+    none = models.assign(inversion_rescued=0.0)
+    assert footnote("accuracy", models=none).endswith("; no image at a second try")
+
+
 def test_cards_say_how_many_images_were_attacked():
     cards = MODELS.assign(
         **dict.fromkeys(("parameters", "multiply_adds", "size", "width"), 8), head="fc", clean_accuracy=0.5

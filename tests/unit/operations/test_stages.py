@@ -150,6 +150,37 @@ def test_inversion_makes_the_passes_of_its_record(mode, stop):
         assert made.gradients < counted.gradients, "some images finish early"
 
 
+@pytest.mark.parametrize("failing", [1.0, 0.5])
+def test_images_that_are_tried_again_make_the_passes_of_the_record(failing):
+    """Two more descents of each image that failed, which may be all."""
+    parts = Parts(tiny(inversion={"mode": "published", "steps": 12, "rescue": True}))
+    pairs = probes.seed_target_pairs(parts.test, 40, seeds.generator(0))
+    descent, model = inversion.published(12), parts.model()
+    (plain,) = inversion.inversion_parts(model, parts.test, pairs, descent)
+    above = 1e-9 if failing == 1 else float(plain()["loss"].median())
+    parts.counter.passes["mlp-0.5"] = Passes()
+    (invert,) = inversion.inversion_parts(model, parts.test, pairs, descent, rescue_above=above)
+    invert()
+    counted = parts.counted("invert")["mlp-0.5"]
+    assert counted == Passes(forwards=40, gradients=3 * 40 * 13)
+    made = Passes(forwards=40, gradients=(1 + 2 * failing) * 40 * 13)
+    assert parts.counter.passes["mlp-0.5"] == made
+    assert made.gradients <= counted.gradients
+
+
+def test_what_is_expected_of_second_tries_is_less_than_the_upper_bound():
+    stage, subject = stages.get("invert"), Subject("vgg-0", "digits")
+    for mode in inversion.MODES:
+        once, again = (
+            tiny(inversion={"mode": mode, "steps": 100, "rescue": rescue}) for rescue in (False, True)
+        )
+        first = stage.expected_passes(once, subject)["vgg-0"].gradients
+        expected = stage.expected_passes(again, subject)["vgg-0"].gradients
+        most = stage.passes(again, subject)["vgg-0"].gradients
+        assert first < expected < most == 3 * 40 * 101
+        assert stage.passes(once, subject)["vgg-0"].gradients == 40 * 101
+
+
 def test_an_inversion_has_an_upper_bound_and_an_expectation():
     for mode, share in (("published", 1.0), ("fast", 0.4)):
         study = tiny(inversion={"mode": mode, "steps": 100})

@@ -540,6 +540,14 @@ def test_the_mode_of_inversion_that_no_config_names():
         mode({"schedule": "cosine", "memory": 3})
 
 
+def test_a_config_that_names_no_second_try_has_no_key_for_one():
+    """Params of rules, which Snakemake compares, are what they were before there was one."""
+    assert "rescue" not in Study(wrong(inversion={})).section("inversion")
+    assert Study(wrong(inversion={"rescue": True})).section("inversion")["rescue"] is True
+    with pytest.raises(ModelkinError, match=r"inversion\.rescue must be of type boolean, not 0\.3"):
+        Study(wrong(inversion={"rescue": 0.3}))
+
+
 def test_numbers_of_images_that_no_config_names_fit_the_data():
     assert Study(wrong(probes={})).section("probes") == {"natural": 100, "inverted": 100, "saliency": 500}
     assert Study(wrong(probes={"natural": 60})).section("probes")["inverted"] == 100

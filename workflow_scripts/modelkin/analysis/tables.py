@@ -7,7 +7,7 @@ name, architecture, eps and norm, in the order of the study.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,6 +20,7 @@ LOG = logging.getLogger("modelkin")
 
 ATTACK_FACTS = ("success", "median_distance")
 INVERSION_FACTS = ("median_loss", "loss_90", "median_steps", "median_distance")
+RESCUE_FACTS = ("rescued", "median_first_loss")  # of inversions of which failed images were tried again
 AttackFacts = Mapping[str, Mapping[str, Mapping[str, Any]]]  # by kind of adversarial probe and model name
 SIDES = {"a": "source", "b": "observer"}
 CARD_FACTS = (
@@ -241,7 +242,7 @@ def models_table(
     with a label the columns are attack_success:<label> and so on, see :func:`attack_column`. same_weights_as:
     the first earlier model of the very same weights, if there is one.
     """
-    renamed = {key: f"inversion_{key}" for key in (*INVERSION_FACTS, "failed")} | {
+    renamed = {key: f"inversion_{key}" for key in (*_inversion_facts(inverted.columns), "failed")} | {
         "inversion_success": "inversion_success"
     }
     probes = inverted.query("kind == 'inverted'").set_index("model")[list(renamed)].rename(columns=renamed)
@@ -289,14 +290,21 @@ def inversions_table(
 
     facts: of the probes' manifests, by kind and model, each with loss (n,), relative losses of its images.
     inversion_success: share of images whose loss is at most ``failed_above``; failed: the median is above.
+    :data:`RESCUE_FACTS` too where the probes have them.
     """
+    known = _inversion_facts({key for found in facts.values() for key in found})
     rows = [
-        {"kind": kind, "model": model, **{key: found[key] for key in INVERSION_FACTS}}
+        {"kind": kind, "model": model, **{key: found.get(key) for key in known}}
         | {"inversion_success": float((np.asarray(found["loss"]) <= failed_above).mean())}
         for (kind, model), found in facts.items()
     ]
-    table = pd.DataFrame(rows, columns=["kind", "model", *INVERSION_FACTS, "inversion_success"])
+    table = pd.DataFrame(rows, columns=["kind", "model", *known, "inversion_success"])
     return table.assign(failed=table["median_loss"] > failed_above)
+
+
+def _inversion_facts(found: Collection[str]) -> list[str]:
+    """Those facts of inverted probes that stand in tables."""
+    return [*INVERSION_FACTS, *(key for key in RESCUE_FACTS if key in found)]
 
 
 def training_table(histories: Mapping[str, list[dict[str, float]]]) -> pd.DataFrame:

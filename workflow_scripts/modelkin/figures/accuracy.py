@@ -26,7 +26,8 @@ def draw(data, settings):
     figure.legend(*axes[0].get_legend_handles_labels(), title="architecture", loc="outside right center")
     figure.suptitle("The models: accuracy and how well they could be inverted")
     failed = list(models.loc[models["inversion_failed"].eq(True), "name"])
-    base.footnote(figure, f"inversion failed: {', '.join(failed)}" if failed else "no inversion failed")
+    said = f"inversion failed: {', '.join(failed)}" if failed else "no inversion failed"
+    base.footnote(figure, said + base.rescued(models))
     return figure
 
 

@@ -327,6 +327,18 @@ def without_failed(rows: pd.DataFrame) -> str:
     )
 
 
+def rescued(models: pd.DataFrame) -> str:
+    """The end of a footnote about how many images were inverted at the second try, if there was one."""
+    if "inversion_rescued" not in models:
+        return ""
+    shares = models["inversion_rescued"].dropna().astype(float)
+    some = shares[shares > 0]
+    if some.empty:
+        return "; no image at a second try"
+    most = f"{shares.mean():.0%} of all images at a second try, of {len(some)} of {len(shares)} models"
+    return f"; {most}, up to {some.max():.0%} of one's"
+
+
 def counted(numbers: Iterable[float]) -> str:
     """The counts that a figure rests on, in words: one, or the lowest and the highest."""
     found = sorted({int(number) for number in numbers})

@@ -31,7 +31,10 @@ def draw(data, settings):
         axes[0, column].set_title(title, rotation=60, ha="left", va="bottom", fontsize=8, weight=weight)
     figure.suptitle("From the seed, an image that the model cannot tell from the target")
     left_out = f"{len(shown)} of {len(inverted)} models, " if len(shown) < len(inverted) else ""
-    base.footnote(figure, f"{left_out}{len(pairs)} of {len(data['images'][1])} pairs; * inversion failed")
+    base.footnote(
+        figure,
+        f"{left_out}{len(pairs)} of {len(data['images'][1])} pairs; * inversion failed{base.rescued(models)}",
+    )
     return figure
 
 

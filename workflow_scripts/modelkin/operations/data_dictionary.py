@@ -8,7 +8,7 @@ import pandas as pd
 
 from modelkin.comparison import measures
 from modelkin.operations.stages import STAGES
-from modelkin.operations.stages.columns import KIND, NORMS
+from modelkin.operations.stages.columns import KIND, NORMS, RESCUED
 
 HEAD = """# Tables of the study '{study}'
 
@@ -32,27 +32,33 @@ COLUMNS = {table.name: table.columns for stage in STAGES for table in stage.tabl
 
 
 def dictionary_columns(
-    tables: Iterable[str], attacks: Sequence[str] = (), *, several_norms: bool = False
+    tables: Iterable[str],
+    attacks: Sequence[str] = (),
+    *,
+    several_norms: bool = False,
+    rescue: bool = False,
 ) -> pd.DataFrame:
     """A row for each column of these tables: table, column, unit, meaning.
 
     attacks: labels of the study's attacks, empty if its only one has none. several_norms: whether levels are
-    of more than one norm.
+    of more than one norm. rescue: whether failed inversions are tried again.
     """
     return pd.DataFrame(
         [
             {"table": table, "column": column, "unit": unit, "meaning": meaning}
             for table in tables
-            for column, (unit, meaning) in _columns(table, attacks, several_norms=several_norms).items()
+            for column, (unit, meaning) in _columns(
+                table, attacks, several_norms=several_norms, rescue=rescue
+            ).items()
         ]
     )
 
 
 def _columns(
-    table: str, attacks: Sequence[str], *, several_norms: bool = False
+    table: str, attacks: Sequence[str], *, several_norms: bool, rescue: bool
 ) -> dict[str, tuple[str, str]]:
-    """The columns of a table of a study with attacks of these labels, and levels of one norm or several."""
-    columns = COLUMNS[table]
+    """The columns of a table of a study as :func:`dictionary_columns` has it."""
+    columns = COLUMNS[table] | (RESCUED.get(table, {}) if rescue else {})
     norms = NORMS.get(table, {}) if several_norms else {}
     for column, described in norms.items():
         after = list(columns).index(column.replace("norm", "eps")) + 1

@@ -19,8 +19,9 @@ from modelkin.errors import ModelkinError
 from modelkin.networks.classifier import Classifier, resized
 from modelkin.optimise.descent import Descent
 from modelkin.optimise.inversion_modes import DEFAULTS
+from modelkin.optimise.rescue import rescued
 from modelkin.optimise.steps import InTurn, Momentum, QuasiNewton
-from modelkin.optimise.watching import progress_bar
+from modelkin.optimise.watching import Counted, Progress, progress_bar
 
 PUBLISHED, FAST = DEFAULTS["published"], DEFAULTS["fast"]
 PART_BYTES = 2**27  # of images that are inverted before any is written
@@ -57,12 +58,18 @@ class Inverted:
     steps : Tensor of int, shape (n,)
     distance : Tensor of shape (n,)
         L2 distance from the seed, pixels being in [0, 1].
+    first_loss : Tensor of shape (n,), optional
+        Loss that the first try ended with, where failed images were tried again.
+    rescued : Tensor of bool, shape (n,), optional
+        Whether the image is that of the second try (:func:`modelkin.optimise.rescue.rescued`).
     """
 
     images: torch.Tensor
     loss: torch.Tensor
     steps: torch.Tensor
     distance: torch.Tensor
+    first_loss: torch.Tensor | None = None
+    rescued: torch.Tensor | None = None
 
     @classmethod
     def joined(cls, parts: Sequence[Inverted]) -> Inverted:
@@ -71,12 +78,14 @@ class Inverted:
         Parameters
         ----------
         parts : sequence of Inverted
+            Of one descent.
 
         Returns
         -------
         Inverted
         """
-        return cls(*(torch.cat([getattr(part, field.name) for part in parts]) for field in fields(cls)))
+        known = [field.name for field in fields(cls) if getattr(parts[0], field.name) is not None]
+        return cls(**{name: torch.cat([getattr(part, name) for part in parts]) for name in known})
 
     def facts(self) -> dict[str, float]:
         """Summarise how the inversion went.
@@ -85,17 +94,21 @@ class Inverted:
         -------
         dict
             images, median_loss, loss_90 (90 % quantile), median_steps and median_distance. A median loss of
-            0.05 or
-            less is a good inversion.
+            0.05 or less is a good inversion. Where failed images were tried again also rescued, the share of
+            images that this saved, and median_first_loss.
         """
         loss = self.loss.double().cpu().numpy()
-        return {
+        facts = {
             "images": len(loss),
             "median_loss": float(np.median(loss)),
             "loss_90": float(np.quantile(loss, 0.9)),
             "median_steps": float(np.median(self.steps.cpu().numpy())),
             "median_distance": float(np.median(self.distance.double().cpu().numpy())),
         }
+        if self.rescued is not None and self.first_loss is not None:
+            facts["rescued"] = float(self.rescued.double().mean())
+            facts["median_first_loss"] = float(np.median(self.first_loss.double().cpu().numpy()))
+        return facts
 
     @classmethod
     def told(cls, stored: xr.Dataset) -> Inverted:
@@ -111,10 +124,12 @@ class Inverted:
         Inverted
             Its images have shape (n, 0).
         """
-        loss, steps, distance = (
-            torch.from_numpy(stored[key].values) for key in ("loss", "steps", "distance")
-        )
-        return cls(loss.new_zeros(len(loss), 0), loss, steps, distance)
+        told = {
+            field.name: torch.from_numpy(stored[field.name].values)
+            for field in fields(cls)
+            if field.name in stored
+        }
+        return cls(images=torch.zeros(stored.sizes["sample"], 0), **told)
 
     def to_dataset(self, pairs: pd.DataFrame, classes: list[str]) -> xr.Dataset:
         """Make a dataset of the probe: images labelled as their targets, and how each came out.
@@ -129,13 +144,14 @@ class Inverted:
         Returns
         -------
         Dataset
-            image, label, loss, steps and distance along ``sample``.
+            image, label, loss, steps and distance along ``sample``; first_loss and rescued where failed
+            images were tried again.
         """
         probe = Images(
             self.images.cpu().numpy(), pairs["target_label"].to_numpy(), pairs["sample"].to_numpy(), classes
         )
-        values = {"loss": self.loss, "steps": self.steps, "distance": self.distance}
-        return probe.to_dataset().assign({k: ("sample", v.cpu().numpy()) for k, v in values.items()})
+        told = {name: value for name, value in vars(self).items() if name != "images" and value is not None}
+        return probe.to_dataset().assign({k: ("sample", v.cpu().numpy()) for k, v in told.items()})
 
 
 def published(
@@ -212,7 +228,8 @@ def invert(
     descent: Descent | None = None,
     *,
     batch_size: int | None = None,
-    progress: Callable[[int, int, float], None] | None = None,
+    rescue_above: float | None = None,
+    progress: Progress | None = None,
 ) -> Inverted:
     """Change seed images until a model's representations of them are those of target images.
 
@@ -229,6 +246,9 @@ def invert(
         :func:`fast` by default, or :func:`published`.
     batch_size : int, optional
         Images at a time; all by default. A sample that is finished makes room for the next.
+    rescue_above : float, optional
+        Loss above which a sample is tried again, see :func:`modelkin.optimise.rescue.rescued`; by default
+        none is.
     progress : callable, optional
         Called at every step with the finished samples, the evaluations of the model so far, and the median
         loss; by default a bar is shown at a terminal and in a notebook.
@@ -260,9 +280,17 @@ def invert(
         return torch.linalg.vector_norm(offset, dim=1) / norms[index]
 
     with contextlib.nullcontext(progress) if progress else progress_bar(len(seeds), "inverting") as told:
-        found = (descent or fast()).run(losses, seeds, batch_size=batch_size, progress=told)
+        descent, counted = descent or fast(), Counted(told)
+        found = first = descent.run(losses, seeds, batch_size=batch_size, progress=counted)
+        counted.next()
+        again: dict[str, torch.Tensor] = {}
+        if rescue_above is not None:
+            found, saved = rescued(
+                losses, seeds, first, descent, above=rescue_above, batch_size=batch_size, progress=counted
+            )
+            again = {"first_loss": first.losses, "rescued": saved}
     distance = torch.linalg.vector_norm((found.images - seeds).flatten(1), dim=1)
-    return Inverted(found.images, found.losses, found.steps, distance)
+    return Inverted(found.images, found.losses, found.steps, distance, **again)
 
 
 def inversion_parts(
@@ -273,7 +301,8 @@ def inversion_parts(
     *,
     batch_size: int | None = None,
     device: torch.device | str = "cpu",
-    progress: Callable[[int, int, float], None] | None = None,
+    rescue_above: float | None = None,
+    progress: Progress | None = None,
 ) -> Iterator[Callable[[], xr.Dataset]]:
     """Split the inverted probe of a model into parts, so that all need not be in memory.
 
@@ -288,6 +317,8 @@ def inversion_parts(
     batch_size : int, optional
         Images at a time; by default what suits their size and the device.
     device : torch.device or str
+    rescue_above : float, optional
+        As in :func:`invert`.
     progress : callable, optional
         As in :meth:`modelkin.optimise.descent.Descent.run`, counted over all parts that are computed.
 
@@ -316,7 +347,15 @@ def inversion_parts(
             )
             for role in ("seed", "target")
         )
-        found = invert(model, seeds, targets, descent, batch_size=batch_size, progress=report)
+        found = invert(
+            model,
+            seeds,
+            targets,
+            descent,
+            batch_size=batch_size,
+            rescue_above=rescue_above,
+            progress=report,
+        )
         before += now
         return found.to_dataset(part, images.classes)
 

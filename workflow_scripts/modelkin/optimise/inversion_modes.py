@@ -28,3 +28,9 @@ FOREIGN = {
 
 # Of an inversion's steps, the share that is taken in the mean before images are finished; docs/modes.md.
 STEPS_TAKEN = {"published": 1.0, "fast": 0.4}
+
+# Descents of an image that fails and is tried again: the first, one with leaky gradients, and one from there.
+TRIES = 3
+
+# Steps of the tries after the first, as a share of all images' steps, in the mean over models; docs/modes.md.
+RESCUING = {"published": 0.4, "fast": 0.4}

@@ -11,6 +11,29 @@ from tqdm import tqdm
 Progress = Callable[[int, int, float], None]
 
 
+class Counted:
+    """Tells of several descents, one after the other, with the evaluations of all so far.
+
+    Parameters
+    ----------
+    progress : callable or None
+        What is told; nothing if None.
+    """
+
+    def __init__(self, progress: Progress | None):
+        self._progress = progress
+        self._before = self._now = 0
+
+    def __call__(self, done: int, evaluations: int, loss: float) -> None:
+        self._now = evaluations
+        if self._progress is not None:
+            self._progress(done, self._before + evaluations, loss)
+
+    def next(self) -> None:
+        """Begin the next descent."""
+        self._before, self._now = self._before + self._now, 0
+
+
 def is_watched() -> bool:
     """Whether somebody sees what is written to stderr: at a terminal, or in a notebook."""
     return sys.stderr.isatty() or "ipykernel" in sys.modules

@@ -52,6 +52,13 @@ INVERSION = {
     "median_distance": (PIXELS, "median L2 distance of the inverted image from its seed"),
     "failed": ("", "whether the median loss is above the config's failed_above"),
 }
+RESCUE = {
+    "rescued": (
+        "share of images",
+        "images that failed at first and have a loss of at most failed_above by a second try",
+    ),
+    "median_first_loss": ("1", "median relative loss before any image was tried again"),
+}
 SUCCESS = {"inversion_success": ("share of images", "images with a loss of at most failed_above")}
 ENSEMBLE = {
     "error": ("share of images", "error of the ensemble, which averages its members' logits"),
@@ -84,6 +91,11 @@ NORM = "norm of that radius, as in the config; empty for standard models, whose 
 NORMS: dict[str, dict[str, tuple[str, str]]] = {
     "summary": {"norm": ("", NORM)},
     "asymmetry": {"source_norm": ("", NORM), "observer_norm": ("", NORM)},
+}
+# Columns of a study whose failed inversions are tried again, the last ones of their tables.
+RESCUED: dict[str, dict[str, tuple[str, str]]] = {
+    "inversions": RESCUE,
+    "models": {f"inversion_{name}": meaning for name, meaning in RESCUE.items()},
 }
 COLUMNS: dict[str, dict[str, tuple[str, str]]] = {
     "similarity": {

@@ -22,7 +22,7 @@ from modelkin.operations.stages.record import (
     study_tables,
 )
 from modelkin.optimise import attacks, threats
-from modelkin.optimise.inversion_modes import STEPS_TAKEN
+from modelkin.optimise.inversion_modes import RESCUING, STEPS_TAKEN, TRIES
 from modelkin.stitching import settings as stitching
 from modelkin.study.config import Study
 
@@ -171,15 +171,26 @@ def no_passes(study: Study, subject: Subject) -> dict[str, Passes]:
     return {}
 
 
-def inversion_passes(study: Study, subject: Subject, share: float = 1.0) -> dict[str, Passes]:
-    """Of a share of the steps of all inversions; the targets' representations, and where each image ends."""
-    images, steps = study.section("probes")["inverted"], study.section("inversion")["steps"]
-    return {subject.model: Passes(forwards=images, gradients=images * (steps * share + 1))}
+def inversion_passes(study: Study, subject: Subject) -> dict[str, Passes]:
+    """Of all steps of all inversions; where failed images are tried again, all may have failed."""
+    return _descents(study, subject, _tries(study))
 
 
 def expected_inversion_passes(study: Study, subject: Subject) -> dict[str, Passes]:
-    """Of as many steps as are taken in the mean before images are finished."""
-    return inversion_passes(study, subject, STEPS_TAKEN[study.section("inversion")["mode"]])
+    """Of as many steps as are taken in the mean before images are finished, and by those that fail."""
+    mode = study.section("inversion")["mode"]
+    return _descents(study, subject, STEPS_TAKEN[mode] + (RESCUING[mode] if _tries(study) > 1 else 0))
+
+
+def _tries(study: Study) -> int:
+    return TRIES if study.section("inversion").get("rescue") else 1
+
+
+def _descents(study: Study, subject: Subject, share: float) -> dict[str, Passes]:
+    """Of so many times the steps; the targets' representations, and where each image ends in each try."""
+    images, steps = study.section("probes")["inverted"], study.section("inversion")["steps"]
+    gradients = images * (steps * share + _tries(study))
+    return {subject.model: Passes(forwards=images, gradients=gradients)}
 
 
 def attack_passes(study: Study, subject: Subject) -> dict[str, Passes]:
