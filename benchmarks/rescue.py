@@ -1,7 +1,7 @@
 """``python -m benchmarks.rescue CONFIG ...``: inversions of which failed images are tried again.
 
 For each study, whose models and pairs must be there (``snakemake --until import_model probes``), every
-model's first pairs are inverted with ``rescue: true``. It prints the tables of docs/modes.md: median relative
+model's first pairs are inverted with ``rescue: true``. It prints two tables: median relative
 loss and share of failed images before and after, what that cost, and how far linear CKA moves where the first
 try had worked.
 """

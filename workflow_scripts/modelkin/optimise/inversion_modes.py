@@ -32,5 +32,5 @@ STEPS_TAKEN = {"published": 1.0, "fast": 0.4}
 # Descents of an image that fails and is tried again: the first, one with leaky gradients, and one from there.
 TRIES = 3
 
-# Steps of the tries after the first, as a share of all images' steps, in the mean over models; docs/modes.md.
+# Steps of the tries after the first, as a share of all images' steps: a guess, for plans alone.
 RESCUING = {"published": 0.4, "fast": 0.4}
